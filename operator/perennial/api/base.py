@@ -1,0 +1,110 @@
+"""The base of every typed model of the API, and the small types that several kinds share."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+
+class ApiModel(BaseModel):
+    """A part of an object. Fields are camelCase in YAML; what is unknown (of a newer version, say) is left alone."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+    def body(self) -> dict[str, Any]:
+        """As it stands in YAML: camelCase, without what is not set."""
+        return self.model_dump(by_alias=True, exclude_none=True, mode="json")
+
+
+def format_time(value: datetime) -> str:
+    """RFC 3339 in UTC with whole seconds, as metav1.Time is written."""
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_time(text: str) -> datetime:
+    """The inverse of `format_time`. ValueError when it is no RFC 3339 time with a zone."""
+    value = datetime.fromisoformat(text)
+    if value.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return value
+
+
+Time = Annotated[
+    datetime,
+    PlainSerializer(format_time, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+
+DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+DIGEST = r"^sha256:[0-9a-f]{64}$"
+DURATION = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
+
+Digest = Annotated[str, Field(pattern=DIGEST, max_length=71)]
+Duration = Annotated[str, Field(pattern=DURATION, min_length=2, max_length=24)]
+MetricName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.:-]*$", max_length=63)]
+StorageUri = Annotated[str, Field(pattern=r"^(s3|pvc)://[^\s]+$", max_length=1024)]
+InputUri = Annotated[str, Field(pattern=r"^(https?|s3|pvc)://[^\s]+$", max_length=1024)]
+# Plain numbers: people type 0.9, not "0.9".
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+_POD_CONTAINER = {
+    "type": "object",
+    "x-kubernetes-preserve-unknown-fields": True,
+    "required": ["name"],
+    "properties": {
+        "name": {"type": "string", "maxLength": 63, "description": "Name of the container."},
+        "image": {"type": "string", "maxLength": 1024, "description": "Image of the container."},
+        "command": {
+            "type": "array",
+            "maxItems": 256,
+            "items": {"type": "string", "maxLength": 131072},
+            "description": "Program and first arguments. The image's own entrypoint cannot be seen from outside.",
+        },
+    },
+}
+
+POD_TEMPLATE_SCHEMA = {
+    "type": "object",
+    "x-kubernetes-preserve-unknown-fields": True,
+    "properties": {
+        "spec": {
+            "type": "object",
+            "x-kubernetes-preserve-unknown-fields": True,
+            "description": "A PodSpec; the API server checks the pods that are made of it.",
+            "properties": {
+                "containers": {
+                    "type": "array",
+                    "maxItems": 16,
+                    "items": _POD_CONTAINER,
+                    "x-kubernetes-list-type": "map",
+                    "x-kubernetes-list-map-keys": ["name"],
+                    "description": "The containers of the pod.",
+                }
+            },
+        }
+    },
+}
+
+# A PodTemplateSpec. The API server checks it when a pod is made; what a CEL rule reads is declared.
+PodTemplate = Annotated[dict[str, Any], WithJsonSchema(POD_TEMPLATE_SCHEMA)]
+
+
+class Condition(ApiModel):
+    """One aspect of an object's state, as metav1.Condition."""
+
+    type: Annotated[str, Field(max_length=63)] = Field(description="Name of the condition.")
+    status: Annotated[str, Field(pattern="^(True|False|Unknown)$")] = Field(description="True, False or Unknown.")
+    reason: Annotated[str, Field(max_length=128)] = Field(description="One CamelCase word for programs.")
+    message: Annotated[str, Field(max_length=32768)] = Field("", description="What is going on and what to do about it.")
+    last_transition_time: Time = Field(description="When the status last changed.")
+    observed_generation: int | None = Field(None, description="The generation that the condition was decided on.")
+
+
+class Storage(ApiModel):
+    """Credentials for stores."""
+
+    secret_name: Annotated[str, Field(min_length=1, max_length=253)] = Field(
+        description="A Secret of this namespace whose keys become environment variables (AWS_ACCESS_KEY_ID, "
+        "AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, ...) of the containers that read and write the store."
+    )

@@ -1,0 +1,33 @@
+"""Group, labels and annotations: the names that objects of Perennial carry."""
+
+GROUP = "perennial.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+FIELD_MANAGER = "perennial"
+
+# On every object that the operator makes in a user's namespace; the watches of core kinds select by it.
+LABEL_OWNED = f"{GROUP}/owned"
+LABEL_TRAININGJOB = f"{GROUP}/trainingjob"
+LABEL_MODEL = f"{GROUP}/model"
+LABEL_MODEL_VERSION = f"{GROUP}/model-version"
+LABEL_MODELDEPLOYMENT = f"{GROUP}/modeldeployment"
+LABEL_REVISION = f"{GROUP}/revision"
+LABEL_RETRAINPOLICY = f"{GROUP}/retrainpolicy"
+LABEL_RUN = f"{GROUP}/run"
+LABEL_ROLE = f"{GROUP}/role"
+
+# Hash of the spec that a Job was rendered from: a later edit of the spec shows as SpecChanged.
+ANNOTATION_SPEC_HASH = f"{GROUP}/spec-hash"
+# JSON of the cause (see retrainpolicy.Cause) on a TrainingJob that a RetrainPolicy made.
+ANNOTATION_CAUSE = f"{GROUP}/cause"
+# Written by people on a RetrainPolicy: any new value asks for one run, once.
+ANNOTATION_RUN_REQUEST = f"{GROUP}/run-request"
+# Written by people on a ModelDeployment: any new value lifts its vetoes, once.
+ANNOTATION_RETRY = f"{GROUP}/retry"
+# JSON of the champion that a training Job's pods were given.
+ANNOTATION_CHAMPION = f"{GROUP}/champion"
+# Hash of the intent of an applied (server-side) child.
+ANNOTATION_APPLIED = f"{GROUP}/applied"
+
+DEFAULT_STORAGE_SECRET = "perennial-storage"
+DEFAULT_CLAIM = "perennial-models"

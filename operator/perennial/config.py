@@ -1,0 +1,79 @@
+"""The operator's configuration file, as the chart renders it: images, defaults, runtime presets."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import ConfigDict, Field
+
+from perennial.api.base import ApiModel, PodTemplate, StorageUri
+
+
+class _Strict(ApiModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Images(_Strict):
+    """The images that the operator puts into users' pods."""
+
+    agent: str = "perennial/agent:0.1.0"
+    server: str = "perennial/server:0.1.0"
+    pull_policy: Annotated[str, Field(pattern="^(Always|IfNotPresent|Never)$")] = "IfNotPresent"
+
+
+class Claim(_Strict):
+    """The volume claim that is made in a namespace when neither it nor the chart names an output."""
+
+    size: str = "10Gi"
+    storage_class_name: str | None = None
+
+
+class PodSecurity(_Strict):
+    """What users' training and serving containers run as, where their template says nothing else."""
+
+    run_as_user: int | None = 65532
+    run_as_group: int | None = 65532
+    fs_group: int | None = 65532
+    allow_privilege_escalation: bool | None = False
+    seccomp_profile: str | None = "RuntimeDefault"
+
+
+class Defaults(_Strict):
+    """What objects get that do not say otherwise."""
+
+    output: StorageUri | None = None
+    claim: Claim = Claim()
+    pod_security: PodSecurity = PodSecurity()
+    agent_resources: dict[str, Any] = {
+        "requests": {"cpu": "10m", "memory": "64Mi"},
+        "limits": {"memory": "512Mi"},
+    }
+
+
+class TrainingRuntime(_Strict):
+    """A preset for TrainingJobs: fills what their template leaves out."""
+
+    template: PodTemplate
+
+
+class ServingRuntime(_Strict):
+    """A preset for ModelDeployments; `runtime: auto` takes the first by name that serves the model's format."""
+
+    formats: tuple[str, ...] = ()
+    template: PodTemplate
+
+
+class Config(_Strict):
+    """The whole configuration. An unknown or wrong key is an error that names it: the operator does not start."""
+
+    images: Images = Images()
+    defaults: Defaults = Defaults()
+    training_runtimes: dict[str, TrainingRuntime] = {}
+    serving_runtimes: dict[str, ServingRuntime] = {}
+
+
+def load(path: Path | None) -> Config:
+    """Read the file, or the defaults without one. ValueError (pydantic's) names each bad key."""
+    if path is None:
+        return Config()
+    return Config.model_validate(yaml.safe_load(path.read_text()) or {})

@@ -1,0 +1,75 @@
+"""What a decision may ask for: the actions, the status and the events of one reconcile, as plain data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from perennial.api.resources import Resource
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Make an object that is rendered once. An object of that name with the same controller is taken for made."""
+
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Server-side apply of the full intent; skipped while the cluster already shows that intent."""
+
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Merge patch of one object. `resource_version` makes it fail when the object changed meanwhile."""
+
+    resource: Resource
+    namespace: str
+    name: str
+    patch: Body
+    uid: str
+    subresource: str | None = None
+    resource_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete the object of this name and uid; that it is gone already is success."""
+
+    resource: Resource
+    namespace: str
+    name: str
+    uid: str
+
+
+Action = Create | Apply | Patch | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A Kubernetes Event on the reconciled object, recorded after its status."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The outcome of one decision.
+
+    The actions run in order, then the status is written (whole, once, only when it differs), then the events follow.
+    What must not be decided twice is a plan with a status and no action: the act comes from the next reconcile, derived
+    from that status and idempotent by its name. `requeue_after` and `status_delay` are seconds; a status with a delay is
+    written when it is still wanted that much later.
+    """
+
+    actions: Sequence[Action] = ()
+    status: Body | None = None
+    events: Sequence[Event] = ()
+    requeue_after: float | None = None
+    status_delay: float = 0.0
