@@ -10,7 +10,7 @@ PYTHON_FOR_VENV ?= python3
 VENV := $(CACHE)/venv-$(shell cat pyproject.toml requirements/dev.txt 2>/dev/null | sha256sum | cut -c1-12)
 PY := $(VENV)/bin/python
 export PERENNIAL_CACHE := $(CACHE)
-export PYTHONPATH := $(CURDIR)/operator
+export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)
 
 .PHONY: help
 help: ## Show this list
@@ -29,3 +29,18 @@ $(VENV)/.ready:
 
 python: venv
 	@echo $(PY)
+
+# The images hold exactly the versions that the tests ran with: dev's lock constrains every other one. `make lock LOCKFLAGS=-U` takes newer ones.
+LOCK = $(VENV)/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 \
+	--no-emit-index-url --no-header --no-annotate
+
+.PHONY: lock
+lock: venv ## Write the locked requirements of the images and of the development environment
+	$(LOCK) $(LOCKFLAGS) pyproject.toml --extra dev -o requirements/dev.txt
+	$(LOCK) -c requirements/dev.txt pyproject.toml -o requirements/operator.txt
+	for extra in agent server; do
+	  $(PY) requirements/extra.py $$extra | $(LOCK) -c requirements/dev.txt - -o requirements/$$extra.txt
+	done
+	$(LOCK) -c requirements/dev.txt requirements/digits.in -o requirements/digits.txt
+
+include e2e/cluster/cluster.mk

@@ -1,0 +1,73 @@
+"""Where everything built, downloaded or started lies (outside the tree), locks on it, and progress lines."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class ClusterError(Exception):
+    """Something a person has to know or fix; its text is shown without a traceback."""
+
+
+def cache_dir() -> Path:
+    """Return PERENNIAL_CACHE, or `perennial` in the user's cache directory; made when missing."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    path = Path(os.environ.get("PERENNIAL_CACHE") or Path(base) / "perennial").resolve()
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on `path` (made when missing) against every other process; waits for it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def digest(parts: Iterable[bytes | str | Path]) -> str:
+    """Return 12 hex digits over the parts; a Path counts with the bytes of its file."""
+    total = hashlib.sha256()
+    for part in parts:
+        data = part.read_bytes() if isinstance(part, Path) else part.encode() if isinstance(part, str) else part
+        total.update(len(data).to_bytes(8, "big") + data)
+    return total.hexdigest()[:12]
+
+
+def say(text: str) -> None:
+    """Write one line of progress to standard error, so that standard output stays a command's answer."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def progress(what: str, every: float = 15.0) -> Iterator[None]:
+    """Say what is being done and, on a terminal or every `every` seconds, for how long already."""
+    began, done, terminal = time.monotonic(), threading.Event(), sys.stderr.isatty()
+
+    def tick() -> None:
+        while not done.wait(1.0 if terminal else every):
+            text = f"  {what} ... {time.monotonic() - began:.0f}s"
+            print(text, end="\r" if terminal else "\n", file=sys.stderr, flush=True)
+
+    say(f"  {what} ...")
+    ticker = threading.Thread(target=tick, daemon=True)
+    ticker.start()
+    outcome = "failed"
+    try:
+        yield
+        outcome = "done"
+    finally:
+        done.set()
+        ticker.join()
+        say(f"  {what}: {outcome} in {time.monotonic() - began:.1f}s")

@@ -1,0 +1,107 @@
+"""The programs of a cluster, built from Go modules once and kept in the cache, keyed by what they are made from."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from e2e.cluster.cache import ClusterError, cache_dir, digest, locked, progress
+
+MODULES = Path(__file__).parent / "modules"
+KUBERNETES = "v1.34.4"
+_KUBE_VERSION = "k8s.io/component-base/version"
+_KUBE_FLAGS = (
+    f"-X {_KUBE_VERSION}.gitVersion={KUBERNETES} -X {_KUBE_VERSION}.gitMajor=1 -X {_KUBE_VERSION}.gitMinor=34"
+    f" -X {_KUBE_VERSION}.gitTreeState=clean"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One program: the folder of its Go module under `modules/`, its package, and extra linker flags."""
+
+    module: str
+    package: str
+    ldflags: str = ""
+
+
+def _kube(name: str) -> Tool:
+    return Tool("kube", f"k8s.io/kubernetes/cmd/{name}", _KUBE_FLAGS)
+
+
+TOOLS: dict[str, Tool] = {
+    "etcd": Tool("etcd", "go.etcd.io/etcd/server/v3"),
+    **{
+        name: _kube(name)
+        for name in (
+            "kube-apiserver",
+            "kubectl",
+            "kube-controller-manager",
+            "kube-scheduler",
+            "kubelet",
+            "kube-proxy",
+            "kubeadm",
+        )
+    },
+    "coredns": Tool("coredns", "."),
+    "helm": Tool("helm", "helm.sh/helm/v3/cmd/helm", "-X helm.sh/helm/v3/internal/version.version=v3.22.0"),
+    "kubeconform": Tool("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform"),
+    "kind": Tool("kind", "sigs.k8s.io/kind"),
+}
+APISERVER_TOOLS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
+NATIVE_TOOLS = (*APISERVER_TOOLS, "kube-scheduler", "kubelet", "kube-proxy", "kubeadm", "coredns")
+
+
+@cache
+def _go() -> tuple[str, str]:
+    """Return the go command and its version."""
+    go = shutil.which("go") or next((p for p in ("/usr/local/go/bin/go", "/usr/lib/go/bin/go") if Path(p).exists()), "")
+    if not go:
+        raise ClusterError("Go 1.24 or newer is needed to build the cluster's programs: https://go.dev/doc/install")
+    return go, subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+@cache
+def path(name: str) -> Path:
+    """Return where the program lies once it is built; nothing is built by this."""
+    folder = MODULES / TOOLS[name].module
+    sources = sorted(file for file in folder.iterdir() if file.suffix in (".go", ".mod", ".sum"))
+    key = digest([*sources, TOOLS[name].ldflags, _go()[1]])
+    return cache_dir() / "bin" / key / name
+
+
+def ensure(*names: str) -> dict[str, Path]:
+    """Build what is missing of the named programs, one after the other, and return where they lie.
+
+    Raises ClusterError with the compiler's last lines when a build fails.
+    """
+    for name in names:
+        if not path(name).exists():
+            _build(name)
+    return {name: path(name) for name in names}
+
+
+def _build(name: str) -> None:
+    tool, target = TOOLS[name], path(name)
+    with locked(target.with_name(f".{name}.lock")):
+        if target.exists():
+            return
+        with progress(f"building {name}"), tempfile.TemporaryDirectory(dir=target.parent) as work:
+            made = Path(work) / name
+            command = ["build", "-trimpath", "-mod=readonly", "-ldflags", f"-s -w {tool.ldflags}", "-o", str(made)]
+            result = subprocess.run(
+                [_go()[0], *command, tool.package],
+                cwd=MODULES / tool.module,
+                env=os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false"},
+                capture_output=True,
+                text=True,
+            )
+            if result.returncode:
+                tail = "\n".join(result.stderr.splitlines()[-15:])
+                raise ClusterError(f"building {name} failed:\n{tail}")
+            made.rename(target)
