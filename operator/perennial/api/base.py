@@ -96,7 +96,9 @@ class Condition(ApiModel):
     type: Annotated[str, Field(max_length=63)] = Field(description="Name of the condition.")
     status: Annotated[str, Field(pattern="^(True|False|Unknown)$")] = Field(description="True, False or Unknown.")
     reason: Annotated[str, Field(max_length=128)] = Field(description="One CamelCase word for programs.")
-    message: Annotated[str, Field(max_length=32768)] = Field("", description="What is going on and what to do about it.")
+    message: Annotated[str, Field(max_length=32768)] = Field(
+        "", description="What is going on and what to do about it."
+    )
     last_transition_time: Time = Field(description="When the status last changed.")
     observed_generation: int | None = Field(None, description="The generation that the condition was decided on.")
 

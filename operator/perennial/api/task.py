@@ -1,0 +1,156 @@
+"""What the operator and the agent say to each other: the task in an environment variable, the answer as the container's message.
+
+Pure, and apart from the rest of the API, so that the agent's image needs nothing of the operator.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, ValidationError
+from pydantic.alias_generators import to_camel
+from pydantic_core import from_json
+
+MAX_MESSAGE_BYTES = 3072  # the kubelet cuts one container's message at 4 KiB, and the messages of a whole pod at 12
+MAX_FAILURE_LENGTH = 1024  # in characters
+MAX_METRICS = 32
+MAX_INPUTS = 20  # so that all their digests fit into one message
+METRIC_NAME = r"^[A-Za-z_][A-Za-z0-9_.:-]{0,62}$"
+
+TASK_ENV = "PERENNIAL_TASK"  # JSON of one of the tasks below
+ATTEMPT_ENV = "PERENNIAL_ATTEMPT"  # the pod's name
+
+
+class Reason(StrEnum):
+    """Why a step of the agent failed."""
+
+    INPUT_NOT_FOUND = "InputNotFound"
+    DIGEST_MISMATCH = "DigestMismatch"
+    STORE_UNAVAILABLE = "StoreUnavailable"
+    ACCESS_DENIED = "AccessDenied"
+    NO_SPACE = "NoSpace"  # the disk, the emptyDir or the claim is full
+    INVALID_URI = "InvalidUri"
+    NOT_FOUND = "NotFound"  # fetch: no such model; recover: nothing was published
+    INTERRUPTED = "Interrupted"
+    TRAINING_FAILED = "TrainingFailed"
+    OUTPUT_EMPTY = "OutputEmpty"
+    OUTPUT_INVALID = "OutputInvalid"
+    METRICS_INVALID = "MetricsInvalid"
+    MESSAGE_INVALID = "MessageInvalid"  # meant as a result, but a field is missing or wrong (output.mode External)
+    AGENT_FAILED = "AgentFailed"  # a fault of ours, or a task that the agent does not understand
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+    def to_json(self) -> str:
+        """Compact JSON, camelCase, without what is not set."""
+        return self.model_dump_json(by_alias=True, exclude_none=True)
+
+
+class _Task(_Message):
+    model_config = ConfigDict(extra="forbid")
+
+
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+MetricName = Annotated[str, Field(pattern=METRIC_NAME)]
+
+
+class Artifact(_Task):
+    """One object, or all objects below a prefix, in a store (`s3`, `http(s)` or `pvc`)."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", max_length=253)
+    uri: str
+    digest: Digest | None = None
+
+
+class PrepareTask(_Task):
+    """Lay out /perennial before the training starts."""
+
+    inputs: tuple[Artifact, ...] = Field((), max_length=MAX_INPUTS)
+    champion: Artifact | None = None
+    parameters: dict[str, JsonValue] = {}
+    # Where the model will be published: given, it is written to once, so that a store that refuses is known before hours of training.
+    destination: str | None = None
+
+
+class PublishTask(_Task):
+    """Wait for the training's end and publish its output below `<destination>/<attempt>`."""
+
+    destination: str
+    format: str | None = None
+    publish_deadline_seconds: int = Field(ge=0)
+
+
+class FetchTask(_Task):
+    """Put a model's files into the folder `target`, which is emptied first."""
+
+    model: Artifact
+    target: str
+
+
+class RecoverTask(_Task):
+    """Find what was published last below `destination`, when the agent's own message was lost."""
+
+    destination: str
+
+
+class Prepared(_Message):
+    """Answer of `prepare`: digests of what was copied, by input, also where none was asked for. Inputs on claims have
+    one only if it was asked for."""
+
+    inputs: dict[str, Digest] = {}
+
+
+class Result(_Message):
+    """Answer of `publish` and `recover`: a model as it lies in its store."""
+
+    uri: str = Field(min_length=1, max_length=1024)
+    digest: Digest
+    format: str = Field("files", min_length=1, max_length=63)
+    metrics: dict[MetricName, FiniteFloat] = Field({}, max_length=MAX_METRICS)
+    evaluation: str | None = Field(None, max_length=253)
+
+
+class Failure(_Message):
+    """Answer of every step that failed, wrapped in `{"error": ...}`; the exit code is then not 0."""
+
+    reason: str = Field(pattern=r"^[A-Z][A-Za-z0-9]{0,62}$")
+    message: str = ""
+
+    def to_json(self) -> str:
+        """As the container leaves it, the message cut so that every pod has room for it."""
+        kept = self.message
+        while len(text := '{"error":%s}' % self.model_copy(update={"message": kept}).model_dump_json()) > MAX_FAILURE_LENGTH:
+            kept = kept.removesuffix("…")[: len(kept) * 9 // 10] + "…"
+        return text
+
+
+M = TypeVar("M", Prepared, Result)
+
+
+def parse_result(text: str | None) -> Result | Failure | None:
+    """What `publish`, `recover`, or a training with output.mode External left. None: nothing that was meant as an answer.
+    Never raises."""
+    return _parse(text, Result)
+
+
+def parse_prepared(text: str | None) -> Prepared | Failure | None:
+    """What `prepare` left. Never raises."""
+    return _parse(text, Prepared)
+
+
+def _parse(text: str | None, kind: type[M]) -> M | Failure | None:
+    try:
+        body: Any = from_json(text or "", allow_inf_nan=True)
+    except ValueError:
+        return None
+    if not isinstance(body, dict):
+        return None
+    try:
+        return Failure.model_validate(body["error"]) if "error" in body else kind.model_validate(body)
+    except ValidationError as error:
+        # A log line in JSON is no answer; something with the fields of one is, and its author wants to know what is wrong.
+        if not body.keys() & {"uri", "digest", "inputs"}:
+            return None
+        words = (f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors(include_url=False)[:3])
+        return Failure(reason=Reason.MESSAGE_INVALID, message="the termination message is not a result: " + "; ".join(words))

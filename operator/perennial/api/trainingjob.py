@@ -1,0 +1,191 @@
+"""TrainingJob: one training run of a model."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from perennial.api.base import (
+    DNS_LABEL,
+    ApiModel,
+    Condition,
+    Digest,
+    InputUri,
+    MetricName,
+    Number,
+    PodTemplate,
+    Storage,
+    StorageUri,
+    Time,
+)
+
+ModelName = Annotated[str, Field(pattern=DNS_LABEL, min_length=1, max_length=40)]
+# `perennial` formats are open: an own server image may understand any word.
+Format = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=63)]
+
+
+class Phase(StrEnum):
+    """Where a training run stands, for people; programs read the conditions."""
+
+    PENDING = "Pending"
+    SUSPENDED = "Suspended"
+    RUNNING = "Running"
+    PUBLISHING = "Publishing"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+class TrainedModel(ApiModel):
+    """The model that a run trains."""
+
+    name: ModelName = Field(description="Name of the model; a success yields its next ModelVersion.")
+    format: Format | None = Field(
+        None, description="Format of the output, when it is not to be seen from its files (sklearn, mlflow, onnx, ...)."
+    )
+
+
+class Input(ApiModel):
+    """Data that is there before training starts."""
+
+    name: Annotated[str, Field(pattern=DNS_LABEL, min_length=1, max_length=63)] = Field(
+        description="Its place: $PERENNIAL_INPUTS_DIR/<name>."
+    )
+    uri: InputUri = Field(description="http(s)://, s3:// or pvc://claim/path; a claim is mounted, the rest is fetched.")
+    digest: Digest | None = Field(None, description="sha256 of the file or folder; when given, it is checked.")
+
+
+class OutputMode(StrEnum):
+    """Who publishes the model."""
+
+    MANAGED = "Managed"
+    EXTERNAL = "External"
+
+
+class Output(ApiModel):
+    """Where the trained model goes."""
+
+    uri: StorageUri | None = Field(
+        None,
+        description="s3://bucket/prefix or pvc://claim/prefix; the path below it is the operator's. "
+        "Without it the chart's default, and without that a volume claim of the namespace.",
+    )
+    mode: OutputMode = Field(
+        OutputMode.MANAGED,
+        description="Managed: what the training writes to $PERENNIAL_OUTPUT_DIR is published. External: the training "
+        "publishes by itself and writes {uri, digest, metrics} as JSON to /dev/termination-log.",
+    )
+
+
+class Code(ApiModel):
+    """Where the training code comes from; recorded on the ModelVersion, not fetched."""
+
+    repository: Annotated[str, Field(max_length=1024)] | None = Field(None, description="URL of the repository.")
+    revision: Annotated[str, Field(min_length=1, max_length=256)] = Field(description="Commit or tag.")
+
+
+class TrainingJobSpec(ApiModel):
+    """What to train, and how."""
+
+    model: TrainedModel = Field(description="The model that this run trains.")
+    runtime: Annotated[str, Field(max_length=63)] | None = Field(
+        None, description="A preset of the operator's configuration; it fills what `template` leaves out."
+    )
+    template: PodTemplate = Field(
+        default={},
+        description="A pod template. The training container is the only one, or the one named `train`.",
+    )
+    parameters: Annotated[
+        dict[Annotated[str, Field(max_length=63)], Any],
+        Field(
+            max_length=128, json_schema_extra={"additionalProperties": {"x-kubernetes-preserve-unknown-fields": True}}
+        ),
+    ] = Field(
+        default={},
+        description="Given to the training as PERENNIAL_PARAM_<NAME> and in $PERENNIAL_PARAMETERS_FILE (JSON).",
+    )
+    inputs: Annotated[
+        list[Input],
+        Field(
+            max_length=32, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+        ),
+    ] = Field(default=[], description="Data that is there before training starts.")
+    output: Output = Field(default=Output(), description="Where the trained model goes.")
+    storage: Storage | None = Field(
+        None, description="Credentials for stores; without it the Secret `perennial-storage`, if there is one."
+    )
+    code: Code | None = Field(None, description="Where the training code comes from; recorded on the ModelVersion.")
+    backoff_limit: Annotated[int, Field(ge=0, le=100)] = Field(
+        3, description="Retries after failures. Pods lost to the infrastructure do not count (at most 10)."
+    )
+    active_deadline_seconds: Annotated[int, Field(ge=1, le=31_536_000)] | None = Field(
+        None, description="Running time, added up across suspensions, after which the run has failed."
+    )
+    pending_deadline_seconds: Annotated[int, Field(ge=1, le=31_536_000)] | None = Field(
+        None, description="How long a run may wait for its pod to run, suspensions not counted."
+    )
+    publish_deadline_seconds: Annotated[int, Field(ge=10, le=604_800)] = Field(
+        1800, description="How long a finished training may keep its pod while its store is down."
+    )
+    ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=315_360_000)] | None = Field(
+        None,
+        description="The TrainingJob is deleted this long after it finished. Under GitOps a deleted TrainingJob is "
+        "applied, and so trained, again.",
+    )
+    suspend: bool = Field(False, description="Holds the run: its pods are stopped, and it starts again when lifted.")
+
+
+class Failure(ApiModel):
+    """Why a run, or its last attempt, failed."""
+
+    reason: str = Field(description="One CamelCase word for programs.")
+    message: str = Field("", description="What happened and what to do about it.")
+    exit_code: int | None = Field(None, description="Exit code of the container that failed.")
+    pod: str | None = Field(None, description="The pod that failed.")
+    time: Time | None = Field(None, description="When it was seen.")
+
+
+class Champion(ApiModel):
+    """The model version that was served when the run started; the training gets its files."""
+
+    deployment: str = Field(description="The ModelDeployment that served it.")
+    version: int | None = Field(None, description="Its version, when it is one of the model's.")
+    uri: str = Field(description="Where it lies.")
+    digest: str = Field(description="Its digest.")
+
+
+class PublishedModel(ApiModel):
+    """What a run published."""
+
+    uri: str = Field(description="Where the model lies.")
+    digest: str = Field(description="sha256 of the file or folder.")
+    format: str = Field(description="Format of the model.")
+    metrics: dict[MetricName, Number] = Field(default={}, description="What the training measured.")
+    evaluation: str | None = Field(None, description="Names the data that the metrics were measured on.")
+    image: str | None = Field(None, description="The image that trained it, by digest.")
+
+
+class TrainingJobStatus(ApiModel):
+    """Where a run stands."""
+
+    observed_generation: int | None = Field(None, description="The generation that this status was decided on.")
+    phase: Phase | None = Field(None, description="Pending, Suspended, Running, Publishing, Succeeded or Failed.")
+    job_name: str | None = Field(None, description="The Job that runs it.")
+    spec_hash: str | None = Field(None, description="Hash of the spec that the Job was made from.")
+    attempts: int | None = Field(None, description="Pods that were started, the present one included.")
+    disruptions: int | None = Field(None, description="Attempts that were lost to the infrastructure; not counted.")
+    start_time: Time | None = Field(None, description="When the training first ran.")
+    completion_time: Time | None = Field(None, description="When the run succeeded or failed.")
+    pending_since: Time | None = Field(None, description="Since when it waits for its pod to run.")
+    running_since: Time | None = Field(None, description="Since when it runs, after the last suspension.")
+    running_seconds: int | None = Field(None, description="Running time before the last suspension.")
+    result: PublishedModel | None = Field(None, description="What was published.")
+    metrics: dict[MetricName, Number] | None = Field(None, description="What the training measured.")
+    champion: Champion | None = Field(None, description="The version that was served when the run started.")
+    model_version: str | None = Field(None, description="The ModelVersion that came of it.")
+    failure: Failure | None = Field(None, description="Why the run, or its last attempt, failed.")
+    conditions: Annotated[
+        list[Condition],
+        Field(
+            max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+        ),
+    ] = Field(default=[], description="Complete, Failed, Running, Suspended, Reconciling, Stalled.")
