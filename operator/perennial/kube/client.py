@@ -1,0 +1,110 @@
+"""What the operator asks of the Kubernetes API, as a Protocol, and what is built on it alone."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from perennial.api.resources import Resource
+from perennial.kube.errors import Expired, NotLeading
+from perennial.plan import Body
+
+PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list. `more` is the token of the next page, empty on the last."""
+
+    items: list[Body]
+    resource_version: str
+    more: str
+
+
+class Client(Protocol):
+    """The Kubernetes API with plain dict bodies. Every method raises the types of `kube.errors`."""
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Body:
+        """Read one object."""
+        ...
+
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        limit: int = PAGE,
+        more: str = "",
+        metadata_only: bool = False,
+    ) -> Page:
+        """Read one page of objects, of one namespace or of all. With `metadata_only` they carry nothing else."""
+        ...
+
+    async def create(self, body: Body) -> Body:
+        """Make an object, in the namespace that its metadata names."""
+        ...
+
+    async def apply(self, body: Body) -> Body:
+        """Server-side apply of a full intent, as field manager `perennial`, taking over fields of others."""
+        ...
+
+    async def patch(
+        self, resource: Resource, namespace: str | None, name: str, patch: Body, *, subresource: str | None = None
+    ) -> Body:
+        """Merge patch of an object or of its subresource; uid and resourceVersion in it are preconditions."""
+        ...
+
+    async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> Body:
+        """Delete in the background; the object while it still terminates, else a `Status`."""
+        ...
+
+
+async def list_all(
+    client: Client, resource: Resource, *, labels: str = "", metadata_only: bool = False
+) -> AsyncIterator[Page]:
+    """Every page of a list over all namespaces, all of one resourceVersion. Expired when it took too long."""
+    more, version = "", None
+    while True:
+        page = await client.list(resource, labels=labels, more=more, metadata_only=metadata_only)
+        if version not in (None, page.resource_version):
+            raise Expired("the list was continued from another resourceVersion", code=410)
+        yield page
+        if not page.more:
+            return
+        more, version = page.more, page.resource_version
+
+
+class Fenced:
+    """A client that writes only while `holds` says that the lease is ours; reads pass. NotLeading otherwise."""
+
+    def __init__(self, client: Client, holds: Callable[[], bool]) -> None:
+        self._client = client
+        self._holds = holds
+        self.get = client.get
+        self.list = client.list
+
+    def _check(self) -> None:
+        if not self._holds():
+            raise NotLeading("the lease is not surely ours any more")
+
+    async def create(self, body: Body) -> Body:
+        """As Client.create."""
+        self._check()
+        return await self._client.create(body)
+
+    async def apply(self, body: Body) -> Body:
+        """As Client.apply."""
+        self._check()
+        return await self._client.apply(body)
+
+    async def patch(
+        self, resource: Resource, namespace: str | None, name: str, patch: Body, *, subresource: str | None = None
+    ) -> Body:
+        """As Client.patch."""
+        self._check()
+        return await self._client.patch(resource, namespace, name, patch, subresource=subresource)
+
+    async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> Body:
+        """As Client.delete."""
+        self._check()
+        return await self._client.delete(resource, namespace, name, uid=uid)

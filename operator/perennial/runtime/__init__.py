@@ -1,0 +1,1 @@
+"""The engine: cache, queue, workers, lease and resync. It knows no kind."""

@@ -1,0 +1,170 @@
+"""Carries out the actions of a plan, in order, each idempotent; what the server answers goes into the cache."""
+
+import logging
+
+from perennial.api.meta import ANNOTATION_APPLIED
+from perennial.api.resources import of
+from perennial.kube.client import Client
+from perennial.kube.errors import AlreadyExists, ApiError, Conflict, Meaning, NameTaken, NotFound
+from perennial.plan import Action, Apply, Body, Create, Delete, Patch
+from perennial.runtime.cache import Cache
+from perennial.runtime.key import Key, controller_of, key_of, version_of
+from perennial.runtime.merge import digest, seen, shows
+from perennial.runtime.projection import project
+from perennial.runtime.refusals import Refusals
+
+logger = logging.getLogger(__name__)
+
+_REMEMBERED = 10_000
+
+
+class Refused(Exception):
+    """An action was refused, and the plan ends there. `wait` is seconds until it may be tried again, None if news."""
+
+    def __init__(self, wait: float | None) -> None:
+        super().__init__(wait)
+        self.wait = wait
+
+
+class Actor:
+    """Carries out actions. Errors that are no refusal come out as they are."""
+
+    def __init__(self, client: Client, cache: Cache, refusals: Refusals) -> None:
+        self._client = client
+        self._cache = cache
+        self._refusals = refusals
+        # Per applied object: the intent, and what the server made of it (it writes "1" for "1000m").
+        self._applied: dict[Key, tuple[str, str]] = {}
+
+    async def act(self, key: Key, owner: Body | None, action: Action) -> bool:
+        """Do one action of the plan for `key`. Whether a refusal of it stood before. Refused when it is refused."""
+        target = target_of(action)
+        wait = self._refusals.waits(key, owner, target, action)
+        if wait is not None:
+            raise Refused(wait)
+        try:
+            match action:
+                case Create(body):
+                    await self._create(target, body)
+                case Apply(body):
+                    await self._apply(target, body)
+                case Patch():
+                    await self._patch(target, action)
+                case Delete(uid=uid):
+                    await self._delete(target, uid)
+        except ApiError as error:
+            if error.meaning is not Meaning.REFUSED:
+                raise
+            logger.warning("refused: %s %s: %s", type(action).__name__, target, error.message)
+            raise Refused(self._refusals.record(key, owner, target, action, error)) from error
+        return self._refusals.accepted(key, target)
+
+    async def refresh(self, key: Key) -> Body | None:
+        """Read the object into the cache, whatever the watch has told so far."""
+        known = self._cache.get(*key)
+        try:
+            body = await self._client.get(*key)
+        except NotFound:
+            if known:
+                self._cache.remove(key, version_of(known))
+            return None
+        self._cache.put(key.resource, body)
+        return body
+
+    async def _create(self, target: Key, body: Body) -> None:
+        wanted = controller_of(body)
+        if existing := self._cache.get(*target):
+            if wanted is None or controller_of(existing) != wanted:
+                raise _taken(target, existing)
+            return
+        try:
+            made = await self._client.create(body)
+        except AlreadyExists as error:
+            found = await self._client.get(*target)
+            if wanted is None:
+                # Whose it is the decision must say: it is made again, with the object in view.
+                self._cache.put(target.resource, found)
+                raise Conflict(f"{target} exists already", code=409) from error
+            if controller_of(found) != wanted:
+                raise _taken(target, found) from error
+            made = found
+        else:
+            logger.info("created %s", target)
+        self._cache.put(target.resource, made)
+
+    async def _apply(self, target: Key, body: Body) -> None:
+        intent = digest(body)
+        existing = self._cache.get(*target)
+        if existing is None:
+            try:
+                existing = await self._client.get(*target)
+            except NotFound:
+                existing = None
+        metadata = dict(body["metadata"])
+        if existing is not None:
+            if controller_of(existing) != controller_of(body):
+                raise _taken(target, existing)
+            if existing["metadata"].get("annotations", {}).get(ANNOTATION_APPLIED) == intent:
+                known = (intent, digest(seen(existing, body)))
+                if self._applied.get(target) == known or shows(existing, body):
+                    self._cache.put(target.resource, existing)
+                    return
+            # An object that was made anew meanwhile is not the one that was looked at.
+            metadata["uid"] = existing["metadata"]["uid"]
+        metadata["annotations"] = {**metadata.get("annotations", {}), ANNOTATION_APPLIED: intent}
+        made = await self._client.apply({**body, "metadata": metadata})
+        logger.info("applied %s", target)
+        self._applied[target] = (intent, digest(seen(project(target.resource, made), body)))
+        if len(self._applied) > _REMEMBERED:
+            del self._applied[next(iter(self._applied))]
+        self._cache.put(target.resource, made)
+
+    async def _patch(self, target: Key, action: Patch) -> None:
+        existing = self._cache.get(*target)
+        same = existing is not None and existing["metadata"]["uid"] == action.uid
+        if same and action.subresource is None and shows(existing, action.patch):
+            return
+        metadata = {**action.patch.get("metadata", {}), "uid": action.uid}
+        if action.resource_version:
+            metadata["resourceVersion"] = action.resource_version
+        patch = {**action.patch, "metadata": metadata}
+        try:
+            made = await self._client.patch(*target, patch, subresource=action.subresource)
+        except (NotFound, Conflict) as error:
+            await self.refresh(target)
+            raise Conflict(error.message, code=error.code, reason=error.reason) from error
+        logger.info("patched %s", target)
+        if made.get("kind") == target.resource.kind:
+            self._cache.put(target.resource, made)
+
+    async def _delete(self, target: Key, uid: str) -> None:
+        known = self._cache.get(*target)
+        try:
+            answer = await self._client.delete(*target, uid=uid)
+        except (NotFound, Conflict):
+            # Gone, or another object of that name by now.
+            await self.refresh(target)
+            return
+        logger.info("deleted %s", target)
+        if answer.get("kind") == target.resource.kind:
+            self._cache.put(target.resource, answer)
+        elif known:
+            self._cache.remove(target, version_of(known), uid)
+
+
+def target_of(action: Action) -> Key:
+    """The object that an action is about."""
+    match action:
+        case Create(body) | Apply(body):
+            return key_of(of(body), body)
+        case Patch() | Delete():
+            return Key(action.resource, action.namespace, action.name)
+
+
+def _taken(target: Key, existing: Body) -> NameTaken:
+    owners = existing["metadata"].get("ownerReferences", ())
+    owner = next((f"{r['kind']} {r['name']}" for r in owners if r.get("controller")), "no object of this operator")
+    return NameTaken(
+        f"{target.resource.kind} {target.name} exists and belongs to {owner}: it is left alone; delete or rename it",
+        code=409,
+    )

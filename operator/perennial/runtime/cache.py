@@ -1,0 +1,130 @@
+"""The cache of watched objects: the View that decisions are gathered from. The newest resourceVersion wins."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from perennial.api.resources import Resource
+from perennial.plan import Body
+from perennial.runtime.key import Key, controller_of, version_of
+from perennial.runtime.projection import project
+from perennial.runtime.refusals import Refusals
+from perennial.telemetry import metrics
+from perennial.view import Refusal
+
+Listener = Callable[[Resource, Body | None, Body | None], None]
+
+_TOMBSTONES = 20_000
+
+
+class Cache:
+    """Implements `view.View`. Every change is told to the listener, as the bodies before and after it.
+
+    Removed objects leave a tombstone with their last version: an answer to one of our own writes may arrive after the
+    watch has told of the deletion, and must not bring the object back.
+    """
+
+    def __init__(self, refusals: Refusals) -> None:
+        self._refusals = refusals
+        self._objects: dict[Resource, dict[str, dict[str, Body]]] = {}
+        self._owned: dict[tuple[Resource, str], dict[str, Body]] = {}
+        self._tombstones: dict[Key, int] = {}
+        self._listener: Listener | None = None
+
+    def listen(self, listener: Listener) -> None:
+        """Tell this listener of every change from now on."""
+        self._listener = listener
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Body | None:
+        """One object, or None."""
+        return self._objects.get(resource, {}).get(namespace, {}).get(name)
+
+    def list(self, resource: Resource, namespace: str) -> Sequence[Body]:
+        """All objects of a namespace."""
+        return tuple(self._objects.get(resource, {}).get(namespace, {}).values())
+
+    def owned(self, resource: Resource, uid: str) -> Sequence[Body]:
+        """All objects whose controller has this uid."""
+        return tuple(self._owned.get((resource, uid), {}).values())
+
+    def refusal(self, resource: Resource, namespace: str, name: str) -> Refusal | None:
+        """The refusal that stands against the plan of this object, as it is now."""
+        return self._refusals.visible(Key(resource, namespace, name), self.get(resource, namespace, name))
+
+    def keys(self, resource: Resource) -> Sequence[Key]:
+        """The keys of all objects."""
+        spaces = self._objects.get(resource, {})
+        return [Key(resource, namespace, name) for namespace, names in spaces.items() for name in names]
+
+    def put(self, resource: Resource, body: Body) -> bool:
+        """Keep the object unless something newer is known. Whether it was news."""
+        metadata = body["metadata"]
+        key = Key(resource, metadata.get("namespace", ""), metadata["name"])
+        version = version_of(body)
+        before = self.get(*key)
+        if before is not None and version_of(before) >= version:
+            return False
+        if self._tombstones.get(key, -1) >= version:
+            return False
+        self._tombstones.pop(key, None)
+        after = project(resource, body)
+        self._objects.setdefault(resource, {}).setdefault(key.namespace, {})[key.name] = after
+        self._index(resource, before, after)
+        self._tell(resource, before, after)
+        return True
+
+    def remove(self, key: Key, version: int, uid: str | None = None) -> bool:
+        """Forget the object that was gone at this version. False when a newer one, or another uid, is known."""
+        before = self.get(*key)
+        if before is not None and (
+            version_of(before) > version or (uid is not None and before["metadata"]["uid"] != uid)
+        ):
+            return False
+        self._bury(key, version)
+        if before is None:
+            return False
+        names = self._objects[key.resource][key.namespace]
+        del names[key.name]
+        if not names:
+            del self._objects[key.resource][key.namespace]
+        self._index(key.resource, before, None)
+        self._tell(key.resource, before, None)
+        return True
+
+    def replace(self, resource: Resource, listed: Mapping[Key, int], version: int) -> Sequence[Key]:
+        """Prune by a complete list, taken at `version`, of keys and their versions.
+
+        What is not listed and not newer than the list is removed. Returns the keys that the list knows and the cache
+        does not, or only in an older version: the caller reads them.
+        """
+        for key in self.keys(resource):
+            if key not in listed:
+                self.remove(key, version)
+        return [key for key, newest in listed.items() if self._lacks(key, newest)]
+
+    def _lacks(self, key: Key, version: int) -> bool:
+        if self._tombstones.get(key, -1) >= version:
+            return False
+        known = self.get(*key)
+        return known is None or version_of(known) < version
+
+    def _index(self, resource: Resource, before: Body | None, after: Body | None) -> None:
+        old = controller_of(before) if before else None
+        new = controller_of(after) if after else None
+        if before and old and (old != new or after is None):
+            entries = self._owned[resource, old]
+            del entries[before["metadata"]["name"]]
+            if not entries:
+                del self._owned[resource, old]
+        if after and new:
+            # An owner and what it controls share a namespace, so the name is enough.
+            self._owned.setdefault((resource, new), {})[after["metadata"]["name"]] = after
+
+    def _bury(self, key: Key, version: int) -> None:
+        self._tombstones[key] = max(version, self._tombstones.pop(key, -1))
+        if len(self._tombstones) > _TOMBSTONES:
+            del self._tombstones[next(iter(self._tombstones))]
+
+    def _tell(self, resource: Resource, before: Body | None, after: Body | None) -> None:
+        if before is None or after is None:
+            metrics.cached_objects.labels(resource.plural).inc(1 if after else -1)
+        if self._listener:
+            self._listener(resource, before, after)

@@ -1,0 +1,79 @@
+"""What the cache keeps of an object, so that thousands fit: the unread is dropped, repeated strings are shared."""
+
+from collections.abc import Callable
+from typing import Any
+
+from perennial.api.resources import DEPLOYMENTS, JOBS, PODS, Resource
+from perennial.plan import Body
+
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_POD_ANNOTATIONS = ("perennial.dev/", "batch.kubernetes.io/")
+_POD_METADATA = (
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "labels",
+    "ownerReferences",
+)
+# Field names and words recur in every object, but each parse makes new ones. Bounded: labels are users' to choose.
+_POOL_SIZE = 20_000
+_WORD = 32
+_pool: dict[str, str] = {}
+
+
+def project(resource: Resource, body: Body) -> Body:
+    """A copy of the body with what is worth keeping."""
+    metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
+    if _LAST_APPLIED in metadata.get("annotations", ()):
+        metadata["annotations"] = {k: v for k, v in metadata["annotations"].items() if k != _LAST_APPLIED}
+    rest = _REST.get(resource, _everything)
+    return _compact(rest({**body, "metadata": metadata}))  # type: ignore[no-any-return]
+
+
+def _everything(body: Body) -> Body:
+    return body
+
+
+def _pod(body: Body) -> Body:
+    metadata = {key: body["metadata"][key] for key in _POD_METADATA if key in body["metadata"]}
+    annotations = body["metadata"].get("annotations", {})
+    if kept := {key: value for key, value in annotations.items() if key.startswith(_POD_ANNOTATIONS)}:
+        metadata["annotations"] = kept
+    spec = {"nodeName": body["spec"]["nodeName"]} if body.get("spec", {}).get("nodeName") else {}
+    return {
+        "apiVersion": body["apiVersion"],
+        "kind": body["kind"],
+        "metadata": metadata,
+        "spec": spec,
+        "status": body.get("status", {}),
+    }
+
+
+def _without_pod_spec(body: Body) -> Body:
+    template = {key: value for key, value in body["spec"].get("template", {}).items() if key != "spec"}
+    return {**body, "spec": {**body["spec"], "template": template}}
+
+
+_REST: dict[Resource, Callable[[Body], Body]] = {PODS: _pod, JOBS: _without_pod_spec, DEPLOYMENTS: _without_pod_spec}
+
+
+def _compact(value: Any) -> Any:
+    if isinstance(value, str):
+        return _shared(value) if len(value) <= _WORD else value
+    if isinstance(value, dict):
+        return {_shared(key): _compact(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_compact(item) for item in value]
+    return value
+
+
+def _shared(word: str) -> str:
+    known = _pool.get(word)
+    if known is not None:
+        return known
+    if len(_pool) < _POOL_SIZE:
+        _pool[word] = word
+    return word

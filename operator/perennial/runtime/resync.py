@@ -1,0 +1,100 @@
+"""Keeps the cache honest: fills it before work begins, compares it with LISTs, and has every object decided anew.
+
+The watch never tells of what was deleted while it had to list again, so a LIST is the only way to learn of it.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping, Sequence
+
+from perennial.api.resources import Resource
+from perennial.kube.client import Client, list_all
+from perennial.kube.errors import ApiError, NotFound
+from perennial.runtime.key import Key, key_of, version_of
+from perennial.runtime.worker import Engine
+from perennial.telemetry import metrics
+
+logger = logging.getLogger(__name__)
+
+
+class Resync:
+    """LISTs for an engine. `selectors` gives each watched resource its label selector; times are seconds."""
+
+    def __init__(
+        self,
+        client: Client,
+        engine: Engine,
+        selectors: Mapping[Resource, str],
+        owners: Sequence[Resource],
+        *,
+        period: float = 30.0,
+        owners_period: float = 600.0,
+        retry: float = 2.0,
+    ) -> None:
+        self._client = client
+        self._engine = engine
+        self._cache = engine.cache
+        self._selectors = selectors
+        self._owners = owners
+        self._period = period
+        self._owners_period = owners_period
+        self._retry = retry
+
+    async def fill(self) -> None:
+        """Load everything into the cache. It waits for the API server, and for CRDs that are not there yet."""
+        for resource, selector in self._selectors.items():
+            while True:
+                try:
+                    async for page in list_all(self._client, resource, labels=selector):
+                        for body in page.items:
+                            self._cache.put(resource, body)
+                except ApiError as error:
+                    logger.warning("cannot list %s, again in %g s: %s", resource.plural, self._retry, error)
+                    await asyncio.sleep(self._retry)
+                else:
+                    break
+
+    async def run(self) -> None:
+        """Compare and repair, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._compare_always(), name="resync")
+            group.create_task(self._revisit_always(), name="revisit")
+
+    async def compare(self, resource: Resource) -> int:
+        """One LIST of a resource: remove what vanished, read what the watch missed. How many objects differed."""
+        listed: dict[Key, int] = {}
+        version = 0
+        async for page in list_all(self._client, resource, labels=self._selectors[resource], metadata_only=True):
+            version = int(page.resource_version)
+            listed.update((key_of(resource, item), version_of(item)) for item in page.items)
+        known = len(self._cache.keys(resource))
+        missing = self._cache.replace(resource, listed, version)
+        removed = known - len(self._cache.keys(resource))
+        for key in missing:
+            try:
+                self._cache.put(resource, await self._client.get(*key))
+            except NotFound:
+                continue
+        return removed + len(missing)
+
+    async def _compare_always(self) -> None:
+        while True:
+            for resource in self._selectors:
+                # Spread over the period, and over the replicas of other operators.
+                await asyncio.sleep(self._period / len(self._selectors) * random.uniform(0.8, 1.2))
+                try:
+                    repaired = await self.compare(resource)
+                except ApiError as error:
+                    logger.warning("cannot compare %s: %s", resource.plural, error)
+                    continue
+                if repaired:
+                    logger.info("the watch had missed changes of %d %s", repaired, resource.plural)
+                    metrics.resync_repairs.labels(resource.plural).inc(repaired)
+
+    async def _revisit_always(self) -> None:
+        while True:
+            await asyncio.sleep(self._owners_period)
+            for resource in self._owners:
+                for key in self._cache.keys(resource):
+                    self._engine.add(key, random.uniform(0.001, self._owners_period))
