@@ -98,9 +98,10 @@ class Cache:
         for key in self.keys(resource):
             if key not in listed:
                 self.remove(key, version)
-        return [key for key, newest in listed.items() if self._lacks(key, newest)]
+        return [key for key, newest in listed.items() if self.lacks(key, newest)]
 
-    def _lacks(self, key: Key, version: int) -> bool:
+    def lacks(self, key: Key, version: int) -> bool:
+        """Whether the cache knows neither this version nor a newer one, nor that the object is gone."""
         if self._tombstones.get(key, -1) >= version:
             return False
         known = self.get(*key)

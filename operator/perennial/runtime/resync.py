@@ -31,6 +31,7 @@ class Resync:
         period: float = 30.0,
         owners_period: float = 600.0,
         retry: float = 2.0,
+        grace: float = 5.0,
     ) -> None:
         self._client = client
         self._engine = engine
@@ -40,6 +41,7 @@ class Resync:
         self._period = period
         self._owners_period = owners_period
         self._retry = retry
+        self._grace = grace
 
     async def fill(self) -> None:
         """Load everything into the cache. It waits for the API server, and for CRDs that are not there yet."""
@@ -71,6 +73,10 @@ class Resync:
         known = len(self._cache.keys(resource))
         missing = self._cache.replace(resource, listed, version)
         removed = known - len(self._cache.keys(resource))
+        if missing:
+            # Mostly the watch is just about to tell.
+            await asyncio.sleep(self._grace)
+            missing = [key for key in missing if self._cache.lacks(key, listed[key])]
         for key in missing:
             try:
                 self._cache.put(resource, await self._client.get(*key))

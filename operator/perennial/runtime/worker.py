@@ -63,7 +63,7 @@ class Engine:
         self.queue.add(key, after)
 
     async def run(self, workers: int = WORKERS) -> None:
-        """Reconcile until cancelled. Cancelling lets no reconcile be cut off between an action and its answer."""
+        """Reconcile until cancelled: to the cluster that is the same as being killed between two writes."""
         async with asyncio.TaskGroup() as group:
             for number in range(workers):
                 group.create_task(self._work(), name=f"worker-{number}")

@@ -59,8 +59,8 @@ class Health:
     def app(self) -> web.Application:
         """The HTTP application."""
         app = web.Application()
-        app.router.add_get("/healthz", lambda _: _report(self.live))
-        app.router.add_get("/readyz", lambda _: _report(self.ready))
+        app.router.add_get("/healthz", self._live)
+        app.router.add_get("/readyz", self._ready)
         app.router.add_get("/metrics", _metrics)
         return app
 
@@ -79,8 +79,14 @@ class Health:
                 await lag
             await runner.cleanup()
 
+    async def _live(self, _: web.Request) -> web.Response:
+        return _report(self.live)
 
-async def _report(checks: Mapping[str, Check]) -> web.Response:
+    async def _ready(self, _: web.Request) -> web.Response:
+        return _report(self.ready)
+
+
+def _report(checks: Mapping[str, Check]) -> web.Response:
     faults = {name: fault for name, check in checks.items() if (fault := check())}
     if faults:
         return web.Response(status=503, text="".join(f"{name}: {fault}\n" for name, fault in faults.items()))

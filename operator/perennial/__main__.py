@@ -1,0 +1,60 @@
+"""Wiring: reads the arguments and the configuration, and runs the operator with its controllers."""
+
+import argparse
+import asyncio
+import os
+import socket
+import sys
+import uuid
+from pathlib import Path
+
+from perennial import app, config
+from perennial.controllers import CONTROLLERS
+from perennial.kube import login
+from perennial.kube.http import HttpClient
+from perennial.runtime.lease import Lease
+from perennial.telemetry import logs
+from perennial.telemetry.health import Health
+
+
+def main() -> None:
+    """Run the operator until it is told to stop; the process ends with its exit code."""
+    arguments = _parser().parse_args()
+    logs.configure(arguments.log_level)
+    sys.exit(asyncio.run(_run(arguments)))
+
+
+async def _run(arguments: argparse.Namespace) -> int:
+    credentials = login.load(arguments.kubeconfig)
+    namespace = arguments.namespace or login.own_namespace() or "default"
+    async with HttpClient(credentials) as client:
+        return await app.run(
+            CONTROLLERS,
+            config.load(arguments.config),
+            client,
+            credentials,
+            Lease(client, namespace, arguments.lease, arguments.identity),
+            health=Health(),
+            address=(arguments.health_host, arguments.health_port),
+        )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("perennial", description="The Perennial operator.")
+    parser.add_argument("--config", type=Path, help="configuration file; without it all defaults hold")
+    parser.add_argument("--kubeconfig", help="default: the pod's service account, else the caller's kubeconfig")
+    parser.add_argument("--namespace", help="namespace of the Lease; default: the pod's own")
+    parser.add_argument("--lease", default="perennial-operator", help="name of the Lease (%(default)s)")
+    parser.add_argument(
+        "--identity",
+        default=f"{os.environ.get('POD_NAME', socket.gethostname())}_{uuid.uuid4().hex[:8]}",
+        help="how this replica signs the Lease; default: the pod's name and a random word",
+    )
+    parser.add_argument("--health-host", default="0.0.0.0", help="address of /healthz, /readyz and /metrics")
+    parser.add_argument("--health-port", type=int, default=8080, help="their port (%(default)s)")
+    parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
+    return parser
+
+
+if __name__ == "__main__":
+    main()

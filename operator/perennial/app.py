@@ -1,0 +1,256 @@
+"""The operator as a process: what starts and ends in which order. The only module that knows kopf.
+
+kopf is the shell: it logs in, keeps the watches alive, and hands over what they tell. It handles nothing.
+"""
+
+import asyncio
+import logging
+import random
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import kopf
+
+from perennial.api.meta import LABEL_OWNED
+from perennial.api.resources import CHILD_KINDS, Resource
+from perennial.config import Config
+from perennial.kube.client import Client, Fenced
+from perennial.kube.events import Recorder
+from perennial.kube.login import Credentials
+from perennial.runtime.cache import Cache
+from perennial.runtime.key import key_of, version_of
+from perennial.runtime.lease import Lease
+from perennial.runtime.resync import Resync
+from perennial.runtime.worker import Engine
+from perennial.telemetry.health import Health, limit
+from perennial.view import Controller
+
+logger = logging.getLogger(__name__)
+
+# Longer than any series of requests that one reconcile makes, with their time-outs.
+_STUCK = 300.0
+_KOPF_PATIENCE = 15.0
+
+
+async def run(
+    controllers: Sequence[Controller],
+    config: Config,
+    client: Client,
+    credentials: Credentials,
+    lease: Lease,
+    *,
+    services: Sequence[AbstractAsyncContextManager[Any]] = (),
+    health: Health,
+    address: tuple[str, int],
+) -> int:
+    """Serve health and `services` at once, reconcile while the lease is ours, and return the exit code.
+
+    0 after SIGTERM or SIGINT; 1 when the lease was lost or a part ended by itself: the pod is to be started anew.
+    """
+    stop = asyncio.Event()
+    _on_signals(stop)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(health.serve(*address))
+        for service in services:
+            await stack.enter_async_context(service)
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        acquiring = asyncio.create_task(lease.acquire(), name="acquire")
+        await asyncio.wait({stopping, acquiring}, return_when=asyncio.FIRST_COMPLETED)
+        if stopping.done():
+            await _cancel(acquiring)
+            await lease.release()
+            return 0
+        await acquiring
+        return await _lead(controllers, config, client, credentials, lease, health, stop, stopping)
+
+
+async def _lead(
+    controllers: Sequence[Controller],
+    config: Config,
+    client: Client,
+    credentials: Credentials,
+    lease: Lease,
+    health: Health,
+    stop: asyncio.Event,
+    stopping: "asyncio.Task[Any]",
+) -> int:
+    fenced = Fenced(client, lease.holds)
+    recorder = Recorder(fenced)
+    engine = Engine(controllers, config, fenced, recorder)
+    selectors = selectors_of(controllers)
+    resync = Resync(fenced, engine, selectors, [controller.resource for controller in controllers])
+    health.live["workers"] = limit("a reconcile runs", engine.queue.longest_at_work, _STUCK)
+    health.live["queue"] = limit("an object waits", engine.queue.longest_waiting, _STUCK)
+    # All of them before kopf: it cancels what was created after it.
+    tasks = [asyncio.create_task(lease.keep(), name="lease"), asyncio.create_task(recorder.run(), name="events")]
+    kopf_stop = asyncio.Event()
+    shell: asyncio.Task[Any] | None = None
+    filling = asyncio.create_task(resync.fill(), name="fill")
+    try:
+        await asyncio.wait({stopping, filling, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        if filling.done():
+            await filling
+            logger.info("cache filled", extra={"objects": sum(len(engine.cache.keys(r)) for r in selectors)})
+            tasks += [
+                asyncio.create_task(engine.run(), name="engine"),
+                asyncio.create_task(resync.run(), name="resync"),
+            ]
+            shell = asyncio.create_task(_watch(engine.cache, selectors, credentials, kopf_stop, stop), name="kopf")
+            await asyncio.wait({stopping, shell, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        # First nothing is written any more, then another may lead, then the rest ends.
+        ended = [task for task in (*tasks, shell) if task and task.done()]
+        await _cancel(filling, *tasks)
+        await lease.release()
+        kopf_stop.set()
+        if shell:
+            await asyncio.wait({shell}, timeout=_KOPF_PATIENCE)
+            await _cancel(shell)
+    for task in ended:
+        if not task.cancelled() and (error := task.exception()):
+            logger.error("%s failed", task.get_name(), exc_info=error)
+        else:
+            logger.error("%s ended", task.get_name())
+    return 1 if ended else 0
+
+
+def selectors_of(controllers: Sequence[Controller]) -> dict[Resource, str]:
+    """The resources to watch, each with its label selector; of the core kinds only what is ours."""
+    resources = dict.fromkeys(controller.resource for controller in controllers)
+    for controller in controllers:
+        resources |= dict.fromkeys(controller.watches)
+    return {resource: LABEL_OWNED if resource in CHILD_KINDS else "" for resource in resources}
+
+
+async def _watch(
+    cache: Cache,
+    selectors: dict[Resource, str],
+    credentials: Credentials,
+    kopf_stop: asyncio.Event,
+    stop: asyncio.Event,
+) -> None:
+    registry = kopf.OperatorRegistry()
+    kopf.on.login(registry=registry)(_login(credentials))
+    for resource in selectors:
+        kopf.on.event(resource.group, resource.version, resource.plural, registry=registry)(_handler(cache, resource))
+    others = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
+        registry=registry, settings=_settings(selectors), clusterwide=True, standalone=True, stop_flag=kopf_stop
+    )
+    # kopf took the signals. Ours end things in another order: the lease is given up before kopf winds down.
+    _on_signals(stop)
+    await kopf.run_tasks(tasks, ignored=others)
+
+
+def _handler(cache: Cache, resource: Resource) -> Any:
+    async def handle(event: Any, **_: Any) -> None:
+        body = event["object"]
+        if event["type"] == "DELETED":
+            cache.remove(key_of(resource, body), version_of(body), body["metadata"]["uid"])
+        else:
+            cache.put(resource, body)
+
+    return handle
+
+
+def _login(credentials: Credentials) -> Any:
+    again_after = timedelta(seconds=2)
+    last = datetime.min.replace(tzinfo=UTC)
+
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        nonlocal last
+        if datetime.now(UTC) - last < again_after:
+            await asyncio.sleep(again_after.total_seconds())
+        last = datetime.now(UTC)
+        scheme, space, token = (credentials.authorization() or "").partition(" ")
+        return kopf.ConnectionInfo(
+            server=credentials.server,
+            ca_path=credentials.ca_path,
+            insecure=credentials.insecure,
+            scheme=scheme if space else None,
+            token=token or None,
+            certificate_path=credentials.certificate_path,
+            private_key_path=credentials.private_key_path,
+            proxy_url=credentials.proxy,
+            # Tokens rotate. It also tells one login from the next: kopf gives up on credentials that equal ones
+            # that got a 401, and a starting API server gives a 401 to a service account that it has not yet read.
+            expiration=last + timedelta(hours=1),
+        )
+
+    return login
+
+
+def _settings(selectors: dict[Resource, str]) -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.persistence.diffbase_storage = _NoDiffBase()
+    settings.persistence.progress_storage = _NoProgress()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.queueing.idle_timeout = 0.1
+    settings.queueing.worker_limit = None
+    settings.watching.chunk_size = 500
+    settings.watching.connect_timeout = 10.0
+    settings.networking.request_timeout = 60.0
+    settings.networking.connect_timeout = 10.0
+    settings.networking.error_backoffs = _Backoffs()
+    for resource, selector in selectors.items():
+        if selector:
+            settings.watching.label_selectors[resource.group, resource.version, resource.plural] = selector
+    return settings
+
+
+class _Backoffs:
+    """Delays in seconds without end, growing to a cap. Each iteration starts afresh; kopf counts what has a length."""
+
+    def __iter__(self) -> Iterator[float]:
+        delay = 0.5
+        while True:
+            yield delay * random.uniform(0.5, 1.0)
+            delay = min(8.0, delay * 2)
+
+
+class _NoDiffBase(kopf.DiffBaseStorage):
+    """Nothing is handled by differences, so none are computed or stored."""
+
+    def build(self, **_: Any) -> Any:
+        return {}
+
+    def fetch(self, **_: Any) -> Any:
+        return None
+
+    def store(self, **_: Any) -> None:
+        pass
+
+
+class _NoProgress(kopf.ProgressStorage):
+    """No handler has progress to be stored."""
+
+    def fetch(self, **_: Any) -> Any:
+        return None
+
+    def store(self, **_: Any) -> None:
+        pass
+
+    def purge(self, **_: Any) -> None:
+        pass
+
+    def touch(self, **_: Any) -> None:
+        pass
+
+    def clear(self, *, essence: Any) -> Any:
+        return essence
+
+
+def _on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+
+async def _cancel(*tasks: "asyncio.Task[Any]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
