@@ -1,0 +1,40 @@
+"""The formats that the server can load, by the name that `PERENNIAL_MODEL_FORMAT` says.
+
+A new format is a module with `load(folder, trusted_types) -> Predictor`, its line in `LOADERS`, and its test.
+"""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from perennial.server.errors import ModelLoadError
+from perennial.server.predictor import Predictor
+
+# Module names, so that a server for one format never imports another's library.
+LOADERS: Mapping[str, str] = {
+    "sklearn": "perennial.server.formats.skops_file",
+    "sklearn-pickle": "perennial.server.formats.pickle_file",
+}
+
+
+def load(name: str, folder: Path, trusted_types: Sequence[str]) -> Predictor:
+    """Load the model in `folder`; ModelLoadError names the file and the cause."""
+    if name not in LOADERS:
+        raise ModelLoadError(f"the format {name!r} is not known to this server, which has {', '.join(LOADERS)}")
+    predictor: Predictor = importlib.import_module(LOADERS[name]).load(folder, trusted_types)
+    return predictor
+
+
+def the_only_file(folder: Path, patterns: Sequence[str]) -> Path:
+    """The one file in `folder` (not below it) that matches; none or several are a ModelLoadError that lists them."""
+    if not folder.is_dir():
+        raise ModelLoadError(f"the model's folder {folder} does not exist")
+    found = sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
+    expected = " or ".join(patterns)
+    if not found:
+        there = sorted(path.name for path in folder.iterdir())[:20]
+        raise ModelLoadError(f"no {expected} among the model's files; there is {', '.join(there) or 'nothing'}")
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found[:20])
+        raise ModelLoadError(f"several files match {expected}, only one may: {names}")
+    return found[0]

@@ -1,0 +1,147 @@
+"""MLflow's scoring protocol for `/invocations`: JSON in its four forms, or CSV, to `{"predictions": [...]}`."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from perennial.server.batch import Batch, arrange
+from perennial.server.errors import InvalidRequestError, RequestError
+from perennial.server.inference import parse_object, run
+from perennial.server.predictor import PREDICT, Array, Predictor, numbers_or_objects
+from perennial.server.tensors import as_array, jsonable
+
+_TYPES = ("application/json", "text/csv")
+_TRUTH = {"True": True, "true": True, "False": False, "false": False}
+
+
+def invoke(predictor: Predictor, content_type: str, body: bytes) -> bytes:
+    """Answer one scoring request; InvalidRequestError names what is wrong, 415 an unknown content type."""
+    media_type, *parameters = (part.strip().lower() for part in content_type.split(";"))
+    if media_type not in _TYPES or any(p.replace('"', "") != "charset=utf-8" for p in parameters if p):
+        message = f"the content type must be one of {', '.join(_TYPES)}, in UTF-8, is {content_type!r:.80}"
+        raise RequestError(415, "UnsupportedMediaType", message)
+    batch = _from_csv(body) if media_type == "text/csv" else _from_json(body)
+    predictions = run(predictor, PREDICT, arrange(batch, predictor))
+    return json.dumps({"predictions": jsonable(predictions)}, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _from_json(body: bytes) -> Batch:
+    request = parse_object(body)
+    forms = [form for form in _FORMS if form in request]
+    if len(forms) != 1:
+        raise InvalidRequestError(
+            f"the body must have exactly one of the fields {', '.join(_FORMS)}, has {sorted(request)}"
+        )
+    return _FORMS[forms[0]](request[forms[0]], forms[0])
+
+
+def _split(value: Any, field: str) -> Batch:
+    if not isinstance(value, dict) or not isinstance(value.get("data"), list):
+        raise InvalidRequestError(f"{field}.data must be a list of rows")
+    rows = value["data"]
+    columns = value.get("columns")
+    if columns is None:
+        return Batch(_matrix(rows, f"{field}.data"), f"{field}.data")
+    if not isinstance(columns, list) or not all(isinstance(name, str | int) for name in columns):
+        raise InvalidRequestError(f"{field}.columns must be a list of names")
+    names = tuple(str(name) for name in columns)
+    return Batch(_table(rows, len(names), f"{field}.data"), f"{field}.columns", names)
+
+
+def _records(value: Any, field: str) -> Batch:
+    if not isinstance(value, list) or not all(isinstance(record, dict) for record in value):
+        raise InvalidRequestError(f"{field} must be a list of objects")
+    # As a data frame does it: every name that occurs is a column, and a record without it has no value there.
+    names = tuple(dict.fromkeys(name for record in value for name in record))
+    rows = [[record.get(name) for name in names] for record in value]
+    return Batch(_table(rows, len(names), field), field, names)
+
+
+def _instances(value: Any, field: str) -> Batch:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return _records(value, field)
+    return _tensor(value, field)
+
+
+def _inputs(value: Any, field: str) -> Batch:
+    if not isinstance(value, dict):
+        return _tensor(value, field)
+    if not all(isinstance(column, list) for column in value.values()):
+        raise InvalidRequestError(f"{field} must hold a list for each column")
+    if len({len(column) for column in value.values()}) > 1:
+        raise InvalidRequestError(f"{field} has columns of different lengths")
+    rows = [list(row) for row in zip(*value.values(), strict=True)]
+    return Batch(_table(rows, len(value), field), field, tuple(value))
+
+
+def _tensor(value: Any, field: str) -> Batch:
+    if not isinstance(value, list):
+        raise InvalidRequestError(f"{field} must be a list of rows")
+    return Batch(_matrix(value, field), field)
+
+
+_FORMS: Mapping[str, Callable[[Any, str], Batch]] = {
+    "dataframe_split": _split,
+    "dataframe_records": _records,
+    "instances": _instances,
+    "inputs": _inputs,
+}
+
+
+def _from_csv(body: bytes) -> Batch:
+    try:
+        header, *lines = [row for row in csv.reader(io.StringIO(body.decode("utf-8-sig")), strict=True) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InvalidRequestError(f"the body is not CSV in UTF-8: {error}") from None
+    except ValueError:
+        raise InvalidRequestError("the body must start with a line of column names") from None
+    for number, line in enumerate(lines, start=1):
+        if len(line) != len(header):
+            raise InvalidRequestError(f"row {number} has {len(line)} cells, the header {len(header)}")
+    columns = [_parsed(cells) for cells in zip(*lines, strict=True)]
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    return Batch(_table(rows, len(header), "the CSV body"), "the CSV body", tuple(header))
+
+
+def _parsed(cells: Sequence[str]) -> list[Any]:
+    if all(cell in _TRUTH for cell in cells):
+        return [_TRUTH[cell] for cell in cells]
+    try:
+        return [float(cell) if cell else None for cell in cells]
+    except ValueError:
+        return [cell or None for cell in cells]
+
+
+def _matrix(rows: list[Any], field: str) -> Array:
+    """Rows without column names: numbers where possible; rows that mix texts and numbers become objects."""
+    array = as_array(rows, field)
+    if array.dtype.kind in "biuf":
+        return array
+    if array.ndim == 2:
+        return _table(rows, array.shape[1], field)
+    if not all(isinstance(value, str) for value in rows):
+        raise InvalidRequestError(f"{field} must hold numbers or texts")
+    return np.array(rows, dtype=object)
+
+
+def _table(rows: list[Any], width: int, field: str) -> Array:
+    """A matrix of numbers, texts and truth values; null is NaN. InvalidRequestError names the row that does not fit."""
+    for number, row in enumerate(rows):
+        if not isinstance(row, list) or len(row) != width:
+            raise InvalidRequestError(f"{field}: row {number} must be a list of {width} values")
+        if any(isinstance(value, list | dict) for value in row):
+            raise InvalidRequestError(f"{field}: row {number} must hold numbers, texts and truth values only")
+    if not rows or not width:
+        raise InvalidRequestError(f"{field} has no rows")
+    return numbers_or_objects([_column(cells) for cells in zip(*rows, strict=True)])
+
+
+def _column(cells: Sequence[Any]) -> Array:
+    values = [np.nan if cell is None else cell for cell in cells]
+    if any(isinstance(value, str) for value in values):
+        return np.array(values, dtype=object)
+    return np.array(values)
