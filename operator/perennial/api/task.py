@@ -1,4 +1,4 @@
-"""What the operator and the agent say to each other: the task in an environment variable, the answer as the container's message.
+"""What operator and agent say to each other: the task in an environment variable, the answer as termination message.
 
 Pure, and apart from the rest of the API, so that the agent's image needs nothing of the operator.
 """
@@ -69,7 +69,7 @@ class PrepareTask(_Task):
     inputs: tuple[Artifact, ...] = Field((), max_length=MAX_INPUTS)
     champion: Artifact | None = None
     parameters: dict[str, JsonValue] = {}
-    # Where the model will be published: given, it is written to once, so that a store that refuses is known before hours of training.
+    # Where the model will be published. Written to once, so that a store that refuses is known before hours of training.
     destination: str | None = None
 
 
@@ -120,16 +120,19 @@ class Failure(_Message):
     def to_json(self) -> str:
         """As the container leaves it, the message cut so that every pod has room for it."""
         kept = self.message
-        while len(text := '{"error":%s}' % self.model_copy(update={"message": kept}).model_dump_json()) > MAX_FAILURE_LENGTH:
+        while len(text := self._wrapped(kept)) > MAX_FAILURE_LENGTH:
             kept = kept.removesuffix("…")[: len(kept) * 9 // 10] + "…"
         return text
+
+    def _wrapped(self, message: str) -> str:
+        return '{"error":' + self.model_copy(update={"message": message}).model_dump_json() + "}"
 
 
 M = TypeVar("M", Prepared, Result)
 
 
 def parse_result(text: str | None) -> Result | Failure | None:
-    """What `publish`, `recover`, or a training with output.mode External left. None: nothing that was meant as an answer.
+    """What `publish`, `recover`, or a training with output.mode External left. None: nothing meant as an answer.
     Never raises."""
     return _parse(text, Result)
 
@@ -149,8 +152,10 @@ def _parse(text: str | None, kind: type[M]) -> M | Failure | None:
     try:
         return Failure.model_validate(body["error"]) if "error" in body else kind.model_validate(body)
     except ValidationError as error:
-        # A log line in JSON is no answer; something with the fields of one is, and its author wants to know what is wrong.
+        # A log line in JSON is no answer; what has the fields of one is, and its author wants to know what is wrong.
         if not body.keys() & {"uri", "digest", "inputs"}:
             return None
         words = (f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors(include_url=False)[:3])
-        return Failure(reason=Reason.MESSAGE_INVALID, message="the termination message is not a result: " + "; ".join(words))
+        return Failure(
+            reason=Reason.MESSAGE_INVALID, message="the termination message is not a result: " + "; ".join(words)
+        )

@@ -1,0 +1,1 @@
+"""What runs in training and serving pods: prepare, publish, fetch, recover, and the launcher of the training."""

@@ -1,0 +1,89 @@
+"""The init container of a training: lays out /perennial, fetches inputs and champion, tries the store of the output."""
+
+import json
+import logging
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+from perennial.agent import digest
+from perennial.agent.failure import TaskFailed, Unsuitable
+from perennial.agent.layout import MARKERS, Layout
+from perennial.agent.publish import attempt_location
+from perennial.agent.storage import Location, OnClaim, locate
+from perennial.agent.transfer import check, download, download_model, empty, patiently
+from perennial.api.task import Artifact, Prepared, PrepareTask, Reason
+
+ANYBODY = 0o777  # the training runs under a uid of the user's choice
+
+log = logging.getLogger(__name__)
+
+
+def run(task: PrepareTask, attempt: str, layout: Layout) -> Prepared:
+    """TaskFailed names the input that is missing, wrong or out of reach."""
+    lay_out(task, layout)
+    if task.destination is not None:
+        _try_destination(task.destination, attempt, layout)
+    digests = {item.name: found for item in task.inputs if (found := _input(item, layout)) is not None}
+    if task.champion is not None:
+        _champion(task.champion, layout)
+    return Prepared(inputs=digests)
+
+
+def lay_out(task: PrepareTask, layout: Layout) -> None:
+    """Folders, launcher, FIFO and parameters. May be run again after half of it was done."""
+    for folder in (layout.launch.parent, layout.inputs, layout.output, layout.run):
+        empty(folder)
+    for folder in (layout.output, layout.run):
+        folder.chmod(ANYBODY)
+    shutil.copyfile(layout.launcher, layout.launch)
+    layout.launch.chmod(0o755)
+    os.mkfifo(layout.fifo)
+    layout.fifo.chmod(0o666)
+    layout.parameters.write_text(json.dumps(task.parameters))
+
+
+def _try_destination(destination: str, attempt: str, layout: Layout) -> None:
+    target = attempt_location(destination, attempt, layout)
+    note = json.dumps({"attempt": attempt, "startedAt": datetime.now(UTC).isoformat()}).encode()
+    try:
+        patiently(lambda: target.write(f"{MARKERS}/attempt.json", note))
+    except TaskFailed as failed:
+        raise TaskFailed(failed.reason, f"the model could not be published after training: {failed}") from failed
+
+
+def _input(item: Artifact, layout: Layout) -> str | None:
+    source = locate(item.uri, layout.volumes)
+    what = f"input {item.name}"
+    to = layout.inputs / item.name
+    try:
+        found = _link(source, to, item.digest) if isinstance(source, OnClaim) else download(source, to)
+    except TaskFailed as failed:
+        reason = Reason.INPUT_NOT_FOUND if failed.reason == Reason.NOT_FOUND else failed.reason
+        raise TaskFailed(reason, f"{what}: {failed}") from failed
+    check(f"{what} ({source.shown})", found or "", item.digest)
+    log.info("%s is there", what, extra={"uri": source.shown, "digest": found})
+    return found
+
+
+def _link(source: Location, to: Path, expected: str | None) -> str | None:
+    """The claim is mounted in the training container too, at the same path. All of it is read only for a digest."""
+    source.require()
+    to.symlink_to(source.path)
+    if expected is None:
+        return None
+    try:
+        return digest.of_path(to)
+    except (Unsuitable, OSError) as error:
+        raise TaskFailed(Reason.INVALID_URI, f"{source.shown}: {error}") from error
+
+
+def _champion(champion: Artifact, layout: Layout) -> None:
+    source = locate(champion.uri, layout.volumes)
+    what = f"the champion {champion.name}"
+    try:
+        found = download_model(source, layout.champion)
+    except TaskFailed as failed:
+        raise TaskFailed(failed.reason, f"{what}: {failed}") from failed
+    check(f"{what} ({source.shown})", found, champion.digest)

@@ -1,0 +1,245 @@
+"""Stores behind one face: `s3://`, `http(s)://` and `pvc://claim/path`, their errors turned into words in one place."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import aiohttp
+from botocore.exceptions import (  # type: ignore[import-untyped]
+    BotoCoreError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+)
+from fsspec import AbstractFileSystem
+from fsspec.implementations.http import HTTPFileSystem
+from fsspec.implementations.local import LocalFileSystem
+from s3fs import S3FileSystem
+
+from perennial.agent import digest
+from perennial.agent.failure import TaskFailed, Unsuitable
+from perennial.agent.layout import MARKERS
+from perennial.api.task import Reason
+
+CHUNK = 8 * 2**20  # bytes in memory at a time, per connection
+CONNECTIONS = 2  # per file
+MAX_PARTS = 10_000  # of one upload, by S3's rules
+CONNECT_SECONDS, READ_SECONDS = 10, 60
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """An object or a prefix in a store. Every method raises TaskFailed in words, with a reason of the store's kind."""
+
+    uri: str
+    fs: AbstractFileSystem
+    path: str
+
+    @property
+    def shown(self) -> str:
+        """The URI for people: without passwords and the signatures of pre-signed URLs."""
+        parts = urlsplit(self.uri)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+    @property
+    def name(self) -> str:
+        """What a file of it would be called."""
+        return PurePosixPath(urlsplit(self.uri).path).name or "model"
+
+    def child(self, name: str) -> Self:
+        return replace(self, uri=f"{self.uri.rstrip('/')}/{name}", path=f"{self.path.rstrip('/')}/{name}")
+
+    def at(self, name: str) -> str:
+        return f"{self.path}/{name}" if name else self.path
+
+    def files(self) -> list[str]:
+        """Files below a prefix, by relative path, without our own markers; `[""]` when it is one object."""
+        with self._in_words("read"):
+            return self._files()
+
+    def _files(self) -> list[str]:
+        if not self.uri.endswith("/") and "/" in self.path and self.fs.info(self.path)["type"] == "file":
+            return [""]
+        found = [name[len(self.path) + 1 :] for name in self.fs.find(self.path)]
+        names = sorted(name for name in found if name and not name.endswith("/") and name.split("/")[0] != MARKERS)
+        if not names:
+            raise FileNotFoundError(errno.ENOENT, "there is neither an object of this name nor any below it")
+        for name in names:
+            if digest.UNKEEPABLE.search(name) or {"", ".", ".."} & set(name.split("/")):
+                raise Unsuitable(f"the object {name!r} cannot be a file")
+        return names
+
+    def require(self) -> None:
+        """NotFound unless there is something."""
+        with self._in_words("read"):
+            self.fs.info(self.path)
+
+    def names(self) -> list[str]:
+        """What lies directly below; empty when there is nothing."""
+        with self._in_words("read"):
+            try:
+                return sorted(name.rstrip("/").rpartition("/")[2] for name in self.fs.ls(self.path, detail=False))
+            except FileNotFoundError:
+                return []
+
+    def download(self, name: str, to: Path) -> None:
+        with self._in_words("read", name):
+            self.fs.get_file(self.at(name), str(to))
+
+    def upload(self, file: Path, name: str) -> None:
+        with self._in_words("write", name):
+            chunk = max(CHUNK, -(-file.stat().st_size // MAX_PARTS))
+            self.fs.put_file(str(file), self.at(name), chunksize=chunk, max_concurrency=CONNECTIONS)
+
+    def read(self, name: str) -> bytes:
+        with self._in_words("read", name):
+            return bytes(self.fs.cat_file(self.at(name)))
+
+    def write(self, name: str, data: bytes) -> None:
+        """Whole or not at all."""
+        with self._in_words("write", name):
+            self.fs.pipe_file(self.at(name), data)
+
+    def remove(self, name: str) -> None:
+        with self._in_words("remove", name):
+            self.fs.rm_file(self.at(name))
+
+    @contextmanager
+    def _in_words(self, act: str, name: str = "") -> Iterator[None]:
+        what = f"{self.shown.rstrip('/')}/{name}" if name else self.shown
+        if endpoint := getattr(self.fs, "endpoint_url", None):
+            what = f"{what} at {endpoint}"
+        try:
+            yield
+        except Unsuitable as error:
+            raise TaskFailed(Reason.INVALID_URI, f"{what}: {error}") from error
+        except (OSError, BotoCoreError, aiohttp.ClientError, TimeoutError) as error:
+            reason = reason_of(error)
+            raise TaskFailed(reason, f"cannot {act} {what}: {PREFACES.get(reason, '')}{_cause(error)}") from error
+
+
+class OneFile(Location):
+    """What an http(s) URL gives."""
+
+    __slots__ = ()
+
+    def _files(self) -> list[str]:
+        return [""]
+
+
+class OnClaim(Location):
+    """A path on a mounted volume claim."""
+
+    __slots__ = ()
+
+    def _files(self) -> list[str]:
+        path = Path(self.path)
+        if path.is_dir():
+            return list(digest.tree(path))
+        path.stat()
+        return [""]
+
+    def upload(self, file: Path, name: str) -> None:
+        with self._in_words("write", name):
+            self.fs.put_file(str(file), self.at(name))
+            self._keep(Path(self.at(name)))
+
+    def write(self, name: str, data: bytes) -> None:
+        with self._in_words("write", name):
+            unfinished = Path(self.at(name) + ".part")
+            self.fs.pipe_file(str(unfinished), data)
+            self._keep(unfinished)
+            unfinished.replace(self.at(name))
+            self._keep(unfinished.parent)
+
+    def _keep(self, path: Path) -> None:
+        """A node that crashes must not leave a model that is said to be published and is not."""
+        file = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+
+def locate(uri: str, volumes: Path) -> Location:
+    """The place that a URI names. `volumes`: where claims are mounted. TaskFailed(InvalidUri): none of ours."""
+    parts = urlsplit(uri)
+    if parts.scheme == "s3" and parts.netloc:
+        return Location(uri, _s3(), uri.removeprefix("s3://").rstrip("/"))
+    if parts.scheme in ("http", "https") and parts.netloc:
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS)
+        fs = HTTPFileSystem(client_kwargs={"timeout": timeout, "trust_env": True}, skip_instance_cache=True)
+        return OneFile(uri, fs, uri)
+    if parts.scheme == "pvc" and parts.netloc:
+        inside = PurePosixPath(uri.removeprefix("pvc://"))
+        if ".." not in inside.parts and not inside.is_absolute():
+            return OnClaim(uri, LocalFileSystem(auto_mkdir=True, skip_instance_cache=True), str(volumes / inside))
+    raise TaskFailed(Reason.INVALID_URI, f"{uri}: expected s3://bucket/path, https://host/path or pvc://claim/path")
+
+
+def _s3() -> S3FileSystem:
+    env = os.environ
+    endpoint = env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL")
+    config: dict[str, Any] = {
+        "connect_timeout": CONNECT_SECONDS,
+        "read_timeout": READ_SECONDS,
+        "retries": {"total_max_attempts": 2},
+    }
+    if style := env.get("AWS_S3_ADDRESSING_STYLE"):  # path is what botocore takes for any endpoint but Amazon's
+        config["s3"] = {"addressing_style": style}
+    if (
+        endpoint and "AWS_REQUEST_CHECKSUM_CALCULATION" not in env
+    ):  # many stores that speak S3 refuse Amazon's newer checksums
+        config["request_checksum_calculation"] = "when_required"
+    return S3FileSystem(
+        endpoint_url=endpoint,
+        config_kwargs=config,
+        default_block_size=CHUNK,
+        max_concurrency=CONNECTIONS,
+        use_listings_cache=False,
+        skip_instance_cache=True,
+    )
+
+
+PREFACES = {
+    Reason.ACCESS_DENIED: "access denied: ",
+    Reason.NOT_FOUND: "not found: ",
+    Reason.NO_SPACE: "no space left: ",
+    Reason.STORE_UNAVAILABLE: "the store does not answer as it should: ",
+}
+
+
+def reason_of(error: Exception) -> Reason:
+    """The kind of an error of a store, or of the disk beside it."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return {401: Reason.ACCESS_DENIED, 403: Reason.ACCESS_DENIED, 410: Reason.NOT_FOUND}.get(
+            error.status, Reason.STORE_UNAVAILABLE
+        )
+    if isinstance(error, (ParamValidationError, aiohttp.InvalidURL)):
+        return Reason.INVALID_URI
+    if isinstance(error, (PermissionError, NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)):
+        return Reason.ACCESS_DENIED
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return Reason.NOT_FOUND
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Reason.NO_SPACE
+    return Reason.STORE_UNAVAILABLE
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, NoCredentialsError):
+        return "no credentials; the Secret needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"HTTP {error.status} {error.message}".rstrip()
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, FileNotFoundError) and " " not in str(error):  # only the name again, or a signed URL
+        return "there is nothing of this name"
+    text = str(error).partition("?")[0] if isinstance(error, BotoCoreError) else str(error)
+    return text or type(error).__name__
