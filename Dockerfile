@@ -1,0 +1,64 @@
+# One target for each image: operator, agent, server, digits (the demo's training). Each has its own locked
+# requirements in a layer below the code, so that a change of the code alone builds in seconds.
+ARG BASE=python:3.13-slim
+ARG BUILD_BASE=gcc:14
+
+# The virtual environments are made without pip: it installs from outside and is not in the images.
+FROM ${BASE} AS pip
+RUN python3 -m venv /opt/pip
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python3 -m venv --without-pip /opt/venv
+
+FROM pip AS operator-requirements
+COPY requirements/operator.txt /tmp/requirements.txt
+RUN --mount=type=cache,target=/root/.cache/pip \
+    /opt/pip/bin/pip --python /opt/venv install -q --require-hashes --only-binary :all: -r /tmp/requirements.txt
+
+FROM pip AS agent-requirements
+COPY requirements/agent.txt /tmp/requirements.txt
+RUN --mount=type=cache,target=/root/.cache/pip \
+    /opt/pip/bin/pip --python /opt/venv install -q --require-hashes --only-binary :all: -r /tmp/requirements.txt
+
+FROM pip AS server-requirements
+COPY requirements/server.txt /tmp/requirements.txt
+RUN --mount=type=cache,target=/root/.cache/pip \
+    /opt/pip/bin/pip --python /opt/venv install -q --require-hashes --only-binary :all: -r /tmp/requirements.txt
+
+FROM pip AS digits-requirements
+COPY requirements/digits.txt /tmp/requirements.txt
+RUN --mount=type=cache,target=/root/.cache/pip \
+    /opt/pip/bin/pip --python /opt/venv install -q --require-hashes --only-binary :all: -r /tmp/requirements.txt
+
+# Compiled here, because nothing can be written where it runs.
+FROM ${BASE} AS code
+COPY operator/perennial /app/perennial
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash /app
+
+FROM ${BUILD_BASE} AS launcher
+COPY operator/perennial/agent/launcher.c /launcher.c
+RUN gcc -static -O2 -Wall -Wextra -Werror -s -o /launch /launcher.c
+
+FROM ${BASE} AS runtime
+ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+WORKDIR /app
+USER 65532:65532
+
+FROM runtime AS operator
+COPY --from=operator-requirements /opt/venv /opt/venv
+COPY --from=code /app /app
+ENTRYPOINT ["python", "-m", "perennial"]
+
+FROM runtime AS agent
+COPY --from=agent-requirements /opt/venv /opt/venv
+COPY --from=launcher /launch /app/launch
+COPY --from=code /app /app
+ENTRYPOINT ["python", "-m", "perennial.agent"]
+
+FROM runtime AS server
+COPY --from=server-requirements /opt/venv /opt/venv
+COPY --from=code /app /app
+ENTRYPOINT ["python", "-m", "perennial.server"]
+
+FROM runtime AS digits
+COPY --from=digits-requirements /opt/venv /opt/venv
+COPY e2e/demo/train /app

@@ -1,0 +1,136 @@
+"""Builds the images and keeps each as an archive, keyed by what it is made from: an unchanged one costs nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+from e2e.cluster import packages
+from e2e.cluster.cache import ROOT, ClusterError, cache_dir, digest, locked, progress
+
+TARGETS = ("operator", "agent", "server", "digits")
+TAG = "dev"
+_SUITE = "bookworm"
+# What a locally built base holds, where no registry gives python:slim and gcc.
+_BASES = {"base": "python3,python3-venv,ca-certificates", "build-base": "gcc,libc6-dev"}
+_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+def name(target: str) -> str:
+    """Return the image's name in the cluster, which no registry is asked for."""
+    return "localhost/pause:1" if target == "pause" else f"localhost/perennial/{target}:{TAG}"
+
+
+@cache
+def engine() -> str:
+    """Return the container engine that answers ("docker" or "podman"), or an empty string."""
+    for command in ("docker", "podman"):
+        if shutil.which(command) and not subprocess.run([command, "info"], capture_output=True).returncode:
+            return command
+    return ""
+
+
+def ensure(target: str) -> Path:
+    """Return the image's archive, built when what it is made from has changed.
+
+    Raises ClusterError with the end of the build's output when the build fails.
+    """
+    folder = cache_dir() / "images"
+    archive = folder / f"{target}-{digest(_inputs(target))}.tar"
+    with locked(folder / f".{target}.lock"):
+        if not archive.exists():
+            with progress(f"building image {name(target)}"):
+                _build(target, archive)
+            for older in folder.glob(f"{target}-*.tar"):
+                if older != archive:
+                    older.unlink()
+    return archive
+
+
+def _inputs(target: str) -> Iterator[str | Path]:
+    """Yield all that the image is made from: its recipe, its requirements, the files it copies and their names."""
+    yield engine()
+    if target == "pause":
+        yield from (ROOT / "e2e/cluster/pause/Dockerfile", Path("/usr/bin/catatonit"))
+        return
+    yield from (str(_BASES), ROOT / "Dockerfile", ROOT / f"requirements/{target}.txt")
+    folder = ROOT / ("e2e/demo/train" if target == "digits" else "operator/perennial")
+    for file in sorted(folder.rglob("*")):
+        if file.is_file() and "__pycache__" not in file.parts:
+            yield str(file.relative_to(ROOT))
+            yield file
+
+
+def _build(target: str, archive: Path) -> None:
+    made = archive.with_suffix(".part")
+    made.unlink(missing_ok=True)
+    if command := engine():
+        _run([command, "build", "-q", "--target", target, "-t", name(target), str(ROOT)])
+        _run([command, "save", "-o", str(made), name(target)])
+    else:
+        packages.ensure(packages.IMAGES)
+        if target == "pause":
+            _build_pause()
+        else:
+            bases = {kind: _ensure_base(kind) for kind in _BASES}
+            arguments = {"BASE": bases["base"], "BUILD_BASE": bases["build-base"]}
+            _buildah_build(target, ROOT, arguments, "--target", target)
+        _buildah("push", name(target), f"docker-archive:{made}:{name(target)}")
+    made.rename(archive)
+
+
+def _build_pause() -> None:
+    context = cache_dir() / "images" / "pause"
+    shutil.rmtree(context, ignore_errors=True)
+    shutil.copytree(ROOT / "e2e/cluster/pause", context)
+    shutil.copy("/usr/bin/catatonit", context)
+    _buildah_build("pause", context, {})
+    shutil.rmtree(context)
+
+
+def _ensure_base(kind: str) -> str:
+    """Return the name of a local base image, made from Debian's packages when it is not there."""
+    base = f"localhost/perennial-{kind}:{digest([_SUITE, _BASES[kind]])}"
+    with locked(cache_dir() / "images" / f".{kind}.lock"):
+        if not _buildah("images", "-q", "--filter", f"reference={base}"):
+            context = cache_dir() / "images" / kind
+            context.mkdir(exist_ok=True)
+            with progress(f"building base image {base}"):
+                leave_out = [f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "locale", "man", "info")]
+                packed, include = str(context / "base.tar"), f"--include={_BASES[kind]}"
+                _run(["mmdebstrap", "-q", "--variant=essential", *leave_out, include, _SUITE, packed])
+                (context / "Dockerfile").write_text("FROM scratch\nADD base.tar /\n")
+                _buildah("build", "-q", "--isolation=chroot", "-t", base, str(context))
+            shutil.rmtree(context)
+    return base
+
+
+def _buildah_build(target: str, context: Path, arguments: Mapping[str, str], *more: str) -> None:
+    given = [f"--build-arg={key}={value}" for key, value in arguments.items()]
+    options = ["--layers", "--isolation=chroot", "--network=host", *_certificate_mounts(), *given, *more]
+    _buildah("build", "-q", *options, "-t", name(target), str(context))
+
+
+def _certificate_mounts() -> list[str]:
+    """Return the mounts that let pip trust the host's certificates during the build, and only then."""
+    if not _CERTIFICATES.exists():
+        return []
+    config = cache_dir() / "images" / "pip.conf"
+    config.write_text(f"[global]\ncert = {_CERTIFICATES}\n")
+    return [f"--volume={_CERTIFICATES}:{_CERTIFICATES}:ro", f"--volume={config}:/etc/pip.conf:ro"]
+
+
+def _buildah(*args: str) -> str:
+    storage = cache_dir() / "containers"
+    return _run(["buildah", f"--root={storage}/storage", f"--runroot={storage}/run", "--storage-driver=overlay", *args])
+
+
+def _run(command: list[str]) -> str:
+    result = subprocess.run(command, env=os.environ | {"PATH": packages.PATH}, capture_output=True, text=True)
+    if result.returncode:
+        raise ClusterError(f"{' '.join(command)} failed:\n{(result.stdout + result.stderr)[-3000:]}")
+    return result.stdout
