@@ -1,0 +1,31 @@
+"""A real API server for all tests of this folder, a namespace for each, and a client."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+
+from e2e.cluster.apiserver import ApiServer
+from perennial.kube import login
+from perennial.kube.http import HttpClient
+
+
+@pytest.fixture(scope="session")
+def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """etcd and kube-apiserver, without nodes and controllers: Jobs and pods are what the tests make of them."""
+    with ApiServer(tmp_path_factory.mktemp("apiserver")) as server:
+        yield server
+
+
+@pytest.fixture
+def namespace(apiserver: ApiServer) -> str:
+    """A new, empty namespace."""
+    made = apiserver.request("POST", "/api/v1/namespaces", {"metadata": {"generateName": "test-"}})
+    return str(made["metadata"]["name"])
+
+
+@pytest_asyncio.fixture
+async def client(apiserver: ApiServer) -> AsyncIterator[HttpClient]:
+    """The administrator's client."""
+    async with HttpClient(login.load(str(apiserver.kubeconfig))) as client:
+        yield client
