@@ -44,10 +44,9 @@ class Defaults(_Strict):
     output: StorageUri | None = None
     claim: Claim = Claim()
     pod_security: PodSecurity = PodSecurity()
-    agent_resources: dict[str, Any] = {
-        "requests": {"cpu": "10m", "memory": "64Mi"},
-        "limits": {"memory": "512Mi"},
-    }
+    agent_resources: dict[str, Any] = Field(
+        default_factory=lambda: {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
+    )
 
 
 class TrainingRuntime(_Strict):
@@ -68,8 +67,8 @@ class Config(_Strict):
 
     images: Images = Images()
     defaults: Defaults = Defaults()
-    training_runtimes: dict[str, TrainingRuntime] = {}
-    serving_runtimes: dict[str, ServingRuntime] = {}
+    training_runtimes: dict[str, TrainingRuntime] = Field(default_factory=dict)
+    serving_runtimes: dict[str, ServingRuntime] = Field(default_factory=dict)
 
 
 def load(path: Path | None) -> Config:

@@ -46,7 +46,20 @@ class Delete:
     uid: str
 
 
-Action = Create | Apply | Patch | Delete
+@dataclass(frozen=True, slots=True)
+class Explain:
+    """Ask for the newest Warning Event on an object whose status does not say what holds it (a Job without a pod, say).
+
+    The answer is in the view (`explanation`) at the next decision. A cluster keeps such Events only for a while.
+    """
+
+    resource: Resource
+    namespace: str
+    name: str
+    uid: str
+
+
+Action = Create | Apply | Patch | Delete | Explain
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +76,9 @@ class Plan:
     """The outcome of one decision.
 
     The actions run in order, then the status is written (whole, once, only when it differs), then the events follow.
-    What must not be decided twice is a plan with a status and no action: the act comes from the next reconcile, derived
-    from that status and idempotent by its name. `requeue_after` and `status_delay` are seconds; a status with a delay is
-    written when it is still wanted that much later.
+    What must not be decided twice is a plan with a status and no action: the act comes from the next reconcile,
+    derived from that status and idempotent by its name. `requeue_after` and `status_delay` are seconds; a status with
+    a delay is written when a later pass still wants a delayed one.
     """
 
     actions: Sequence[Action] = ()

@@ -1,4 +1,4 @@
-"""What the pods that Perennial makes have in common: the agent's containers, claims, security, presets under templates."""
+"""What the pods that Perennial makes have in common: agent containers, claims, security, presets under templates."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -65,9 +65,7 @@ def path_in_claim(uri: str) -> str:
 
 def claim_volumes(claims: Iterable[str]) -> list[Body]:
     """A volume for each claim, in a stable order."""
-    return [
-        {"name": _volume(claim), "persistentVolumeClaim": {"claimName": claim}} for claim in sorted(set(claims))
-    ]
+    return [{"name": _volume(claim), "persistentVolumeClaim": {"claimName": claim}} for claim in sorted(set(claims))]
 
 
 def claim_mounts(claims: Iterable[str], *, read_only: bool) -> list[Body]:
@@ -89,6 +87,11 @@ def _volume(claim: str) -> str:
     return f"claim-{claim}"[:63].rstrip("-.").replace(".", "-")
 
 
+def literal(text: str) -> str:
+    """An environment variable's value that the kubelet does not expand: it reads `$(NAME)` as a reference."""
+    return text.replace("$", "$$")
+
+
 def agent_container(
     name: str,
     command: str,
@@ -106,7 +109,7 @@ def agent_container(
         "imagePullPolicy": config.images.pull_policy,
         "args": [command],
         "env": [
-            {"name": TASK_ENV, "value": task.to_json()},
+            {"name": TASK_ENV, "value": literal(task.to_json())},
             {"name": ATTEMPT_ENV, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         ],
         "envFrom": [{"secretRef": secret}],

@@ -33,6 +33,10 @@ class View(Protocol):
         """The refusal that stands against the object of this key, if its last plan met one."""
         ...
 
+    def explanation(self, resource: Resource, namespace: str, name: str) -> str | None:
+        """The message of the last Warning Event that an `Explain` found on this object."""
+        ...
+
 
 class Name(NamedTuple):
     """Namespace and name of an object."""

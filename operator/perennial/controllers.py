@@ -1,0 +1,6 @@
+"""The kinds that the operator reconciles. A new kind is a folder and a line here."""
+
+from perennial import model, modelversion, trainingjob
+from perennial.view import Controller
+
+CONTROLLERS: tuple[Controller, ...] = (trainingjob.CONTROLLER, model.CONTROLLER, modelversion.CONTROLLER)

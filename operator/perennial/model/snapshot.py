@@ -1,0 +1,53 @@
+"""Everything that a decision about a Model looks at."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from perennial.api.modelversion import ModelStatus
+from perennial.api.resources import MODELDEPLOYMENTS, MODELS, MODELVERSIONS, TRAININGJOBS
+from perennial.plan import Body
+from perennial.view import View
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One model name of a namespace. `waiting` are finished runs without a version, oldest first."""
+
+    namespace: str
+    name: str
+    body: Body | None
+    status: ModelStatus
+    versions: Mapping[int, Body]
+    waiting: tuple[Body, ...]
+    deployments: tuple[Body, ...]
+
+
+def gather(view: View, namespace: str, name: str) -> Snapshot | None:
+    """The snapshot of one model name; also before its Model exists, when there is something to record."""
+    body = view.get(MODELS, namespace, name)
+    versions = {
+        int(version["spec"]["version"]): version
+        for version in view.list(MODELVERSIONS, namespace)
+        if version["spec"]["model"] == name and version["metadata"]["name"] == f"{name}-{version['spec']['version']}"
+    }
+    waiting = [job for job in view.list(TRAININGJOBS, namespace) if _waits(job, name)]
+    waiting.sort(key=lambda job: (job["metadata"]["creationTimestamp"], job["metadata"]["name"]))
+    if body is None and not versions and not waiting:
+        return None
+    deployments = [
+        one for one in view.list(MODELDEPLOYMENTS, namespace) if (one["spec"].get("model") or {}).get("name") == name
+    ]
+    return Snapshot(
+        namespace=namespace,
+        name=name,
+        body=body,
+        status=ModelStatus.model_validate((body or {}).get("status") or {}),
+        versions=versions,
+        waiting=tuple(waiting),
+        deployments=tuple(sorted(deployments, key=lambda one: str(one["metadata"]["name"]))),
+    )
+
+
+def _waits(job: Body, model: str) -> bool:
+    status = job.get("status") or {}
+    return job["spec"]["model"]["name"] == model and status.get("phase") == "Publishing" and bool(status.get("result"))

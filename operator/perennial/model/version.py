@@ -1,0 +1,69 @@
+"""The ModelVersion of a finished run: what it is, and all of where it came from."""
+
+import json
+
+from perennial.api.meta import (
+    ANNOTATION_CAUSE,
+    API_VERSION,
+    LABEL_MODEL,
+    LABEL_RETRAINPOLICY,
+    LABEL_RUN,
+    LABEL_TRAININGJOB,
+)
+from perennial.plan import Body
+
+
+def model_version(job: Body, version: int) -> Body:
+    """The ModelVersion with this number for a TrainingJob whose status holds a result."""
+    spec, status, metadata = job["spec"], job["status"], job["metadata"]
+    result = status["result"]
+    model = spec["model"]["name"]
+    digests = result.get("inputs") or {}
+    recorded: Body = {
+        "model": model,
+        "version": version,
+        "uri": result["uri"],
+        "digest": result["digest"],
+        "format": result["format"],
+        "metrics": result.get("metrics") or {},
+        "evaluation": result.get("evaluation"),
+        "image": result.get("image"),
+        "parameters": spec.get("parameters") or {},
+        "inputs": [one | _digest(digests.get(one["name"])) for one in spec.get("inputs") or ()],
+        "storage": spec.get("storage"),
+        "code": spec.get("code"),
+        "champion": status.get("champion"),
+        "trainingJob": {"name": metadata["name"], "uid": metadata["uid"]},
+        "retrain": _retrain(metadata),
+    }
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "ModelVersion",
+        "metadata": {
+            "name": f"{model}-{version}",
+            "namespace": metadata["namespace"],
+            "labels": {LABEL_MODEL: model, LABEL_TRAININGJOB: metadata["name"]},
+        },
+        "spec": {field: value for field, value in recorded.items() if value not in (None, {}, [])},
+    }
+
+
+def origin_uid(version: Body) -> str | None:
+    """The uid of the TrainingJob that a version came of; None for one that a person applied."""
+    return (version["spec"].get("trainingJob") or {}).get("uid")
+
+
+def _digest(digest: str | None) -> Body:
+    return {"digest": digest} if digest else {}
+
+
+def _retrain(metadata: Body) -> Body | None:
+    """The RetrainPolicy run, as its labels and its cause say."""
+    labels = metadata.get("labels") or {}
+    cause = (metadata.get("annotations") or {}).get(ANNOTATION_CAUSE)
+    if not cause or LABEL_RETRAINPOLICY not in labels or not labels.get(LABEL_RUN, "").isdigit():
+        return None
+    try:
+        return {"policy": labels[LABEL_RETRAINPOLICY], "run": int(labels[LABEL_RUN]), "cause": json.loads(cause)}
+    except ValueError:
+        return None

@@ -1,0 +1,87 @@
+"""ModelVersion: who serves a version, and what each deployment made of it, as the deployments say."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from perennial.api.modelversion import DeploymentState, DeploymentVerdict, ModelVersionStatus
+from perennial.api.resources import MODELDEPLOYMENTS, MODELVERSIONS
+from perennial.config import Config
+from perennial.plan import Body, Plan
+from perennial.view import Controller, Name, View
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One version and the deployments of its model."""
+
+    body: Body
+    deployments: tuple[Body, ...]
+
+
+def gather(view: View, namespace: str, name: str) -> Snapshot | None:
+    """The snapshot of one ModelVersion, or None when it is not there."""
+    body = view.get(MODELVERSIONS, namespace, name)
+    if body is None:
+        return None
+    deployments = [one for one in view.list(MODELDEPLOYMENTS, namespace) if _model(one) == body["spec"]["model"]]
+    return Snapshot(body, tuple(sorted(deployments, key=lambda one: str(one["metadata"]["name"]))))
+
+
+def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
+    """The status that follows from the deployments; nothing is written on a version that none has looked at."""
+    number = int(snapshot.body["spec"]["version"])
+    verdicts = [found for one in snapshot.deployments if (found := verdict(one, number))]
+    if not verdicts and not snapshot.body.get("status"):
+        return Plan()
+    status = ModelVersionStatus(
+        observed_generation=snapshot.body["metadata"]["generation"],
+        served_by=[one.name for one in verdicts if one.state in (DeploymentState.SERVING, DeploymentState.ROLLING_OUT)],
+        deployments=verdicts,
+    )
+    return Plan(status=status.body())
+
+
+def verdict(deployment: Body, version: int) -> DeploymentVerdict | None:
+    """What a deployment's status says of one version."""
+    name, status = deployment["metadata"]["name"], deployment.get("status") or {}
+    promotions = status.get("promotions") or ()
+    if (
+        promotions
+        and promotions[0].get("version") == version
+        and promotions[0]["revision"] == status.get("stableRevision")
+    ):
+        return DeploymentVerdict(name=name, state=DeploymentState.SERVING, reason="Promoted")
+    for candidate in status.get("candidates") or ():
+        if candidate["version"] == version:
+            return DeploymentVerdict(
+                name=name,
+                state=DeploymentState(candidate["state"]),
+                reason=candidate["reason"],
+                message=candidate.get("message", ""),
+            )
+    for veto in status.get("vetoes") or ():
+        if veto.get("version") == version:
+            return DeploymentVerdict(
+                name=name, state=DeploymentState.VETOED, reason=veto["reason"], message=veto.get("message", "")
+            )
+    if any(promotion.get("version") == version for promotion in promotions):
+        return DeploymentVerdict(name=name, state=DeploymentState.SUPERSEDED, reason="Replaced")
+    return None
+
+
+def _model(deployment: Body) -> str | None:
+    name: str | None = (deployment["spec"].get("model") or {}).get("name")
+    return name
+
+
+def _of_deployment(view: View, deployment: Body) -> Iterable[Name]:
+    namespace, model = deployment["metadata"]["namespace"], _model(deployment)
+    for version in view.list(MODELVERSIONS, namespace) if model else ():
+        if version["spec"]["model"] == model:
+            yield Name(namespace, version["metadata"]["name"])
+
+
+CONTROLLER = Controller(
+    resource=MODELVERSIONS, gather=gather, decide=decide, watches={MODELDEPLOYMENTS: _of_deployment}
+)

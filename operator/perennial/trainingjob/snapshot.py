@@ -1,0 +1,139 @@
+"""Everything that a decision about a TrainingJob looks at, read from the view in one go."""
+
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from perennial.api.meta import ANNOTATION_SPEC_HASH, DEFAULT_CLAIM, LABEL_MODELDEPLOYMENT
+from perennial.api.resources import JOBS, MODELDEPLOYMENTS, MODELS, MODELVERSIONS, PODS, PVCS, TRAININGJOBS
+from perennial.api.trainingjob import Champion, OutputMode, TrainingJobSpec, TrainingJobStatus
+from perennial.plan import Body
+from perennial.trainingjob.pod import Pod
+from perennial.view import Refusal, View
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One TrainingJob and what belongs to it."""
+
+    body: Body
+    spec: TrainingJobSpec | None
+    invalid: str
+    status: TrainingJobStatus
+    job: Body | None
+    pods: tuple[Pod, ...]
+    recovery: Body | None
+    recovery_pods: tuple[Pod, ...]
+    model_version: Body | None
+    champion: Champion | None
+    claim: Body | None
+    refusal: Refusal | None
+    explanation: str | None
+    model_refusal: Refusal | None
+
+    @property
+    def name(self) -> str:
+        return str(self.body["metadata"]["name"])
+
+    @property
+    def namespace(self) -> str:
+        return str(self.body["metadata"]["namespace"])
+
+    @property
+    def uid(self) -> str:
+        return str(self.body["metadata"]["uid"])
+
+    @property
+    def pod(self) -> Pod | None:
+        """The newest pod."""
+        return self.pods[-1] if self.pods else None
+
+    @property
+    def job_spec_hash(self) -> str | None:
+        annotations = (self.job or {}).get("metadata", {}).get("annotations") or {}
+        return annotations.get(ANNOTATION_SPEC_HASH)
+
+
+def recovery_name(name: str) -> str:
+    """Name of the Job that looks for a result whose message was lost."""
+    return f"{name}-recover"
+
+
+def gather(view: View, namespace: str, name: str) -> Snapshot | None:
+    """The snapshot of one TrainingJob, or None when it is not there."""
+    body = view.get(TRAININGJOBS, namespace, name)
+    if body is None:
+        return None
+    uid = body["metadata"]["uid"]
+    spec, invalid = _spec(body)
+    job = _own(view, namespace, name, uid)
+    recovery = _own(view, namespace, recovery_name(name), uid)
+    managed = spec is None or spec.output.mode is OutputMode.MANAGED
+    return Snapshot(
+        body=body,
+        spec=spec,
+        invalid=invalid,
+        status=TrainingJobStatus.model_validate(body.get("status") or {}),
+        job=job,
+        pods=_pods(view, job, managed=managed),
+        recovery=recovery,
+        recovery_pods=_pods(view, recovery, managed=False),
+        model_version=_model_version(view, namespace, uid, spec),
+        champion=_champion(view, body, spec),
+        claim=view.get(PVCS, namespace, DEFAULT_CLAIM),
+        refusal=view.refusal(TRAININGJOBS, namespace, name),
+        explanation=view.explanation(JOBS, namespace, name) if job else None,
+        model_refusal=view.refusal(MODELS, namespace, spec.model.name) if spec else None,
+    )
+
+
+def _spec(body: Body) -> tuple[TrainingJobSpec | None, str]:
+    try:
+        return TrainingJobSpec.model_validate(body.get("spec") or {}), ""
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        return None, f"spec.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+
+
+def _own(view: View, namespace: str, name: str, uid: str) -> Body | None:
+    job = view.get(JOBS, namespace, name)
+    owners = (job or {}).get("metadata", {}).get("ownerReferences") or ()
+    return job if any(owner["uid"] == uid and owner.get("controller") for owner in owners) else None
+
+
+def _pods(view: View, job: Body | None, *, managed: bool) -> tuple[Pod, ...]:
+    if job is None:
+        return ()
+    pods = (Pod(body, managed) for body in view.owned(PODS, job["metadata"]["uid"]))
+    return tuple(sorted(pods, key=lambda pod: (pod.created, pod.name)))
+
+
+def _model_version(view: View, namespace: str, uid: str, spec: TrainingJobSpec | None) -> Body | None:
+    """The ModelVersion that the Model gave this run."""
+    model = view.get(MODELS, namespace, spec.model.name) if spec else None
+    for reservation in (model or {}).get("status", {}).get("reserved") or ():
+        if reservation["uid"] == uid and spec:
+            version = view.get(MODELVERSIONS, namespace, f"{spec.model.name}-{reservation['version']}")
+            origin = (version or {}).get("spec", {}).get("trainingJob") or {}
+            return version if origin.get("uid") == uid else None
+    return None
+
+
+def _champion(view: View, body: Body, spec: TrainingJobSpec | None) -> Champion | None:
+    """What the policy's deployment serves, else what the first deployment by name that follows the model serves."""
+    if spec is None:
+        return None
+    namespace = body["metadata"]["namespace"]
+    labelled = (body["metadata"].get("labels") or {}).get(LABEL_MODELDEPLOYMENT)
+    deployments = view.list(MODELDEPLOYMENTS, namespace)
+    for deployment in sorted(deployments, key=lambda one: str(one["metadata"]["name"])):
+        name = deployment["metadata"]["name"]
+        serves = (deployment["spec"].get("model") or {}).get("name")
+        if name == labelled if labelled else serves == spec.model.name:
+            promotions = (deployment.get("status") or {}).get("promotions") or ()
+            if promotions:
+                newest = promotions[0]
+                return Champion(
+                    deployment=name, version=newest.get("version"), uri=newest["uri"], digest=newest["digest"]
+                )
+    return None

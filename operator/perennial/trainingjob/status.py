@@ -1,0 +1,129 @@
+"""The status of a TrainingJob: its phase for people, its conditions for programs, and its clocks."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from perennial.api.conditions import Said, merge
+from perennial.api.meta import ANNOTATION_CHAMPION
+from perennial.api.trainingjob import Attempt, Champion, Outcome, Phase, TrainingJobStatus
+from perennial.plan import Body
+from perennial.trainingjob.children import spec_hash
+from perennial.trainingjob.snapshot import Snapshot
+
+TERMINAL = (Phase.SUCCEEDED, Phase.FAILED)
+
+
+def build(
+    snapshot: Snapshot,
+    now: datetime,
+    phase: Phase,
+    reason: str,
+    message: str = "",
+    *,
+    stalled: bool = False,
+    **changes: Any,
+) -> Body:
+    """The whole status: what is known before, what the children show, and `changes` (fields of TrainingJobStatus)."""
+    before = snapshot.status
+    generation = snapshot.body["metadata"]["generation"]
+    values: dict[str, Any] = {
+        "observed_generation": generation,
+        "phase": phase,
+        "job_name": (snapshot.job or {}).get("metadata", {}).get("name") or before.job_name,
+        "spec_hash": snapshot.job_spec_hash or before.spec_hash,
+        "champion": before.champion or _champion(snapshot),
+        **_attempts(snapshot),
+        **_clocks(snapshot, phase, now),
+        **changes,
+    }
+    if phase in TERMINAL and before.completion_time is None:
+        values["completion_time"] = now
+    status = before.model_copy(update=values)
+    said = _conditions(snapshot, phase, reason, message, stalled)
+    body = status.body()
+    body["conditions"] = merge((snapshot.body.get("status") or {}).get("conditions") or (), said, now, generation)
+    return body
+
+
+def running_time(status: TrainingJobStatus, now: datetime) -> timedelta:
+    """Running time, added up across suspensions."""
+    before = timedelta(seconds=status.running_seconds or 0)
+    return before + (now - status.running_since if status.running_since else timedelta())
+
+
+def _clocks(snapshot: Snapshot, phase: Phase, now: datetime) -> Mapping[str, Any]:
+    before = snapshot.status
+    starts = [started for pod in snapshot.pods if (started := pod.started)]
+    clocks: dict[str, Any] = {"start_time": before.start_time or (min(starts) if starts else None)}
+    if phase in (*TERMINAL, Phase.SUSPENDED):
+        clocks["running_seconds"] = int(running_time(before, now).total_seconds()) or None
+        clocks["running_since"] = clocks["pending_since"] = None
+        return clocks
+    clocks["pending_since"] = before.pending_since
+    if before.running_since is None and before.pending_since is None:
+        clocks["pending_since"] = now
+    live = [pod.started for pod in snapshot.pods if pod.outcome is Outcome.ACTIVE and pod.started]
+    if live and before.running_since is None:
+        clocks["running_since"], clocks["pending_since"] = min(at for at in live if at), None
+    return clocks
+
+
+def _attempts(snapshot: Snapshot) -> Mapping[str, Any]:
+    """Rows by pod name; what became of a pod that has vanished stays as it was last seen."""
+    rows = {attempt.pod: attempt for attempt in snapshot.status.attempts}
+    shown = {pod.name: pod for pod in snapshot.pods}
+    for name, attempt in rows.items():
+        if name not in shown and attempt.outcome is Outcome.ACTIVE:
+            rows[name] = Attempt(pod=name, outcome=Outcome.FAILED, reason="PodGone")
+    for name, pod in shown.items():
+        known = rows.get(name)
+        if known and known.outcome not in (Outcome.ACTIVE, pod.outcome) and pod.outcome is Outcome.ACTIVE:
+            continue
+        failed = pod.outcome in (Outcome.FAILED, Outcome.DISRUPTED)
+        rows[name] = Attempt(pod=name, outcome=pod.outcome, reason=pod.failure().reason if failed else None)
+    attempts = list(rows.values())[-128:]
+    return {"attempts": attempts, "attempt": max(len(rows), snapshot.status.attempt or 0) or None}
+
+
+def _champion(snapshot: Snapshot) -> Champion | None:
+    annotations = (snapshot.job or {}).get("metadata", {}).get("annotations") or {}
+    text = annotations.get(ANNOTATION_CHAMPION)
+    return Champion.model_validate_json(text) if text else None
+
+
+def _conditions(snapshot: Snapshot, phase: Phase, reason: str, message: str, stalled: bool) -> list[Said]:
+    said = []
+    if phase is Phase.SUCCEEDED:
+        said.append(Said("Complete", True, reason, message))
+    if phase is Phase.FAILED:
+        said.append(Said("Failed", True, reason, message))
+    running = phase in (Phase.RUNNING, Phase.PUBLISHING)
+    said.append(Said("Running", running, reason, message))
+    if phase is Phase.SUSPENDED or _was_suspended(snapshot):
+        said.append(Said("Suspended", phase is Phase.SUSPENDED, reason, message))
+    if phase in (Phase.PENDING, Phase.PUBLISHING) and not stalled:
+        said.append(Said("Reconciling", True, reason, message))
+    if stalled or phase is Phase.FAILED:
+        said.append(Said("Stalled", True, reason, message))
+    if _spec_changed(snapshot):
+        said.append(
+            Said(
+                "SpecChanged",
+                True,
+                "ChangedAfterStart",
+                "the spec was edited after the Job was made; the edit has no effect on this run. "
+                "Apply a TrainingJob of another name to train with it",
+            )
+        )
+    return said
+
+
+def _was_suspended(snapshot: Snapshot) -> bool:
+    conditions = (snapshot.body.get("status") or {}).get("conditions") or ()
+    return any(condition["type"] == "Suspended" for condition in conditions)
+
+
+def _spec_changed(snapshot: Snapshot) -> bool:
+    rendered = snapshot.job_spec_hash or snapshot.status.spec_hash
+    return rendered is not None and rendered != spec_hash(snapshot.body)
