@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import statistics
+import time
 from typing import Any
 
 import pytest
@@ -119,6 +121,18 @@ def test_a_bad_invocation_is_told_as_mlflow_does(
     assert (answer.status, answer.json["error_code"]) == (status, code)
     assert answer.json["message"].startswith(message)
     assert answer.headers["Perennial-Revision"] == "r-1"
+
+
+def test_a_kept_connection_is_answered_without_delay(iris_server: Any) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", iris_server.port, timeout=10)
+    seconds = []
+    for _ in range(30):
+        began = time.perf_counter()
+        connection.request("POST", INFER, json.dumps({"inputs": [MATRIX]}))
+        connection.getresponse().read()
+        seconds.append(time.perf_counter() - began)
+    connection.close()
+    assert statistics.median(seconds) < 0.03
 
 
 def test_a_body_of_unsaid_length_is_bounded_too(iris_server: Any) -> None:
