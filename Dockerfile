@@ -50,7 +50,7 @@ ENTRYPOINT ["python", "-m", "perennial"]
 
 FROM runtime AS agent
 COPY --from=agent-requirements /opt/venv /opt/venv
-COPY --from=launcher /launch /app/launch
+COPY --from=launcher /launch /opt/perennial/launch
 COPY --from=code /app /app
 ENTRYPOINT ["python", "-m", "perennial.agent"]
 

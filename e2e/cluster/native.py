@@ -20,10 +20,17 @@ from e2e.cluster.cache import ROOT, ClusterError, cache_dir, locked, progress, s
 from e2e.cluster.network import SERVICE_CIDR, Network, allocate, indices_of
 from e2e.cluster.processes import Server
 
-STORAGE_CLASS = """apiVersion: storage.k8s.io/v1
+# The API server reaches the kubelet (logs, exec) as a member of the group; kubeadm makes the binding in a later phase.
+OBJECTS = """apiVersion: storage.k8s.io/v1
 kind: StorageClass
 metadata: {name: standard, annotations: {storageclass.kubernetes.io/is-default-class: "true"}}
 provisioner: kubernetes.io/host-path
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: kubeadm:cluster-admins}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: kubeadm:cluster-admins}]
 """
 
 
@@ -73,7 +80,7 @@ class Native:
             self._wait("containerd", lambda: self._inside("test", "-S", servers.CONTAINERD_SOCKET).returncode == 0)
             self.load([pause])
             self._wait("the API server", lambda: self._kubectl("get", "--raw=/readyz").returncode == 0)
-            self._wait("storage", lambda: self._kubectl("apply", "-f-", stdin=STORAGE_CLASS).returncode == 0)
+            self._wait("its API", lambda: self._kubectl("apply", "-f-", stdin=OBJECTS).returncode == 0)
             self._wait("the node", self._healthy)
 
     def down(self) -> None:

@@ -6,6 +6,7 @@ Run by native.py as `python -m e2e.cluster.node STATE ADDRESS`; everything it st
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -22,9 +23,10 @@ from typing import Any
 
 LINK = "eth0"
 # Places that servers write to whatever their flags say, and the folder of the state that lies over each.
-MOUNTS = {"/tmp/hostpath_pv": "volumes", "/var/lib/kubelet": "kubelet", "/var/log": "var-log"}
+VOLUMES = "/tmp/hostpath_pv"
+MOUNTS = {VOLUMES: "volumes", "/var/lib/kubelet": "kubelet", "/var/log": "var-log"}
 # Those that a host does not have otherwise.
-MOUNT_POINTS = ("/tmp/hostpath_pv", "/var/lib/kubelet")
+MOUNT_POINTS = (VOLUMES, "/var/lib/kubelet")
 RESPAWN_SECONDS = 1.0
 
 
@@ -35,7 +37,6 @@ class Program:
     name: str
     command: list[str]
     needs: str = ""
-    umask: int = 0o022
     pid: int = 0
     not_before: float = field(default=0.0)
 
@@ -47,9 +48,7 @@ class Program:
         """Start it, with its output added to its log."""
         log = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         actions = [(os.POSIX_SPAWN_OPEN, 1, str(logs / f"{self.name}.log"), log, 0o644), (os.POSIX_SPAWN_DUP2, 1, 2)]
-        os.umask(self.umask)
         self.pid = os.posix_spawnp(self.command[0], self.command, os.environ, file_actions=actions)
-        os.umask(0o022)
 
 
 def answers(address: str) -> bool:
@@ -96,12 +95,21 @@ def prepare(state: Path, address: str, routes: str) -> None:
             setting.write_text(value)
 
 
-def keep_running(programs: list[Program], logs: Path) -> None:
+def open_volumes(folder: Path) -> None:
+    """Let pods of any user write into their volumes: the host-path provisioner makes them for root alone."""
+    for volume in os.scandir(folder):
+        if volume.stat().st_mode & 0o777 != 0o777:
+            os.chmod(volume, 0o777)
+
+
+def keep_running(programs: list[Program], state: Path) -> None:
     """Start every program when what it needs is there, start it again when it ends, and reap orphans, for ever."""
     while True:
+        with contextlib.suppress(FileNotFoundError):
+            open_volumes(state / MOUNTS[VOLUMES])
         for program in programs:
             if program.startable():
-                program.start(logs)
+                program.start(state / "logs")
         while ended := _reap():
             for program in programs:
                 if program.pid == ended:
@@ -122,7 +130,7 @@ def main(state: Path) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     plan: Mapping[str, Any] = json.loads((state / "servers.json").read_text())
     prepare(state, plan["address"], plan["routes"])
-    keep_running([Program(**program) for program in plan["programs"]], state / "logs")
+    keep_running([Program(**program) for program in plan["programs"]], state)
 
 
 if __name__ == "__main__":

@@ -30,11 +30,7 @@ def write(state: Path, network: Network, programs: dict[str, Path]) -> None:
     servers = [
         _server("etcd", programs["etcd"], "", _etcd(state)),
         _server("kube-apiserver", programs["kube-apiserver"], _ETCD, _apiserver(state, network)),
-        # Its volumes are written by pods of any user.
-        {
-            **_server("kube-controller-manager", programs["kube-controller-manager"], _API, _controllers(state)),
-            "umask": 0,
-        },
+        _server("kube-controller-manager", programs["kube-controller-manager"], _API, _controllers(state)),
         _server("kube-scheduler", programs["kube-scheduler"], _API, _scheduler(state)),
         _server("containerd", "containerd", "", {"config": state / "containerd.toml"}),
         _server("kubelet", programs["kubelet"], CONTAINERD_SOCKET, _kubelet_flags(state, network)),
