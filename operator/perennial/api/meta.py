@@ -20,12 +20,16 @@ LABEL_ROLE = f"{GROUP}/role"
 ANNOTATION_SPEC_HASH = f"{GROUP}/spec-hash"
 # JSON of the cause (see retrainpolicy.Cause) on a TrainingJob that a RetrainPolicy made.
 ANNOTATION_CAUSE = f"{GROUP}/cause"
+# On the same: uid of that RetrainPolicy, which tells its own from those of a namesake.
+ANNOTATION_RETRAINPOLICY_UID = f"{GROUP}/retrainpolicy-uid"
 # Written by people on a RetrainPolicy: any new value asks for one run, once.
 ANNOTATION_RUN_REQUEST = f"{GROUP}/run-request"
 # Written by people on a ModelDeployment: any new value lifts its vetoes, once.
 ANNOTATION_RETRY = f"{GROUP}/retry"
 # JSON of the champion that a training Job's pods were given.
 ANNOTATION_CHAMPION = f"{GROUP}/champion"
+# Hash of the pod template that a revision was rendered from: another one now shows as UpdateAvailable.
+ANNOTATION_RENDERED = f"{GROUP}/rendered"
 # Hash of the intent of an applied (server-side) child.
 ANNOTATION_APPLIED = f"{GROUP}/applied"
 

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from perennial.api.base import (
     ApiModel,
@@ -17,20 +17,45 @@ from perennial.api.base import (
     StorageUri,
     Time,
 )
+from perennial.api.modelversion import DeploymentState
+from perennial.api.rules import rule, validations
 from perennial.api.trainingjob import Format, ModelName
 
 _MAP_BY_TYPE = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
 INT_OR_PERCENT = {
     "anyOf": [{"type": "integer"}, {"type": "string"}],
     "x-kubernetes-int-or-string": True,
-    "pattern": "^[0-9]+%?$",
-    "maxLength": 12,
+    "minimum": 0,
+    "maximum": 10_000,
+    "pattern": "^[0-9]{1,3}%$",
+    "maxLength": 4,
 }
 IntOrPercent = Annotated[int | str, Field(json_schema_extra=INT_OR_PERCENT)]
+
+# The name is that of the Service and begins those of the revisions' Deployments and of their pods.
+NAME_RULE = rule(
+    "size(self.metadata.name) <= 45 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+    "metadata.name: becomes the name of the Service, so at most 45 characters of a-z, 0-9 and -, beginning with a letter",
+)
 
 
 class ServedModel(ApiModel):
     """Which model is served: by name, by name and version, or by uri, digest and format."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule("has(self.name) != has(self.uri)", "give either name (a model) or uri (files outside of any version)"),
+            rule("has(self.name) || !has(self.version)", "version is one of a model: give its name too", ".version"),
+            rule(
+                "!has(self.uri) || (has(self.digest) && has(self.format))",
+                "files given by uri need digest (sha256:..., checked before they are served) and format",
+            ),
+            rule(
+                "has(self.uri) || (!has(self.digest) && !has(self.format))",
+                "digest and format go with uri; a version of a model brings its own",
+            ),
+        )
+    )
 
     name: ModelName | None = Field(None, description="Follows this model's versions.")
     version: Annotated[int, Field(ge=1, le=2_147_483_647)] | None = Field(None, description="Stays at this version.")
@@ -48,6 +73,16 @@ class Approval(StrEnum):
 
 class GateMetric(ApiModel):
     """One limit that a version must keep."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "has(self.min) || has(self.max) || has(self.noWorseThanChampionBy)",
+                "give at least one limit: min, max or noWorseThanChampionBy",
+            ),
+            rule("!has(self.min) || !has(self.max) || self.min <= self.max", "min must not be above max", ".min"),
+        )
+    )
 
     name: MetricName = Field(description="Name of the metric on the ModelVersion.")
     min: Number | None = Field(None, description="At least this.")
@@ -80,6 +115,16 @@ class Strategy(ApiModel):
 
 class ModelDeploymentSpec(ApiModel):
     """Which model is served, and how."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "!(string(self.maxSurge).matches('^0+%?$') && string(self.maxUnavailable).matches('^0+%?$'))",
+                "maxSurge and maxUnavailable must not both be 0: a rollout could neither add nor take away a pod",
+                ".maxUnavailable",
+            )
+        )
+    )
 
     model: ServedModel = Field(description="Which model is served: {name}, {name, version} or {uri, digest, format}.")
     approval: Approval = Field(
@@ -116,10 +161,10 @@ class ModelDeploymentSpec(ApiModel):
 
 
 class Candidate(ApiModel):
-    """A version above the one served, and why it is not served yet."""
+    """A version that could be served, and why it is not served yet."""
 
-    version: int = Field(description="Number of the version.")
-    state: str = Field(description="RollingOut, Waiting, Rejected, Vetoed or Superseded.")
+    version: int | None = Field(None, description="Number of the version; none for files given by uri.")
+    state: DeploymentState = Field(description="RollingOut, Waiting, Rejected, Vetoed or Superseded.")
     reason: str = Field(description="One CamelCase word for programs.")
     message: str = Field("", description="Why, in words.")
 
@@ -135,13 +180,23 @@ class Veto(ApiModel):
 
 
 class Promotion(ApiModel):
-    """A revision that took over."""
+    """A revision that took over, and the files that it serves."""
 
     revision: str = Field(description="The revision.")
+    model: str | None = Field(None, description="Name of its model; none for files given by uri.")
     version: int | None = Field(None, description="Its version.")
     digest: str = Field(description="Digest of its model.")
     uri: str = Field(description="Where its model lies.")
+    format: str = Field(description="Format of its model.")
+    storage: str | None = Field(None, description="The Secret with the credentials for its store.")
     time: Time = Field(description="When it took over.")
+
+
+class Traffic(ApiModel):
+    """Where the Service sends requests."""
+
+    revision: str | None = Field(None, description="The only revision that gets them; none while a rollout shares them.")
+    since: Time = Field(description="Since when it was seen to.")
 
 
 class Rollout(ApiModel):
@@ -151,16 +206,15 @@ class Rollout(ApiModel):
     version: int | None = Field(None, description="Its version.")
     start_time: Time = Field(description="When it began.")
     progress_time: Time = Field(description="When it last made progress.")
-    ready_replicas: int = Field(0, description="Its ready pods.")
+    ready_replicas: int = Field(0, description="The most of its pods that were ready.")
     message: str = Field("", description="What it waits for.")
 
 
 class RevisionStatus(ApiModel):
     """One revision's pods."""
 
-    name: str = Field(description="The revision.")
+    name: str = Field(description="The revision, and the name of its Deployment.")
     version: int | None = Field(None, description="Its version.")
-    deployment: str = Field(description="Its Deployment.")
     model_state: str = Field(description="Loading, Ready, Failed or ScaledDown.")
     replicas: int = Field(0, description="Pods wanted.")
     ready_replicas: int = Field(0, description="Pods ready.")
@@ -177,6 +231,7 @@ class ModelDeploymentStatus(ApiModel):
     url: str | None = Field(None, description="Where it answers inside the cluster.")
     model_version: str | None = Field(None, description="The ModelVersion that is served.")
     stable_revision: str | None = Field(None, description="The revision that is served.")
+    traffic: Traffic | None = Field(None, description="Where the Service sends requests.")
     rollout: Rollout | None = Field(None, description="The rollout under way.")
     candidates: Annotated[list[Candidate], Field(max_length=20)] = Field(
         default=[], description="Versions above the one served, and why they are not served yet."
@@ -192,5 +247,5 @@ class ModelDeploymentStatus(ApiModel):
     )
     last_retry: str | None = Field(None, description="The last retry by annotation that was dealt with.")
     conditions: Annotated[list[Condition], Field(max_length=16, json_schema_extra=_MAP_BY_TYPE)] = Field(
-        default=[], description="Ready, Available, Progressing, Reconciling, Stalled."
+        default=[], description="Ready, Available, Progressing; Reconciling, Stalled and UpdateAvailable while they are true."
     )
