@@ -1,7 +1,6 @@
 """The base of every typed model of the API, and the small types that several kinds share."""
 
 import re
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -41,16 +40,6 @@ Time = Annotated[
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DIGEST = r"^sha256:[0-9a-f]{64}$"
 DURATION = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
-
-
-def seconds(duration: str) -> int:
-    """The seconds of a Duration: `1h30m` is 5400. ValueError when it is none."""
-    match = re.match(DURATION, duration)
-    if not duration or not match:
-        raise ValueError(f"{duration!r} is no duration such as 90s, 5m or 1h30m")
-    hours, minutes, rest = (int((part or "0x")[:-1]) for part in match.groups())
-    return hours * 3600 + minutes * 60 + rest
-
 
 _LONGEST = timedelta(days=3660)
 

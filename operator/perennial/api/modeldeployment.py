@@ -35,7 +35,7 @@ IntOrPercent = Annotated[int | str, Field(json_schema_extra=INT_OR_PERCENT)]
 # The name is that of the Service and begins those of the revisions' Deployments and of their pods.
 NAME_RULE = rule(
     "size(self.metadata.name) <= 45 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-    "metadata.name: becomes the name of the Service, so at most 45 characters of a-z, 0-9 and -, beginning with a letter",
+    "metadata.name: becomes the Service's name: at most 45 characters of a-z, 0-9 and -, beginning with a letter",
 )
 
 
@@ -129,7 +129,7 @@ class ModelDeploymentSpec(ApiModel):
     model: ServedModel = Field(description="Which model is served: {name}, {name, version} or {uri, digest, format}.")
     approval: Approval = Field(
         Approval.AUTOMATIC,
-        description="Automatic: a version that passes the gate is rolled out. Manual: a person approves the ModelVersion.",
+        description="Automatic: a version that passes the gate is rolled out. Manual: a person approves it first.",
     )
     gate: Gate | None = Field(
         None, description="What a version must show before it may take this deployment's traffic."
@@ -195,7 +195,7 @@ class Promotion(ApiModel):
 class Traffic(ApiModel):
     """Where the Service sends requests."""
 
-    revision: str | None = Field(None, description="The only revision that gets them; none while a rollout shares them.")
+    revision: str | None = Field(None, description="The only one that gets them; none while a rollout shares them.")
     since: Time = Field(description="Since when it was seen to.")
 
 
@@ -247,5 +247,6 @@ class ModelDeploymentStatus(ApiModel):
     )
     last_retry: str | None = Field(None, description="The last retry by annotation that was dealt with.")
     conditions: Annotated[list[Condition], Field(max_length=16, json_schema_extra=_MAP_BY_TYPE)] = Field(
-        default=[], description="Ready, Available, Progressing; Reconciling, Stalled and UpdateAvailable while they are true."
+        default=[],
+        description="Ready, Available, Progressing; Reconciling, Stalled and UpdateAvailable while they are true.",
     )
