@@ -6,8 +6,11 @@ import pytest
 import pytest_asyncio
 
 from e2e.cluster.apiserver import ApiServer
+from perennial.api.resources import TRAININGJOBS
 from perennial.kube import login
 from perennial.kube.http import HttpClient
+from tests.apiserver.operators import USER, eventually
+from tests.apiserver.toy import CRD
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +32,13 @@ async def client(apiserver: ApiServer) -> AsyncIterator[HttpClient]:
     """The administrator's client."""
     async with HttpClient(login.load(str(apiserver.kubeconfig))) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def toy_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """A server of the module's own, to be killed, with the toy kind and an audit log."""
+    users = {USER: ["system:masters"]}
+    with ApiServer(tmp_path_factory.mktemp("toy"), users=users, audit=True) as server:
+        server.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", CRD)
+        eventually(lambda: server.request("GET", TRAININGJOBS.path("default")))
+        yield server

@@ -1,6 +1,6 @@
 """A toy kind for tests of the engine: a TrainingJob of a loose schema, each with one Job, run by the real shell.
 
-As a program it is an operator of that kind alone, with the arguments `kubeconfig identity health-port`.
+As a program it is an operator of that kind alone: `kubeconfig identity health-port lease-seconds`.
 """
 
 import asyncio
@@ -128,10 +128,12 @@ CONTROLLER = Controller(
 )
 
 
-async def main(kubeconfig: str, identity: str, port: int) -> int:
+async def main(kubeconfig: str, identity: str, port: int, seconds: float) -> int:
     credentials = login.load(kubeconfig)
     async with HttpClient(credentials, timeout=5.0) as client:
-        lease = Lease(client, "default", "toy", identity, duration=5.0, deadline=3.0, period=0.5)
+        lease = Lease(
+            client, "default", "toy", identity, duration=seconds, deadline=0.6 * seconds, period=0.1 * seconds
+        )
         return await app.run(
             [CONTROLLER], Config(), client, credentials, lease, health=Health(), address=("127.0.0.1", port)
         )
@@ -139,4 +141,4 @@ async def main(kubeconfig: str, identity: str, port: int) -> int:
 
 if __name__ == "__main__":
     logs.configure("INFO")
-    sys.exit(asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]))))
+    sys.exit(asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))))

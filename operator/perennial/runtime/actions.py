@@ -5,7 +5,7 @@ import logging
 from perennial.api.meta import ANNOTATION_APPLIED
 from perennial.api.resources import of
 from perennial.kube.client import Client
-from perennial.kube.errors import AlreadyExists, ApiError, Conflict, Meaning, NameTaken, NotFound
+from perennial.kube.errors import AlreadyExists, ApiError, Conflict, Invalid, Meaning, NameTaken, NotFound
 from perennial.plan import Action, Apply, Body, Create, Delete, Patch
 from perennial.runtime.cache import Cache
 from perennial.runtime.key import Key, controller_of, key_of, version_of
@@ -112,7 +112,14 @@ class Actor:
             # An object that was made anew meanwhile is not the one that was looked at.
             metadata["uid"] = existing["metadata"]["uid"]
         metadata["annotations"] = {**metadata.get("annotations", {}), ANNOTATION_APPLIED: intent}
-        made = await self._client.apply({**body, "metadata": metadata})
+        wanted = {**body, "metadata": metadata}
+        try:
+            made = await self._client.apply(wanted)
+        except Invalid:
+            if existing is None:
+                raise
+            # An apply leaves the list entries that others wrote, and they may contradict ours. A merge replaces lists.
+            made = await self._client.patch(*target, wanted)
         logger.info("applied %s", target)
         self._applied[target] = (intent, digest(seen(project(target.resource, made), body)))
         if len(self._applied) > _REMEMBERED:

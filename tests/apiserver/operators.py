@@ -1,0 +1,99 @@
+"""Operators as processes of their own, to be killed and frozen, and what can be seen of them from outside."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self, TypeVar
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from e2e.cluster.apiserver import ApiServer, _free_ports
+
+ROOT = Path(__file__).parents[2]
+USER = "operator"
+T = TypeVar("T")
+
+
+def eventually(probe: Callable[[], T], seconds: float = 15.0) -> T:
+    """The first truthy value of the probe; its last one fails the test. Broken connections count as not yet."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            value = probe()
+        except OSError:
+            value = None  # type: ignore[assignment]
+        if value or time.monotonic() > deadline:
+            assert value, f"still {value!r} after {seconds:g} s"
+            return value
+        time.sleep(0.1)
+
+
+class Operator:
+    """The toy operator, started when entered and killed when left."""
+
+    def __init__(self, server: ApiServer, identity: str, *, lease_seconds: float = 5.0) -> None:
+        self.identity = identity
+        self.port = _free_ports(1)[0]
+        self.log = server.folder / "logs" / f"{identity}.log"
+        arguments = [str(server.kubeconfig_of(USER)), identity, str(self.port), str(lease_seconds)]
+        self._command = [sys.executable, "-m", "tests.apiserver.toy", *arguments]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator")}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(self._command, cwd=ROOT, env=environment, stderr=log)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.process
+        self.process.send_signal(signal.SIGCONT)
+        self.process.kill()
+        self.process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process
+        self.process.send_signal(number)
+
+    def exit_code(self, seconds: float = 20.0) -> int:
+        assert self.process
+        return self.process.wait(seconds)
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=2) as answer:
+            return str(answer.read().decode())
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of all samples of that name with these labels."""
+        families = text_string_to_metric_families(self.get("/metrics"))
+        return sum(
+            sample.value
+            for family in families
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+    def leads(self) -> bool:
+        return self.metric("leader_election_master_status") == 1
+
+    def watches(self) -> bool:
+        """Whether the start is over: it leads, and kopf has logged in."""
+        return self.leads() and "authentication has finished" in self.log.read_text()
+
+
+def writes(server: ApiServer) -> list[tuple[str, str]]:
+    """What the operators wrote so far, as verb and resource, without their Leases."""
+    lines = (json.loads(line) for line in server.audit_log.read_text().splitlines())
+    return [
+        (line["verb"], line["objectRef"]["resource"] + "/" + line["objectRef"].get("subresource", ""))
+        for line in lines
+        if line["user"]["username"] == USER
+        and line["verb"] in ("create", "update", "patch", "delete")
+        and line["objectRef"]["resource"] != "leases"
+    ]
