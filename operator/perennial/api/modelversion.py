@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from perennial.api.base import ApiModel, Condition, MetricName, Number, Storage, StorageUri, Time
+from perennial.api.base import ApiModel, MetricName, Number, Storage, StorageUri, Time
 from perennial.api.retrainpolicy import Cause
+from perennial.api.rules import fixed, rule
 from perennial.api.trainingjob import Champion, Code, Format, Input, ModelName
 
-_MAP_BY_TYPE = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
 _MAP_BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 
 
@@ -33,6 +33,36 @@ class RetrainReference(ApiModel):
     policy: str = Field(description="Name of the RetrainPolicy.")
     run: int = Field(description="Number of the run.")
     cause: Cause = Field(description="What set it off.")
+
+
+# `parameters` cannot be read by a rule: the chart's admission policy keeps them.
+OBJECT_RULES = (
+    rule(
+        "self.metadata.name.startsWith(self.spec.model + '-') && "
+        "self.metadata.name.substring(size(self.spec.model) + 1).matches('^[1-9][0-9]{0,9}$') && "
+        "int(self.metadata.name.substring(size(self.spec.model) + 1)) == self.spec.version",
+        "metadata.name must be <spec.model>-<spec.version>",
+    ),
+    *(
+        fixed(field, "true", "cannot change: a version is what was trained. Make another version")
+        for field in (
+            "model",
+            "version",
+            "uri",
+            "digest",
+            "format",
+            "storage",
+            "metrics",
+            "evaluation",
+            "champion",
+            "inputs",
+            "image",
+            "code",
+            "trainingJob",
+            "retrain",
+        )
+    ),
+)
 
 
 class ModelVersionSpec(ApiModel):
@@ -107,13 +137,6 @@ class ModelVersionStatus(ApiModel):
     deployments: Annotated[list[DeploymentVerdict], Field(max_length=256, json_schema_extra=_MAP_BY_NAME)] = Field(
         default=[], description="What each ModelDeployment made of it."
     )
-    conditions: Annotated[list[Condition], Field(max_length=16, json_schema_extra=_MAP_BY_TYPE)] = Field(
-        default=[], description="Ready: the record is complete."
-    )
-
-
-class ModelSpec(ApiModel):
-    """Nothing to say yet: a Model is made and kept by the operator."""
 
 
 class Reservation(ApiModel):
@@ -130,7 +153,6 @@ class ModelStatus(ApiModel):
     reserved: Annotated[list[Reservation], Field(max_length=1024)] = Field(
         default=[], description="Numbers that are given to runs whose ModelVersion is being made."
     )
-    latest_version: int | None = Field(None, description="The highest version that exists.")
     latest_approved: int | None = Field(None, description="The highest version that a person approved.")
     served_by: Annotated[list[str], Field(max_length=256)] = Field(
         default=[], description="Where it is served: deployment=version."

@@ -3,12 +3,30 @@
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from perennial.api.base import DNS_LABEL, ApiModel, Condition, Duration, MetricName, Number, Time
+from perennial.api.rules import rule, validations
 
 _MAP_BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 _MAP_BY_TYPE = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+
+_DAYS_30 = "duration('720h')"
+_YEAR = "duration('8760h')"
+
+OBJECT_RULES = (
+    rule(
+        "size(self.metadata.name) <= 40 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+        "metadata.name must have at most 40 characters, lower-case letters, digits and '-': "
+        "the names of its TrainingJobs begin with it",
+    ),
+)
+
+# Where `Cause.trigger` and `TriggerStatus.name` tell of a request by hand.
+REQUEST = "request"
+# So many runs are remembered, and so many may a budget count.
+MAX_RUNS = 20
+MAX_SKIPPED = 20
 
 TriggerName = Annotated[str, Field(pattern=DNS_LABEL, min_length=1, max_length=63)]
 
@@ -43,6 +61,18 @@ class Aggregate(StrEnum):
 class MetricTrigger(ApiModel):
     """Retrain when a metric of the served model crosses a limit."""
 
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule("has(self.below) != has(self.above)", "give exactly one of below and above"),
+            rule(
+                f"duration(self.window) > duration('0s') && duration(self.window) <= {_DAYS_30}",
+                "window must be more than 0s, and at most 720h: samples are not kept longer",
+                ".window",
+            ),
+            rule(f"duration(self.__for__) <= {_DAYS_30}", "must be at most 720h", ".for"),
+        )
+    )
+
     name: MetricName = Field(description="Name of the metric.")
     source: MetricSource = Field(default=MetricSource(reported=Reported()), description="Where it comes from.")
     below: Number | None = Field(None, description="Retrain when the value is below this.")
@@ -60,7 +90,7 @@ class MetricTrigger(ApiModel):
 class ScheduleTrigger(ApiModel):
     """Retrain at times."""
 
-    cron: Annotated[str, Field(min_length=9, max_length=128)] = Field(
+    cron: Annotated[str, Field(pattern=r"^\S+( +\S+){4}$", min_length=9, max_length=128)] = Field(
         description="Five fields: minute, hour, day of month, month, day of week."
     )
     time_zone: Annotated[str, Field(min_length=1, max_length=64)] = Field(
@@ -73,6 +103,13 @@ class ScheduleTrigger(ApiModel):
 
 class Trigger(ApiModel):
     """One cause to retrain: a metric or a schedule."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule("has(self.metric) != has(self.schedule)", "give exactly one of metric and schedule"),
+            rule(f"self.name != '{REQUEST}'", "this name tells of runs that were asked for by hand", ".name"),
+        )
+    )
 
     name: TriggerName = Field(description="Name of the trigger, unique in the policy.")
     metric: MetricTrigger | None = Field(None, description="Retrain when a metric crosses a limit.")
@@ -90,8 +127,10 @@ class ConcurrencyPolicy(StrEnum):
 class Budget(ApiModel):
     """How many runs a policy may start."""
 
-    runs: Annotated[int, Field(ge=1, le=10_000)] = Field(description="Runs that may start in the period.")
-    per: Duration = Field("24h", description="The period, sliding.")
+    runs: Annotated[int, Field(ge=1, le=MAX_RUNS)] = Field(description="Runs that may start in the period.")
+    per: Annotated[
+        Duration, Field(json_schema_extra=validations(rule(f"duration(self) <= {_YEAR}", "must be at most 8760h")))
+    ] = Field("24h", description="The period, sliding.")
 
 
 class TrainingJobTemplate(ApiModel):
@@ -100,7 +139,8 @@ class TrainingJobTemplate(ApiModel):
     spec: Annotated[
         dict[str, Any],
         Field(json_schema_extra={"$perennial": "TrainingJobSpec"}),
-    ] = Field(description="Spec of the TrainingJob; parameters may use $(run.number), $(run.trigger), ... in strings.")
+    ] = Field(description="Spec of the TrainingJob. In any string of it $(run.number), $(run.trigger), $(run.cause) and "
+        "$(run.value) stand for what they say of the run; $$(run.number) stays as $(run.number).")
 
 
 class RetrainPolicySpec(ApiModel):
@@ -113,7 +153,9 @@ class RetrainPolicySpec(ApiModel):
     triggers: Annotated[list[Trigger], Field(max_length=16, json_schema_extra=_MAP_BY_NAME)] = Field(
         default=[], description="Each is a cause of its own; without any, runs are started by hand."
     )
-    cooldown: Duration = Field("0s", description="Rest after the end of a run; a request by hand ignores it.")
+    cooldown: Annotated[
+        Duration, Field(json_schema_extra=validations(rule(f"duration(self) <= {_YEAR}", "must be at most 8760h")))
+    ] = Field("0s", description="Rest after the end of a run; a request by hand ignores it.")
     concurrency_policy: ConcurrencyPolicy = Field(
         ConcurrencyPolicy.FORBID,
         description="Forbid: a cause during a run starts nothing. Replace: it ends that run. Allow: both run.",
@@ -175,25 +217,41 @@ class Run(ApiModel):
     completion_time: Time | None = Field(None, description="When it ended.")
 
 
+class TriggerState(StrEnum):
+    """What a trigger is at."""
+
+    WAITING = "Waiting"
+    OK = "Ok"
+    CROSSED = "Crossed"
+    HELD = "Held"
+    FIRING = "Firing"
+    SCHEDULED = "Scheduled"
+    INVALID = "Invalid"
+
+
 class TriggerStatus(ApiModel):
     """What a trigger last saw."""
 
-    name: str = Field(description="Name of the trigger.")
-    state: str = Field(description="Waiting, Ok, Crossed, Firing, Scheduled or Invalid.")
+    name: str = Field(description="Name of the trigger; `request` for a request by hand that waits.")
+    state: TriggerState = Field(
+        description="Waiting: nothing can be decided. Ok: within the limit. Crossed: not yet for long enough. Held: the "
+        "cause stands, but no run may start. Firing: a run deals with it. Scheduled: waits for its time. Invalid."
+    )
+    rule: str = Field("", description="The rule that the times below belong to; with an edit they begin anew.")
     message: str = Field("", description="What it saw, and why it did or did not start a run.")
     value: Number | None = Field(None, description="Value that was last observed.")
     samples: int | None = Field(None, description="Samples in the window.")
     crossed_since: Time | None = Field(None, description="Since when the limit is crossed.")
-    last_schedule_time: Time | None = Field(None, description="The last tick that was dealt with.")
-    next_schedule_time: Time | None = Field(None, description="The next tick.")
+    last_schedule_time: Time | None = Field(None, description="The last tick that was started or missed.")
+    next_schedule_time: Time | None = Field(None, description="The next tick, or the one that is held.")
 
 
 class Skip(ApiModel):
     """A cause that started nothing."""
 
-    time: Time = Field(description="When.")
+    time: Time = Field(description="The tick, or since when the limit is crossed.")
     trigger: str = Field(description="Name of the trigger.")
-    reason: str = Field(description="One CamelCase word: Cooldown, BudgetSpent, RunUnderWay, Suspended, ...")
+    reason: str = Field(description="One CamelCase word: Cooldown, BudgetSpent, RunUnderWay, Suspended, Missed, ...")
     message: str = Field("", description="Why, in words.")
 
 
@@ -206,11 +264,11 @@ class RetrainPolicyStatus(ApiModel):
     unpromoted: int = Field(0, description="Runs in a row that ended without a promotion.")
     last_request: str | None = Field(None, description="The last request by hand that was dealt with.")
     next_schedule_time: Time | None = Field(None, description="The next tick of all schedules.")
-    triggers: Annotated[list[TriggerStatus], Field(max_length=16, json_schema_extra=_MAP_BY_NAME)] = Field(
+    triggers: Annotated[list[TriggerStatus], Field(max_length=17, json_schema_extra=_MAP_BY_NAME)] = Field(
         default=[], description="What each trigger last saw."
     )
-    runs: Annotated[list[Run], Field(max_length=20)] = Field(default=[], description="The last 20 runs, newest first.")
-    skipped: Annotated[list[Skip], Field(max_length=20)] = Field(
+    runs: Annotated[list[Run], Field(max_length=MAX_RUNS)] = Field(default=[], description="The last 20 runs, newest first.")
+    skipped: Annotated[list[Skip], Field(max_length=MAX_SKIPPED)] = Field(
         default=[], description="The last 20 causes that started nothing, newest first, and why."
     )
     conditions: Annotated[list[Condition], Field(max_length=16, json_schema_extra=_MAP_BY_TYPE)] = Field(

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from perennial.api.base import (
     DNS_LABEL,
@@ -18,6 +18,7 @@ from perennial.api.base import (
     StorageUri,
     Time,
 )
+from perennial.api.rules import fixed, rule, validations
 
 ModelName = Annotated[str, Field(pattern=DNS_LABEL, min_length=1, max_length=40)]
 # `perennial` formats are open: an own server image may understand any word.
@@ -83,8 +84,61 @@ class Code(ApiModel):
     revision: Annotated[str, Field(min_length=1, max_length=256)] = Field(description="Commit or tag.")
 
 
+_CONTAINERS = "self.template.spec.containers"
+_HAS_CONTAINERS = f"has(self.template) && has(self.template.spec) && has({_CONTAINERS}) && size({_CONTAINERS}) > 0"
+_MADE = "has(oldSelf.status) && has(oldSelf.status.jobName)"
+_MAKE_ANOTHER = "cannot change once the Job is made: apply a TrainingJob of another name"
+
+# `parameters` and what a template holds besides names, images and commands cannot be read by a rule: the status says
+# SpecChanged.
+OBJECT_RULES = (
+    rule(
+        "size(self.metadata.name) <= 52 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+        "metadata.name must have at most 52 characters, lower-case letters, digits and '-': "
+        "the names of the Job and its pods begin with it",
+    ),
+    *(
+        fixed(field, _MADE, _MAKE_ANOTHER)
+        for field in (
+            "model",
+            "runtime",
+            "template",
+            "inputs",
+            "output",
+            "storage",
+            "code",
+            "backoffLimit",
+            "publishDeadlineSeconds",
+        )
+    ),
+)
+
+
 class TrainingJobSpec(ApiModel):
     """What to train, and how."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                f"has(self.runtime) || ({_HAS_CONTAINERS})",
+                "give spec.template with a training container, or spec.runtime: a preset of the operator's configuration",
+                ".template",
+            ),
+            rule(
+                f"!({_HAS_CONTAINERS}) || size({_CONTAINERS}) == 1 || {_CONTAINERS}.exists(c, c.name == 'train')",
+                "with several containers the training container must be named `train`",
+                ".template",
+            ),
+            rule(
+                "has(self.runtime) || self.output.mode == 'External' || "
+                f"!({_HAS_CONTAINERS}) || {_CONTAINERS}.exists(c, "
+                f"(c.name == 'train' || size({_CONTAINERS}) == 1) && has(c.command) && size(c.command) > 0)",
+                "the training container must say its `command`: the image's own entrypoint cannot be seen from outside "
+                "(not needed with `output.mode: External`)",
+                ".template",
+            ),
+        )
+    )
 
     model: TrainedModel = Field(description="The model that this run trains.")
     runtime: Annotated[str, Field(max_length=63)] | None = Field(
@@ -144,6 +198,23 @@ class Failure(ApiModel):
     time: Time | None = Field(None, description="When it was seen.")
 
 
+class Outcome(StrEnum):
+    """How an attempt ended."""
+
+    ACTIVE = "Active"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    DISRUPTED = "Disrupted"
+
+
+class Attempt(ApiModel):
+    """One pod of a run."""
+
+    pod: str = Field(description="Name of the pod.")
+    outcome: Outcome = Field(description="Active, Succeeded, Failed, or Disrupted: lost to the infrastructure, not counted.")
+    reason: str | None = Field(None, description="Why it failed.")
+
+
 class Champion(ApiModel):
     """The model version that was served when the run started; the training gets its files."""
 
@@ -162,6 +233,7 @@ class PublishedModel(ApiModel):
     metrics: dict[MetricName, Number] = Field(default={}, description="What the training measured.")
     evaluation: str | None = Field(None, description="Names the data that the metrics were measured on.")
     image: str | None = Field(None, description="The image that trained it, by digest.")
+    inputs: dict[str, str] = Field(default={}, description="Digests of the inputs, by name.")
 
 
 class TrainingJobStatus(ApiModel):
@@ -171,8 +243,10 @@ class TrainingJobStatus(ApiModel):
     phase: Phase | None = Field(None, description="Pending, Suspended, Running, Publishing, Succeeded or Failed.")
     job_name: str | None = Field(None, description="The Job that runs it.")
     spec_hash: str | None = Field(None, description="Hash of the spec that the Job was made from.")
-    attempts: int | None = Field(None, description="Pods that were started, the present one included.")
-    disruptions: int | None = Field(None, description="Attempts that were lost to the infrastructure; not counted.")
+    attempt: int | None = Field(None, description="Number of the present or last attempt, from 1.")
+    attempts: Annotated[list[Attempt], Field(max_length=128)] = Field(
+        default=[], description="The pods that were started, oldest first."
+    )
     start_time: Time | None = Field(None, description="When the training first ran.")
     completion_time: Time | None = Field(None, description="When the run succeeded or failed.")
     pending_since: Time | None = Field(None, description="Since when it waits for its pod to run.")

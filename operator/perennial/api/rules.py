@@ -1,0 +1,23 @@
+"""CEL rules of the kinds, as they stand in `x-kubernetes-validations`."""
+
+from typing import Any
+
+Rule = dict[str, Any]
+
+
+def rule(expression: str, message: str, field: str | None = None) -> Rule:
+    """A rule that must hold. `message` says what to do; `field` is a path below the rule's place, named in the error."""
+    return {"rule": expression, "message": message} | ({"fieldPath": field} if field else {})
+
+
+def fixed(field: str, when: str, message: str) -> Rule:
+    """A field of the spec, for a rule of the whole object: it keeps its value, or its absence, while `when` holds."""
+    new, old = f"self.spec.{field}", f"oldSelf.spec.{field}"
+    # Without optional syntax: what comes out of it has no bound, and so no price that the API server would accept.
+    same = f"has({new}) == has({old}) && (!has({new}) || {new} == {old})"
+    return rule(f"!({when}) || ({same})", f"spec.{field} {message}")
+
+
+def validations(*rules: Rule) -> Any:
+    """The rules as `json_schema_extra` of a model or a field."""
+    return {"x-kubernetes-validations": list(rules)}
