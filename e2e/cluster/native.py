@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,12 +185,11 @@ class Native:
         network = self._network
         if not network or self._kubectl("get", "serviceaccount", "default").returncode:
             return False
-        ready = 'jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}'
-        try:
-            with urllib.request.urlopen(f"http://{network.node}:{servers.DNS_READY_PORT}/ready", timeout=2):
-                return self._kubectl("get", "nodes", "-o", ready).stdout == "True"
-        except OSError:
+        checks = (f"{servers.DNS_READY_PORT}/ready", f"{servers.KUBELET_HEALTH_PORT}/healthz")
+        if not all(node.answers(f"http://{network.node}:{check}") for check in checks):
             return False
+        ready = 'jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}'
+        return self._kubectl("get", "nodes", "-o", ready).stdout == "True"
 
     def _wait(self, what: str, ready: Callable[[], bool], seconds: float = 120.0, *, alive: bool = True) -> None:
         deadline = time.monotonic() + seconds

@@ -53,7 +53,7 @@ class Program:
 
 def answers(address: str) -> bool:
     """Say whether a URL answers with success, or whether something listens at a Unix socket's path or "host:port"."""
-    if address.startswith("https://"):
+    if address.startswith(("http://", "https://")):
         try:
             with urllib.request.urlopen(address, context=ssl._create_unverified_context(), timeout=1):
                 return True

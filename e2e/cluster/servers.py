@@ -13,6 +13,7 @@ NODE_NAME = "node1"
 PAUSE_IMAGE = "localhost/pause:1"
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 DNS_READY_PORT = 8181
+KUBELET_HEALTH_PORT = 10248
 _ETCD = "127.0.0.1:2379"
 _API = "https://127.0.0.1:6443/readyz"
 
@@ -144,6 +145,8 @@ def _kubelet(state: Path, network: Network) -> dict[str, Any]:
         # Two kubelets under one root would remove each other's pods.
         "cgroupRoot": f"/{network.cgroup}",
         "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
+        # Asked from the host, whether the node's kubelet is there: its last word on the node may be an old one.
+        "healthzBindAddress": network.node,
         "clusterDNS": [network.node],
         "clusterDomain": "cluster.local",
         "resolvConf": str(state / "resolv.conf"),
