@@ -1,0 +1,78 @@
+"""What a ModelVersion's status says of the deployments of its model."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from perennial.api.resources import MODELVERSIONS
+from perennial.config import Config
+from perennial.modelversion import CONTROLLER
+from perennial.plan import Body, Plan
+from tests.world import World
+
+VERSION: Body = {
+    "apiVersion": "perennial.dev/v1alpha1",
+    "kind": "ModelVersion",
+    "metadata": {"name": "churn-3", "namespace": "team", "uid": "v", "generation": 1},
+    "spec": {"model": "churn", "version": 3},
+}
+
+
+def decide(status: Body, version: Body = VERSION, model: str = "churn") -> Plan:
+    deployment = {
+        "apiVersion": "perennial.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": "prod", "namespace": "team"},
+        "spec": {"model": {"name": model}},
+        "status": status,
+    }
+    snapshot = CONTROLLER.gather(World(version, deployment), "team", "churn-3")
+    return CONTROLLER.decide(snapshot, datetime(2026, 1, 1, tzinfo=UTC), Config())
+
+
+PROMOTED = {"version": 3, "revision": "r3"}
+CASES: dict[str, tuple[Body, str, bool]] = {
+    "served": ({"promotions": [PROMOTED], "stableRevision": "r3"}, "Serving", True),
+    "replaced": (
+        {"promotions": [{"version": 4, "revision": "r4"}, PROMOTED], "stableRevision": "r4"},
+        "Superseded",
+        False,
+    ),
+    "rolling out": ({"candidates": [{"version": 3, "state": "RollingOut", "reason": "Starting"}]}, "RollingOut", True),
+    "waiting": (
+        {"candidates": [{"version": 3, "state": "Waiting", "reason": "Approval", "message": "m"}]},
+        "Waiting",
+        False,
+    ),
+    "below the gate": ({"candidates": [{"version": 3, "state": "Rejected", "reason": "Gate"}]}, "Rejected", False),
+    "failed here": ({"vetoes": [{"version": 3, "reason": "ModelLoadFailed"}]}, "Vetoed", False),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_deployments_word_is_on_the_version(case: str) -> None:
+    status, state, served = CASES[case]
+    plan = decide(status)
+    assert plan.status
+    assert [(one["name"], one["state"]) for one in plan.status["deployments"]] == [("prod", state)]
+    assert plan.status["servedBy"] == (["prod"] if served else [])
+
+
+@pytest.mark.parametrize("case", ["other model", "not looked at"])
+def test_a_version_that_nobody_looked_at_is_not_written(case: str) -> None:
+    plan = decide(
+        {"promotions": [PROMOTED]} if case == "other model" else {}, model="other" if case == "other model" else "churn"
+    )
+    assert plan.status is None
+
+
+def test_when_nobody_serves_it_any_more_that_is_written() -> None:
+    known = {**VERSION, "status": {"servedBy": ["prod"], "deployments": []}}
+    plan = decide({}, version=known)
+    assert plan.status
+    assert plan.status["servedBy"] == []
+
+
+def test_a_version_that_is_gone_is_nothing_to_decide() -> None:
+    assert CONTROLLER.gather(World(), "team", "churn-3") is None
+    assert CONTROLLER.resource == MODELVERSIONS

@@ -1,0 +1,412 @@
+"""A TrainingJob's life, turn by turn: what is made, what is said, and that an end is an end."""
+
+import json
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perennial.api.base import format_time
+from perennial.api.resources import JOBS, PODS, PVCS, TRAININGJOBS
+from perennial.plan import Create, Delete, Explain, Patch
+from perennial.view import Refusal
+from tests.unit.trainingjob.builders import DIGEST, NOW, APod, Team, a_run
+from tests.world import conditions
+
+
+def creates(plan: Any) -> list[str]:
+    return [f"{a.body['kind']}/{a.body['metadata']['name']}" for a in plan.actions if isinstance(a, Create)]
+
+
+def test_the_job_is_made_before_any_status() -> None:
+    plan = Team().decide()
+    assert creates(plan) == ["Job/churn-1"]
+    assert plan.status is None
+
+
+def test_a_run_without_an_output_gets_the_namespaces_claim_once() -> None:
+    team = Team(a_run(output={}))
+    assert creates(team.decide()) == ["PersistentVolumeClaim/perennial-models", "Job/churn-1"]
+    other = Team(a_run(output={}))
+    other.world.add(team.world.get(PVCS, "team", "perennial-models") or {})
+    assert creates(other.decide()) == ["Job/churn-1"]
+
+
+def test_a_quick_run_is_written_thrice_at_most() -> None:
+    team = Team().started()
+    team.pod().running()
+    plan = team.decide()
+    assert plan.status
+    assert plan.status["phase"] == "Running"
+    assert plan.status_delay > 0
+    team.world.remove(team.world.list(PODS, "team")[0])
+    team.pod().published(metrics={"accuracy": 0.9})
+    team.job_is("Complete")
+    plan = team.decide()
+    assert team.status["phase"] == "Publishing"
+    assert team.status["result"]["digest"] == DIGEST
+    assert plan.status_delay == 0
+    give_version(team)
+    team.settle()
+    assert team.status["phase"] == "Succeeded"
+    assert team.status["modelVersion"] == "churn-1"
+    assert conditions(team.status) == {"Complete": ("True", "Published"), "Running": ("False", "Published")}
+    assert team.status["metrics"] == {"accuracy": 0.9}
+
+
+def give_version(team: Team, number: int = 1) -> None:
+    uid = team.run["metadata"]["uid"]
+    meta = {"namespace": "team", "uid": "m"}
+    team.world.add(
+        {
+            "apiVersion": "perennial.dev/v1alpha1",
+            "kind": "Model",
+            "metadata": {"name": "churn", **meta},
+            "status": {"reserved": [{"version": number, "uid": uid}]},
+        },
+        {
+            "apiVersion": "perennial.dev/v1alpha1",
+            "kind": "ModelVersion",
+            "metadata": {"name": f"churn-{number}", **meta},
+            "spec": {"model": "churn", "version": number, "trainingJob": {"name": "churn-1", "uid": uid}},
+        },
+    )
+
+
+def succeeded() -> Team:
+    team = Team().started()
+    team.pod().published()
+    team.job_is("Complete")
+    give_version(team)
+    team.settle()
+    assert team.status["phase"] == "Succeeded"
+    return team
+
+
+def failed() -> Team:
+    team = Team(a_run(backoffLimit=0)).started()
+    team.pod().failed(exit_code=3)
+    team.job_is("Failed", "BackoffLimitExceeded")
+    team.settle()
+    assert team.status["phase"] == "Failed"
+    return team
+
+
+@pytest.mark.parametrize("ended", [succeeded, failed])
+@given(data=st.data())
+def test_terminal_is_terminal_whatever_vanishes(ended: Any, data: Any) -> None:
+    team = ended()
+    for body in data.draw(st.lists(st.sampled_from(list(team.world.objects.values())), unique_by=id)):
+        if body is not team.run:
+            team.world.remove(body)
+    team.run["spec"]["suspend"] = data.draw(st.booleans())
+    before = deepcopy(team.status)
+    for _ in range(3):
+        plan = team.after(data.draw(st.floats(0, 1e6))).decide()
+        assert not creates(plan)
+    assert team.status == before
+
+
+FAILURES = {
+    "exit code": (lambda p: p.failed(3), "TrainingFailed", "exit code 3", 3),
+    "exit code with a message": (lambda p: p.failed(1, message="no column age"), "TrainingFailed", "no column age", 1),
+    "out of memory": (lambda p: p.failed(137, "OOMKilled"), "OutOfMemory", "limits.memory", 137),
+    "killed": (lambda p: p.failed(137), "Killed", "SIGKILL", 137),
+    "told to stop": (lambda p: p.failed(143), "Interrupted", "nothing was published", 143),
+    "wrong command": (lambda p: p.failed(127, message="no such file"), "StartError", "no such file", 127),
+    "start error": (lambda p: p.failed(128, "StartError", "exec format"), "StartError", "exec format", 128),
+    "empty output": (lambda p: p.agent_failed("OutputEmpty", "nothing in it"), "OutputEmpty", "nothing in it", 1),
+    "bad metrics": (lambda p: p.agent_failed("MetricsInvalid", "accuracy: NaN"), "MetricsInvalid", "accuracy", 1),
+    "store down": (lambda p: p.agent_failed("StoreUnavailable", "s3 acme"), "StoreUnavailable", "s3 acme", 1),
+    "evicted": (lambda p: p.phase("Failed", reason="Evicted", message="disk"), "Evicted", "disk", None),
+}
+
+
+@pytest.mark.parametrize("case", FAILURES)
+def test_a_failure_says_what_happened(case: str) -> None:
+    tell, reason, words, code = FAILURES[case]
+    team = Team(a_run(backoffLimit=0)).started()
+    tell(team.pod())
+    team.job_is("Failed", "BackoffLimitExceeded")
+    plan = team.decide()
+    failure = team.status["failure"]
+    assert (failure["reason"], failure.get("exitCode")) == (reason, code)
+    assert words in failure["message"]
+    assert conditions(team.status)["Failed"] == ("True", reason)
+    assert [event.reason for event in plan.events] == [reason]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ({"error": {"reason": "DigestMismatch", "message": "input dataset: ..."}}, "DigestMismatch"),
+        ({"error": {"reason": "InputNotFound", "message": "input dataset: ..."}}, "InputNotFound"),
+    ],
+)
+def test_a_failed_prepare_names_the_input(answer: Any, reason: str) -> None:
+    team = Team(a_run(backoffLimit=0)).started()
+    team.pod().state("prepare", terminated={"exitCode": 1, "message": json.dumps(answer)}).phase("Failed")
+    team.job_is("Failed", "BackoffLimitExceeded")
+    team.decide()
+    assert team.status["failure"]["reason"] == reason
+    assert "dataset" in team.status["failure"]["message"]
+
+
+def test_a_retry_shows_what_the_attempt_before_it_failed_with() -> None:
+    team = Team().started()
+    team.pod(1).failed(3)
+    team.settle()
+    assert team.status["phase"] == "Pending"
+    assert team.status["failure"]["exitCode"] == 3
+    team.pod(2).running()
+    team.settle()
+    assert (team.status["phase"], team.status["attempt"]) == ("Running", 2)
+    assert [(a["pod"], a["outcome"]) for a in team.status["attempts"]] == [
+        ("churn-1-p1", "Failed"),
+        ("churn-1-p2", "Active"),
+    ]
+
+
+def test_ten_disruptions_are_forgiven_and_not_eleven() -> None:
+    team = Team().started()
+    for number in range(1, 11):
+        pod = team.pod(number).disrupted()
+        team.settle()
+        team.world.remove(pod.body)
+    assert team.status["phase"] == "Pending"
+    team.pod(11).disrupted()
+    team.settle()
+    assert team.status["failure"]["reason"] == "TooManyDisruptions"
+    assert team.job["spec"]["activeDeadlineSeconds"] == 1
+
+
+WAITS = {
+    "ImagePullBackOff": lambda p: p.state("main", waiting={"reason": "ImagePullBackOff", "message": "no such image"}),
+    "Unschedulable": lambda p: p.condition("PodScheduled", "False", "Unschedulable", "0/1 nodes: Insufficient cpu"),
+    "CreateContainerConfigError": lambda p: p.state(
+        "main", waiting={"reason": "CreateContainerConfigError", "message": 'secret "x" not found'}
+    ),
+}
+
+
+@pytest.mark.parametrize("reason", WAITS)
+def test_what_holds_a_pod_is_on_the_status_at_once(reason: str) -> None:
+    team = Team().started()
+    WAITS[reason](team.pod())
+    plan = team.decide()
+    assert plan.status_delay == 0
+    assert team.status["phase"] == "Pending"
+    assert conditions(team.status)["Running"] == ("False", reason)
+
+
+def test_a_job_without_a_pod_is_asked_why() -> None:
+    team = Team().started()
+    assert not team.decide().actions
+    plan = team.after(4).decide()
+    assert [type(action) for action in plan.actions] == [Explain]
+    team.world.explanations[JOBS, "team", "churn-1"] = "exceeded quota: compute"
+    plan = team.decide()
+    assert plan.status
+    assert conditions(team.status)["Running"] == ("False", "PodRefused")
+    assert [event.message for event in plan.events] == ["exceeded quota: compute"]
+
+
+def test_a_refused_job_is_told_and_tried_again() -> None:
+    team = Team()
+    key = (TRAININGJOBS, "team", "churn-1")
+    team.world.refusals[key] = Refusal(JOBS, "churn-1", "Invalid", "spec.template.spec.containers[0].image: Required")
+    plan = team.decide()
+    assert creates(plan) == ["Job/churn-1"]
+    assert conditions(plan.status or {})["Stalled"] == ("True", "Invalid")
+
+
+INVALID: dict[str, tuple[dict[str, Any], str]] = {
+    "no command": (
+        {"template": {"spec": {"containers": [{"name": "main", "image": "x"}]}}},
+        "spec.template.spec.containers[0].command",
+    ),
+    "unknown runtime": ({"runtime": "nope"}, "spec.runtime: there is no training runtime 'nope'"),
+    "two containers": (
+        {"template": {"spec": {"containers": [{"name": "a", "command": ["a"]}, {"name": "b", "command": ["b"]}]}}},
+        "must be named 'train'",
+    ),
+    "our own name": ({"template": {"spec": {"containers": [{"name": "agent", "command": ["a"]}]}}}, "'agent'"),
+    "no container": ({"template": {}}, "spec.template.spec.containers"),
+    "clashing parameters": ({"parameters": {"a-b": 1, "a_b": 2}}, "'a-b' and 'a_b' are both PERENNIAL_PARAM_A_B"),
+    "of another version": ({"backoffLimit": "three"}, "spec.backoffLimit"),
+}
+
+
+@pytest.mark.parametrize("case", INVALID)
+def test_a_spec_that_cannot_be_rendered_names_the_field(case: str) -> None:
+    spec, words = INVALID[case]
+    team = Team(a_run(**spec))
+    plan = team.settle()
+    assert not plan.actions
+    condition = next(one for one in team.status["conditions"] if one["type"] == "Stalled")
+    assert words in condition["message"]
+
+
+def test_put_right_it_trains() -> None:
+    team = Team(a_run(runtime="nope"))
+    team.settle()
+    del team.run["spec"]["runtime"]
+    assert creates(team.decide()) == ["Job/churn-1"]
+
+
+def test_suspended_from_the_start_makes_no_job() -> None:
+    team = Team(a_run(suspend=True))
+    team.settle()
+    assert team.status["phase"] == "Suspended"
+    team.run["spec"]["suspend"] = False
+    assert creates(team.decide()) == ["Job/churn-1"]
+
+
+def test_suspending_stops_the_pods_and_keeps_the_clock() -> None:
+    team = Team(a_run(activeDeadlineSeconds=100)).started()
+    pod = team.pod().running()
+    team.settle()
+    team.after(60).run["spec"]["suspend"] = True
+    team.settle()
+    assert team.job["spec"]["suspend"] is True
+    assert (team.status["phase"], team.status["runningSeconds"]) == ("Suspended", 60)
+    team.world.remove(pod.body)
+    team.after(1000).run["spec"]["suspend"] = False
+    team.settle()
+    assert team.job["spec"]["suspend"] is False
+    team.pod(2).running(team.now)
+    plan = team.settle()
+    assert plan.requeue_after == pytest.approx(40)
+    team.after(41).settle()
+    assert team.status["failure"]["reason"] == "DeadlineExceeded"
+
+
+def test_a_training_that_has_ended_is_published_before_it_is_suspended() -> None:
+    team = Team().started()
+    team.pod().trained()
+    team.run["spec"]["suspend"] = True
+    team.settle()
+    assert team.job["spec"]["suspend"] is False
+    assert team.status["phase"] == "Publishing"
+
+
+def test_the_active_deadline_does_not_cut_publishing_off() -> None:
+    team = Team(a_run(activeDeadlineSeconds=10)).started()
+    team.pod().running()
+    team.settle()
+    team.world.remove(team.world.list(PODS, "team")[0])
+    team.pod().trained()
+    team.after(60).settle()
+    assert team.status["phase"] == "Publishing"
+
+
+def test_the_wait_has_its_own_deadline_and_says_what_it_waited_for() -> None:
+    team = Team(a_run(pendingDeadlineSeconds=30)).started()
+    team.pod().state("main", waiting={"reason": "ImagePullBackOff", "message": "no such image"})
+    team.settle()
+    team.after(31).settle()
+    assert team.status["failure"]["reason"] == "PendingDeadlineExceeded"
+    assert "no such image" in team.status["failure"]["message"]
+    assert team.job["spec"]["activeDeadlineSeconds"] == 1
+
+
+STUCK = {
+    "StartError": lambda p: p.trained(128, "StartError", "exec: python"),
+    "AgentFailed": lambda p: p.running().state("agent", terminated={"exitCode": 137, "message": "boom"}),
+}
+
+
+@pytest.mark.parametrize("reason", STUCK)
+def test_a_pod_that_cannot_end_is_ended_after_the_reason_is_recorded(reason: str) -> None:
+    team = Team().started()
+    pod = team.pod()
+    STUCK[reason](pod)
+    plan = team.decide()
+    assert not plan.actions
+    assert team.status["failure"]["reason"] == reason
+    assert team.decide().actions == [Delete(PODS, "team", pod.body["metadata"]["name"], pod.body["metadata"]["uid"])]
+
+
+def test_a_lost_message_is_looked_for_in_the_store() -> None:
+    team = Team().started()
+    team.job_is("Complete")
+    assert creates(team.decide()) == ["Job/churn-1-recover"]
+    recovery = team.world.get(JOBS, "team", "churn-1-recover")
+    assert recovery
+    pod = APod(recovery)
+    pod.state("recover", terminated={"exitCode": 0, "message": json.dumps({"uri": "s3://a/b", "digest": DIGEST})})
+    team.world.add(pod.phase("Succeeded").body)
+    team.decide()
+    assert team.status["result"]["uri"] == "s3://a/b"
+
+
+def test_an_external_run_that_left_no_result_failed() -> None:
+    run = a_run(output={"mode": "External"}, template={"spec": {"containers": [{"name": "main", "image": "x"}]}})
+    team = Team(run).started()
+    assert [c["name"] for c in team.job["spec"]["template"]["spec"]["containers"]] == ["main"]
+    team.pod().state("main", terminated={"exitCode": 0}).phase("Succeeded")
+    team.job_is("Complete")
+    team.settle()
+    assert team.status["failure"]["reason"] == "ResultMissing"
+
+
+def test_an_edit_after_the_start_is_shown_and_changes_nothing() -> None:
+    team = Team().started()
+    team.pod().running()
+    team.settle()
+    job = deepcopy(team.job)
+    team.run["spec"]["template"]["spec"]["containers"][0]["args"] = ["--more"]
+    team.settle()
+    assert conditions(team.status)["SpecChanged"] == ("True", "ChangedAfterStart")
+    assert team.job == job
+
+
+@pytest.mark.parametrize(
+    "field", ["suspend", "activeDeadlineSeconds", "pendingDeadlineSeconds", "ttlSecondsAfterFinished"]
+)
+def test_what_may_change_is_no_spec_change(field: str) -> None:
+    team = Team().started()
+    team.pod().running()
+    team.run["spec"][field] = True if field == "suspend" else 5000
+    team.settle()
+    assert "SpecChanged" not in conditions(team.status)
+
+
+def test_the_ttl_deletes_the_run_when_it_has_passed() -> None:
+    team = succeeded()
+    team.run["spec"]["ttlSecondsAfterFinished"] = 60
+    assert team.decide().requeue_after == pytest.approx(60)
+    plan = team.after(60).decide()
+    assert [type(action) for action in plan.actions] == [Delete]
+
+
+def test_a_failed_run_stops_what_still_runs_and_only_that() -> None:
+    team = Team(a_run(activeDeadlineSeconds=5)).started()
+    team.pod().running()
+    team.settle()
+    team.after(6).settle()
+    assert isinstance(team.plans[-2].actions[0], Patch)
+    assert team.status["completionTime"] == format_time(team.now)
+    team.job_is("Failed", "DeadlineExceeded")
+    assert not team.settle().actions
+
+
+def test_a_child_deleted_by_hand_is_made_again() -> None:
+    team = Team().started()
+    team.pod().running()
+    team.settle()
+    team.world.remove(team.world.list(PODS, "team")[0])
+    team.world.remove(team.job)
+    assert creates(team.decide()) == ["Job/churn-1"]
+
+
+def test_start_time_is_the_first_pods_and_stays() -> None:
+    team = Team().started()
+    team.pod(1).running(NOW)
+    team.settle()
+    team.after(100)
+    team.pod(2).running(team.now)
+    team.settle()
+    assert team.status["startTime"] == format_time(NOW)

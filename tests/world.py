@@ -1,0 +1,49 @@
+"""A View over plain dicts, for tests of pure decisions."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from perennial.api.resources import Resource, of
+from perennial.plan import Body
+from perennial.view import Refusal
+
+
+class World:
+    """The objects that a decision may see."""
+
+    def __init__(self, *bodies: Body) -> None:
+        self.objects: dict[tuple[Resource, str, str], Body] = {}
+        self.refusals: dict[tuple[Resource, str, str], Refusal] = {}
+        self.explanations: dict[tuple[Resource, str, str], str] = {}
+        self.add(*bodies)
+
+    def add(self, *bodies: Body) -> None:
+        for body in bodies:
+            self.objects[of(body), body["metadata"]["namespace"], body["metadata"]["name"]] = body
+
+    def remove(self, body: Body) -> None:
+        del self.objects[of(body), body["metadata"]["namespace"], body["metadata"]["name"]]
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Body | None:
+        return self.objects.get((resource, namespace, name))
+
+    def list(self, resource: Resource, namespace: str) -> Sequence[Body]:
+        return [body for (kind, ns, _), body in self.objects.items() if (kind, ns) == (resource, namespace)]
+
+    def owned(self, resource: Resource, uid: str) -> Sequence[Body]:
+        return [body for (kind, _, _), body in self.objects.items() if kind == resource and uid in _owners(body)]
+
+    def refusal(self, resource: Resource, namespace: str, name: str) -> Refusal | None:
+        return self.refusals.get((resource, namespace, name))
+
+    def explanation(self, resource: Resource, namespace: str, name: str) -> str | None:
+        return self.explanations.get((resource, namespace, name))
+
+
+def _owners(body: Body) -> Iterable[str]:
+    return [owner["uid"] for owner in body["metadata"].get("ownerReferences") or () if owner.get("controller")]
+
+
+def conditions(status: Body) -> dict[str, Any]:
+    """type -> (status, reason) of the conditions of a status."""
+    return {one["type"]: (one["status"], one["reason"]) for one in status.get("conditions") or ()}
