@@ -1,11 +1,12 @@
 """The base of every typed model of the API, and the small types that several kinds share."""
 
-import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
+
+from perennial.api.rules import rule, validations
 
 
 class ApiModel(BaseModel):
@@ -44,8 +45,18 @@ DURATION = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
 Digest = Annotated[str, Field(pattern=DIGEST, max_length=71)]
 Duration = Annotated[str, Field(pattern=DURATION, min_length=2, max_length=24)]
 MetricName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.:-]*$", max_length=63)]
-StorageUri = Annotated[str, Field(pattern=r"^(s3|pvc)://[^\s]+$", max_length=1024)]
-InputUri = Annotated[str, Field(pattern=r"^(https?|s3|pvc)://[^\s]+$", max_length=1024)]
+_CLAIM_URI = validations(
+    rule(
+        "!self.startsWith('pvc://') || self.matches('^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/+[^/]')",
+        "a path on a volume claim is written pvc://<claim>/<path>",
+    ),
+    rule(
+        "!self.matches('^(pvc|s3)://(.*/)?[.][.]?(/.*)?$')",
+        "a path must not have the parts `.` and `..`",
+    ),
+)
+StorageUri = Annotated[str, Field(pattern=r"^(s3|pvc)://[^\s]+$", max_length=1024, json_schema_extra=_CLAIM_URI)]
+InputUri = Annotated[str, Field(pattern=r"^(https?|s3|pvc)://[^\s]+$", max_length=1024, json_schema_extra=_CLAIM_URI)]
 # Plain numbers: people type 0.9, not "0.9".
 Number = Annotated[float, Field(allow_inf_nan=False)]
 

@@ -133,11 +133,13 @@ KINDS = (
         ),
         spec=modeldeployment.ModelDeploymentSpec,
         status=modeldeployment.ModelDeploymentStatus,
+        rules=(modeldeployment.NAME_RULE,),
         scale={
             "specReplicasPath": ".spec.replicas",
             "statusReplicasPath": ".status.replicas",
             "labelSelectorPath": ".status.selector",
         },
+        rules=modeldeployment.OBJECT_RULES,
     ),
     Kind(
         RETRAINPOLICIES,
@@ -158,6 +160,7 @@ KINDS = (
         ),
         spec=retrainpolicy.RetrainPolicySpec,
         status=retrainpolicy.RetrainPolicyStatus,
+        rules=retrainpolicy.OBJECT_RULES,
     ),
 )
 
