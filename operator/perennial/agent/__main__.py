@@ -66,7 +66,8 @@ def main(arguments: list[str] | None = None) -> int:
     os.umask(0o022)  # what lies in the shared volume is read under other uids
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("perennial").setLevel(logging.INFO)
     layout = Layout.from_environment()
     try:
         answer = _run(given.command, layout)
@@ -147,4 +148,9 @@ def _digest(path: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    logging.shutdown()
+    sys.stdout.flush()
+    # At once: while the interpreter takes itself down it no longer hears signals as above, and a SIGTERM would count for more
+    # than what was just done.
+    os._exit(code)

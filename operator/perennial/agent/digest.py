@@ -1,4 +1,4 @@
-"""The digest of a model or input: of a file its sha256, of a folder the sha256 of its sorted `<sha256>  <path>` lines."""
+"""The digest of a model or input: of a file its sha256, of a folder the sha256 of sorted `<sha256>  <path>` lines."""
 
 import hashlib
 import os

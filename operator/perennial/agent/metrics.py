@@ -46,7 +46,7 @@ def parse(text: str) -> tuple[dict[str, float], str | None]:
 
 
 def _name(key: str) -> str:
-    if not re.match(METRIC_NAME, key):
+    if not re.fullmatch(METRIC_NAME, key):
         raise _invalid(f"{key[:80]!r}: a name has at most 63 letters, digits, _ . : - and begins with a letter or _")
     return key
 

@@ -35,7 +35,10 @@ def run(task: PublishTask, attempt: str, layout: Layout, told_to_stop: Callable[
     _upload(result, files, layout.output, target, until)
     if _files(layout.output) != files:
         raise TaskFailed(Reason.OUTPUT_INVALID, "the output was changed while it was being published")
-    marker = json.loads(result.to_json()) | {"attempt": attempt, "publishedAt": datetime.now(UTC).isoformat()}
+    marker = json.loads(result.to_json()) | {
+        "attempt": attempt,
+        "publishedAt": datetime.now(UTC).isoformat(timespec="microseconds"),
+    }
     patiently(lambda: target.write(RESULT, json.dumps(marker).encode()), until, BEAR)
     log.info("published %s", target.shown, extra={"uri": result.uri, "digest": result.digest})
     return result

@@ -1,7 +1,6 @@
 """Finds what a training published when the agent's own message was lost."""
 
 import json
-from datetime import datetime
 from functools import partial
 
 from perennial.agent.failure import TaskFailed
@@ -21,7 +20,7 @@ def run(task: RecoverTask, layout: Layout) -> Result:
     return max(found, key=lambda pair: pair[0])[1]
 
 
-def _result(attempt: Location) -> tuple[datetime, Result] | None:
+def _result(attempt: Location) -> tuple[str, Result] | None:
     try:
         text = attempt.read(RESULT).decode("utf-8", "replace")
     except TaskFailed as failed:
@@ -31,4 +30,4 @@ def _result(attempt: Location) -> tuple[datetime, Result] | None:
     result = parse_result(text)
     if not isinstance(result, Result):
         return None
-    return datetime.fromisoformat(json.loads(text)["publishedAt"]), result
+    return str(json.loads(text).get("publishedAt")), result  # UTC in one form: sorts as text

@@ -237,7 +237,9 @@ def _cause(error: Exception) -> str:
         return "no credentials; the Secret needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     if isinstance(error, aiohttp.ClientResponseError):
         return f"HTTP {error.status} {error.message}".rstrip()
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, aiohttp.InvalidURL):
+        return "it is no valid URL"
+    if isinstance(error, OSError) and not isinstance(error, aiohttp.ClientError) and error.strerror:
         return error.strerror
     if isinstance(error, FileNotFoundError) and " " not in str(error):  # only the name again, or a signed URL
         return "there is nothing of this name"

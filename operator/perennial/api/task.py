@@ -69,7 +69,7 @@ class PrepareTask(_Task):
     inputs: tuple[Artifact, ...] = Field((), max_length=MAX_INPUTS)
     champion: Artifact | None = None
     parameters: dict[str, JsonValue] = {}
-    # Where the model will be published. Written to once, so that a store that refuses is known before hours of training.
+    # Where the model will be published. Written to once: a store that refuses must be known before hours of training.
     destination: str | None = None
 
 

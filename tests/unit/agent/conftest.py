@@ -1,10 +1,12 @@
 """A real launcher, a real S3 over HTTP, a real web server, and pods made of folders and processes."""
 
+import contextlib
 import functools
 import http.server
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -71,7 +73,9 @@ class Pod:
             "PERENNIAL_METRICS_FILE": str(self.layout.metrics),
             **env,
         }
-        process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        )
         self.processes.append(process)
         return process
 
@@ -96,10 +100,14 @@ class Pod:
 def pod(prepared: Layout) -> Iterator[Pod]:
     pod = Pod(prepared)
     yield pod
+    sessions = {process.pid for process in pod.processes}
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(ValueError, ProcessLookupError):
+            if os.getsid(int(entry.name)) in sessions:
+                os.kill(int(entry.name), signal.SIGKILL)
     for process in pod.processes:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+        process.wait(5)
+        process.stdout.close()  # type: ignore[union-attr]
 
 
 def until(condition: Callable[[], bool], seconds: float = 10) -> None:
@@ -135,7 +143,7 @@ class S3:
             self.server.start()
             self.up = True
 
-    @property
+    @functools.cached_property
     def fs(self) -> Any:
         return storage.locate("s3://acme", Path("/")).fs
 

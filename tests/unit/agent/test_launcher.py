@@ -46,9 +46,7 @@ def test_the_exit_code_is_the_childs(pod: Any, script: str, code: int) -> None:
         (["{tmp}/strange"], 127, "the interpreter named in its first line, or its loader, is not in the image"),
     ],
 )
-def test_a_command_that_cannot_be_started(
-    pod: Any, tmp_path: Path, command: list[str], code: int, words: str
-) -> None:
+def test_a_command_that_cannot_be_started(pod: Any, tmp_path: Path, command: list[str], code: int, words: str) -> None:
     (tmp_path / "plain").write_text("#!/bin/sh\n")
     (tmp_path / "strange").write_text("#!/nowhere/python3\n")
     (tmp_path / "strange").chmod(0o755)
@@ -79,7 +77,11 @@ def test_without_a_command_it_says_how_it_is_used(pod: Any) -> None:
 def test_told_to_stop_it_ends_as_interrupted_whatever_the_child_returns(
     pod: Any, until: Callable[..., None], number: signal.Signals, returned: int
 ) -> None:
-    train = pod.train("sh", "-c", f"trap 'exit {returned}' TERM INT QUIT HUP; touch $PERENNIAL_OUTPUT_DIR/up; while :; do sleep 0.02; done")
+    train = pod.train(
+        "sh",
+        "-c",
+        f"trap 'exit {returned}' TERM INT QUIT HUP; touch $PERENNIAL_OUTPUT_DIR/up; while :; do sleep 0.02; done",
+    )
     until((pod.layout.output / "up").exists)
     train.send_signal(number)
     assert end(train) == 143
