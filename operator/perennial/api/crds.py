@@ -133,7 +133,6 @@ KINDS = (
         ),
         spec=modeldeployment.ModelDeploymentSpec,
         status=modeldeployment.ModelDeploymentStatus,
-        rules=(modeldeployment.NAME_RULE,),
         scale={
             "specReplicasPath": ".spec.replicas",
             "statusReplicasPath": ".status.replicas",

@@ -33,9 +33,11 @@ INT_OR_PERCENT = {
 IntOrPercent = Annotated[int | str, Field(json_schema_extra=INT_OR_PERCENT)]
 
 # The name is that of the Service and begins those of the revisions' Deployments and of their pods.
-NAME_RULE = rule(
-    "size(self.metadata.name) <= 45 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-    "metadata.name: becomes the Service's name: at most 45 characters of a-z, 0-9 and -, beginning with a letter",
+OBJECT_RULES = (
+    rule(
+        "size(self.metadata.name) <= 45 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+        "metadata.name: becomes the Service's name: at most 45 characters of a-z, 0-9 and -, beginning with a letter",
+    ),
 )
 
 
