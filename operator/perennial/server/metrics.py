@@ -20,7 +20,8 @@ class Metrics:
     """Counts prediction requests only: probes would drown them, and answer 503 by design."""
 
     def __init__(self, settings: Settings) -> None:
-        disable_created_metrics()  # a second series for every counter, which nobody asks for
+        # A second series for every counter, which nobody asks for.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._labels = dict(

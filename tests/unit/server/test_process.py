@@ -164,7 +164,7 @@ def scripted(start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any
     model = importlib.import_module("scripted_model").Scripted()
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(model))
     return start(
-        PYTHONPATH=f"{tmp_path}:{os.environ['PYTHONPATH']}",
+        PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}",
         PERENNIAL_MODEL_DIR=str(tmp_path),
         PERENNIAL_MODEL_FORMAT="sklearn-pickle",
         PERENNIAL_THREADS="1",

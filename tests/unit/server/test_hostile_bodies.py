@@ -1,0 +1,60 @@
+"""Whatever JSON is sent, both protocols answer it or refuse it: no body is the server's own failure."""
+
+import json
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from perennial.server.errors import RequestError
+from perennial.server.formats.sklearn_model import SklearnModel
+from perennial.server.inference import infer
+from perennial.server.invocations import invoke
+
+NAMES = st.sampled_from(["sepal length", "sepal width", "petal length", "petal width", "x", ""])
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4)
+ANY = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4), max_leaves=16
+)
+ROWS = st.lists(st.lists(SCALARS, min_size=4, max_size=4), max_size=3)
+TENSORS = st.fixed_dictionaries(
+    {"name": NAMES, "shape": st.lists(st.integers(-1, 4), max_size=3) | ANY, "data": ROWS | ANY},
+    optional={"datatype": st.sampled_from(["FP64", "FP32", "INT64", "BOOL", "BYTES"]) | ANY, "parameters": ANY},
+)
+REQUESTS = st.fixed_dictionaries(
+    {"inputs": st.lists(TENSORS, max_size=4) | ANY}, optional={"outputs": ANY, "id": ANY, "parameters": ANY}
+)
+TABLES = st.fixed_dictionaries({"data": ROWS | ANY}, optional={"columns": st.lists(NAMES, max_size=5) | ANY})
+FORMS = st.sampled_from(["dataframe_split", "dataframe_records", "instances", "inputs"])
+SLOW_IS_FINE = settings(
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], deadline=None
+)
+
+
+def outcome(answer: Any) -> Any:
+    """The JSON answered, or the HTTP status of the refusal."""
+    try:
+        return json.loads(answer())
+    except RequestError as error:
+        return error.status
+
+
+@SLOW_IS_FINE
+@given(body=REQUESTS | ANY)
+def test_infer_answers_or_refuses(iris: Any, body: Any) -> None:
+    result = outcome(lambda: infer(SklearnModel(iris), "iris", "3", json.dumps(body).encode()))
+    assert result == 400 or result["model_name"] == "iris"
+
+
+@SLOW_IS_FINE
+@given(body=st.dictionaries(FORMS, ROWS | TABLES | ANY, min_size=1, max_size=1) | ANY)
+def test_invocations_answer_or_refuse_json(iris: Any, body: Any) -> None:
+    result = outcome(lambda: invoke(SklearnModel(iris), "application/json", json.dumps(body).encode()))
+    assert result == 400 or "predictions" in result
+
+
+@SLOW_IS_FINE
+@given(body=st.binary(max_size=60) | st.text('ab,"\n1.5é', max_size=60).map(str.encode))
+def test_invocations_answer_or_refuse_csv(iris: Any, body: bytes) -> None:
+    result = outcome(lambda: invoke(SklearnModel(iris), "text/csv", body))
+    assert result == 400 or "predictions" in result
