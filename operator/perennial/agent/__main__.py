@@ -151,6 +151,5 @@ if __name__ == "__main__":
     code = main()
     logging.shutdown()
     sys.stdout.flush()
-    # At once: while the interpreter takes itself down it no longer hears signals as above, and a SIGTERM would count for more
-    # than what was just done.
+    # At once: an interpreter that takes itself down hears no signals as above, and a SIGTERM would undo the exit code.
     os._exit(code)

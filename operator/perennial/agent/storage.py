@@ -189,7 +189,7 @@ def _s3() -> S3FileSystem:
     config: dict[str, Any] = {
         "connect_timeout": CONNECT_SECONDS,
         "read_timeout": READ_SECONDS,
-        "retries": {"total_max_attempts": 2},
+        "retries": {"total_max_attempts": 1},  # s3fs tries again by itself, and so do we
     }
     if style := env.get("AWS_S3_ADDRESSING_STYLE"):  # path is what botocore takes for any endpoint but Amazon's
         config["s3"] = {"addressing_style": style}

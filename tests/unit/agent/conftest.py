@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from moto.server import ThreadedMotoServer
+
 from perennial.agent import layout as layout_module
 from perennial.agent import prepare, storage, transfer
 from perennial.agent.layout import Layout
@@ -62,7 +63,7 @@ class Pod:
     layout: Layout
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start(self, *command: str, **env: str) -> subprocess.Popen[bytes]:
+    def start(self, *command: str, umask: int = -1, **env: str) -> subprocess.Popen[bytes]:
         env = {
             **os.environ,
             "PERENNIAL_ROOT": str(self.layout.root),
@@ -74,7 +75,7 @@ class Pod:
             **env,
         }
         process = subprocess.Popen(
-            command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+            command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, umask=umask
         )
         self.processes.append(process)
         return process
@@ -84,9 +85,9 @@ class Pod:
         env.setdefault("PERENNIAL_TERMINATION_LOG", str(self.layout.root / "train-log"))
         return self.start(str(self.layout.launch), "--", *command, **env)
 
-    def agent(self, step: str, task: Any, **env: str) -> subprocess.Popen[bytes]:
+    def agent(self, step: str, task: Any, umask: int = -1, **env: str) -> subprocess.Popen[bytes]:
         env = {"PERENNIAL_TASK": task.to_json(), "PERENNIAL_ATTEMPT": "attempt-1", **env}
-        return self.start(sys.executable, "-m", "perennial.agent", step, **env)
+        return self.start(sys.executable, "-m", "perennial.agent", step, umask=umask, **env)
 
     @property
     def message(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from perennial.agent import digest
 from perennial.agent.failure import Unsuitable
 

@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from perennial.agent import digest, fetch
 from perennial.agent.failure import TaskFailed
 from perennial.agent.layout import Layout

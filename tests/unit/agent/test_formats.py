@@ -1,4 +1,5 @@
 import pytest
+
 from perennial.agent import formats
 
 

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from perennial.agent import digest
 from perennial.api.task import Artifact, FetchTask, PrepareTask, PublishTask, RecoverTask
 
@@ -33,11 +35,11 @@ def test_from_prepare_to_a_served_model(pod: Any, claim: Path, tmp_path: Path) -
     assert {"time", "level", "message"} <= log[0].keys()
 
     agent = pod.agent("publish", PUBLISH)
-    train = pod.train(
-        "sh",
-        "-c",
-        'cp "$PERENNIAL_ROOT/inputs/data" "$PERENNIAL_OUTPUT_DIR/model.skops"; echo \'{"rows": 2}\' > "$PERENNIAL_METRICS_FILE"',
-    )
+    script = """
+cp "$PERENNIAL_ROOT/inputs/data" "$PERENNIAL_OUTPUT_DIR/model.skops"
+echo '{"rows": 2}' > "$PERENNIAL_METRICS_FILE"
+"""
+    train = pod.train("sh", "-c", script)
     assert train.wait(10) == 0
     code, log = end(agent)
     published = pod.message
@@ -59,6 +61,26 @@ def test_from_prepare_to_a_served_model(pod: Any, claim: Path, tmp_path: Path) -
     assert end(pod.agent("fetch", FetchTask(model=model, target=str(tmp_path / "model"))))[0] == 0
     assert (tmp_path / "model/model.skops").read_text() == "1,2"
     assert pod.layout.termination_log.read_text() == ""
+
+
+def test_a_training_of_any_user_can_use_what_prepare_left(pod: Any, web: Any) -> None:
+    (web.folder / "data").write_text("x")
+    task = PrepareTask(inputs=(Artifact(name="data", uri=f"{web.url}/data"),))
+    assert end(pod.agent("prepare", task, umask=0o077))[0] == 0
+    modes = {
+        str(path.relative_to(pod.layout.root)): oct(stat.S_IMODE(path.stat().st_mode))
+        for path in pod.layout.root.rglob("*")
+    }
+    assert modes == {
+        "bin": "0o755",
+        "bin/launch": "0o755",
+        "inputs": "0o755",
+        "inputs/data": "0o644",
+        "output": "0o777",
+        "parameters.json": "0o644",
+        "run": "0o777",
+        "run/fifo": "0o666",
+    }
 
 
 def test_a_failure_is_a_message_and_an_exit_code(pod: Any) -> None:

@@ -3,6 +3,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from perennial.agent import metrics
 from perennial.agent.failure import TaskFailed
 from perennial.api.task import Reason

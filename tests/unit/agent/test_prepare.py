@@ -1,10 +1,11 @@
+import hashlib
 import json
-import os
 import stat
 from pathlib import Path
 from typing import Any
 
 import pytest
+
 from perennial.agent import digest, prepare
 from perennial.agent.failure import TaskFailed
 from perennial.agent.layout import Layout
@@ -24,11 +25,7 @@ def failure(layout: Layout, *inputs: Artifact, **task: Any) -> TaskFailed:
 
 
 def test_what_lies_there_before_the_training(layout: Layout) -> None:
-    old = os.umask(0o077)
-    try:
-        run(layout, parameters={"depth": 6, "kind": "gbdt"})
-    finally:
-        os.umask(old)
+    run(layout, parameters={"depth": 6, "kind": "gbdt"})
 
     def mode(name: str) -> int:
         return stat.S_IMODE((layout.root / name).stat().st_mode)
@@ -61,12 +58,12 @@ def test_inputs_of_every_kind(layout: Layout, claim: Path, s3: Any, web: Any) ->
     (claim / "set/x").write_text("x")
     digests = run(
         layout,
-        Artifact(name="one", uri="s3://acme/one.parquet", digest=digest.PREFIX + "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"),
+        Artifact(name="one", uri="s3://acme/one.parquet", digest="sha256:" + hashlib.sha256(b"1").hexdigest()),
         Artifact(name="many", uri="s3://acme/many/"),
         Artifact(name="page.csv", uri=f"{web.url}/page.csv"),
         Artifact(name="mounted", uri="pvc://claim/set"),
         Artifact(name="checked", uri="pvc://claim/set/x", digest=digest.of_path(claim / "set/x")),
-    )  # fmt: skip
+    )
     there = {path.name: path for path in layout.inputs.iterdir()}
     assert there["one"].read_text() == "1"
     assert (there["many"] / "sub/b").read_text() == "b"

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -7,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from perennial.agent import digest, publish
 from perennial.agent.failure import TaskFailed
 from perennial.agent.layout import Layout
 from perennial.agent.storage import Location
 from perennial.api.task import PublishTask, Reason, Result, parse_result
+
+# As many and as long as they may be one by one, but too much for one message.
+MANY = {"m" * 60 + str(i): i + 0.1234567890123456 for i in range(32)} | {"evaluation": "x" * 250}
 
 
 @pytest.fixture
@@ -71,17 +76,14 @@ def test_links_within_the_output_are_published_as_files(trained: Layout, claim: 
 @pytest.mark.parametrize(
     ("spoil", "reason", "words"),
     [
-        (lambda at: [path.unlink() for path in (at.output / "model.skops", at.output / "sub/v")], Reason.OUTPUT_EMPTY, ""),
+        (lambda at: shutil.rmtree(at.output), Reason.OUTPUT_INVALID, "No such file"),
+        (lambda at: [path.unlink() for path in at.output.rglob("*") if path.is_file()], Reason.OUTPUT_EMPTY, ""),
         (lambda at: (at.output / "x").symlink_to("/etc/hostname"), Reason.OUTPUT_INVALID, "x: the link leads out"),
         (lambda at: os.mkfifo(at.output / "x"), Reason.OUTPUT_INVALID, "x: is a named pipe"),
         (lambda at: at.metrics.write_text('{"accuracy": NaN}'), Reason.METRICS_INVALID, "accuracy"),
-        (
-            lambda at: at.metrics.write_text(json.dumps({"m" * 60 + str(i): 0.1234567890123456 + i for i in range(32)} | {"evaluation": "x" * 250})),
-            Reason.METRICS_INVALID,
-            "at most 3072",
-        ),
+        (lambda at: at.metrics.write_text(json.dumps(MANY)), Reason.METRICS_INVALID, "at most 3072"),
     ],
-)  # fmt: skip
+)
 def test_an_output_that_is_no_model(
     trained: Layout, claim: Path, spoil: Callable[[Layout], object], reason: Reason, words: str
 ) -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from perennial.agent import recover
 from perennial.agent.failure import TaskFailed
 from perennial.agent.layout import Layout

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
+
 from perennial.agent import storage
 from perennial.agent.failure import TaskFailed
 from perennial.api.task import Reason

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+
 from perennial.agent import training
 from perennial.agent.failure import TaskFailed
 from perennial.agent.training import Ended

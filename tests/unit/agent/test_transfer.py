@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from perennial.agent import digest, transfer
 from perennial.agent.failure import TaskFailed
 from perennial.agent.storage import locate

@@ -3,9 +3,10 @@ import json
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import ValidationError
+
 from perennial.api import task
 from perennial.api.task import Failure, Prepared, PrepareTask, PublishTask, Reason, Result
-from pydantic import ValidationError
 
 DIGEST = "sha256:" + "0" * 64
 RESULT = {"uri": "s3://acme/m/1", "digest": DIGEST, "format": "sklearn", "metrics": {"accuracy": 0.9}}
