@@ -20,6 +20,14 @@ def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def kinds(apiserver: ApiServer) -> ApiServer:
+    """The server, with the CustomResourceDefinitions of Perennial."""
+    apiserver.kubectl("apply", "--server-side", "-f", "crds")
+    apiserver.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", "crds")
+    return apiserver
+
+
 @pytest.fixture
 def namespace(apiserver: ApiServer) -> str:
     """A new, empty namespace."""

@@ -1,0 +1,321 @@
+"""What a person is told who applies a manifest with a mistake, and that what the documentation shows is accepted."""
+
+import copy
+import json
+import urllib.error
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from e2e.cluster.apiserver import ApiServer
+from perennial.api.resources import MODELDEPLOYMENTS, MODELVERSIONS, RETRAINPOLICIES, TRAININGJOBS, Resource, of
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "docs" / "examples").glob("*.yaml"))
+
+DIGEST = "sha256:" + "0" * 64
+TRAIN = {"name": "train", "image": "example.org/train:1", "command": ["python", "train.py"]}
+TRAINING = {"model": {"name": "churn"}, "template": {"spec": {"containers": [TRAIN]}}}
+
+GOOD: dict[Resource, dict[str, Any]] = {
+    TRAININGJOBS: {"metadata": {"name": "churn-1"}, "spec": TRAINING},
+    MODELDEPLOYMENTS: {"metadata": {"name": "churn"}, "spec": {"model": {"name": "churn"}}},
+    RETRAINPOLICIES: {
+        "metadata": {"name": "churn"},
+        "spec": {
+            "deployment": {"name": "churn"},
+            "trainingJobTemplate": {"spec": TRAINING},
+            "triggers": [
+                {"name": "accuracy", "metric": {"name": "accuracy", "below": 0.9}},
+                {"name": "nightly", "schedule": {"cron": "0 3 * * *"}},
+            ],
+        },
+    },
+    MODELVERSIONS: {
+        "metadata": {"name": "churn-3"},
+        "spec": {"model": "churn", "version": 3, "uri": "s3://acme/models/3", "digest": DIGEST, "format": "sklearn"},
+    },
+}
+GONE = object()
+
+
+def manifest(resource: Resource, changes: dict[str, Any]) -> dict[str, Any]:
+    """The good manifest with the fields at these paths changed; list items are numbers in the path."""
+    body = {"apiVersion": resource.api_version, "kind": resource.kind, **copy.deepcopy(GOOD[resource])}
+    for path, value in changes.items():
+        *parents, last = (int(part) if part.isdecimal() else part for part in path.split("."))
+        place: Any = body
+        for part in parents:
+            place = place[part] if isinstance(part, int) else place.setdefault(part, {})
+        if value is GONE:
+            del place[last]
+        else:
+            place[last] = value
+    return body
+
+
+def send(server: ApiServer, namespace: str, body: dict[str, Any]) -> str | None:
+    """Create the object as `kubectl apply` does, strictly; the server's words when it refuses."""
+    try:
+        server.request("POST", of(body).path(namespace) + "?fieldValidation=Strict", body)
+    except urllib.error.HTTPError as error:
+        return str(json.load(error)["message"])
+    return None
+
+
+CONTAINERS = "spec.template.spec.containers"
+TRAININGJOB = [
+    ({"metadata.name": "x" * 53}, "metadata.name must have at most 52 characters"),
+    ({"metadata.name": "churn.1"}, "metadata.name must have at most 52 characters, lower-case letters, digits and '-'"),
+    ({"spec": GONE}, "spec: Required value"),
+    ({"spec.model": GONE}, "spec.model: Required value"),
+    ({"spec.model.name": "Churn"}, 'spec.model.name: Invalid value: "Churn": spec.model.name in body should match'),
+    ({"spec.model.name": "c" * 41}, "spec.model.name: Too long: may not be more than 40"),
+    ({"spec.model.format": "Sci Kit"}, "spec.model.format in body should match"),
+    ({"spec.modell": {}}, 'unknown field "spec.modell"'),
+    ({"spec.template": GONE}, "give spec.template with a training container, or spec.runtime"),
+    ({f"{CONTAINERS}.0.command": GONE}, "the training container must say its `command`"),
+    ({f"{CONTAINERS}.0.command": "python train.py"}, f"{CONTAINERS}[0].command: Invalid value"),
+    ({f"{CONTAINERS}.0.name": GONE}, f"{CONTAINERS}[0].name: Required value"),
+    (
+        {CONTAINERS: [TRAIN | {"name": "a"}, TRAIN | {"name": "b"}]},
+        "with several containers the training container must be named `train`",
+    ),
+    ({CONTAINERS: [TRAIN, TRAIN]}, f'{CONTAINERS}[1]: Duplicate value: {{"name":"train"}}'),
+    (
+        {"spec.inputs": [{"name": "data", "uri": "s3://a/b"}, {"name": "data", "uri": "s3://a/c"}]},
+        'spec.inputs[1]: Duplicate value: {"name":"data"}',
+    ),
+    ({"spec.inputs": [{"name": "data", "uri": "gs://a/b"}]}, "spec.inputs[0].uri in body should match"),
+    ({"spec.inputs": [{"name": "data", "uri": "pvc://claim"}]}, "is written pvc://<claim>/<path>"),
+    ({"spec.inputs": [{"name": "data", "uri": "pvc://claim/../x"}]}, "must not have the parts `.` and `..`"),
+    ({"spec.inputs": [{"name": "data", "uri": "s3://a/b", "digest": "md5:1"}]}, "spec.inputs[0].digest in body should"),
+    ({"spec.output.uri": "https://acme/models"}, "spec.output.uri in body should match"),
+    (
+        {"spec.output.mode": "external"},
+        'spec.output.mode: Unsupported value: "external": supported values: "Managed", "External"',
+    ),
+    ({"spec.parameters": {str(i): i for i in range(129)}}, "spec.parameters: Too many: 129: must have at most 128"),
+    ({"spec.storage": {}}, "spec.storage.secretName: Required value"),
+    ({"spec.code": {"repository": "https://example.org"}}, "spec.code.revision: Required value"),
+    ({"spec.backoffLimit": -1}, "spec.backoffLimit in body should be greater than or equal to 0"),
+    ({"spec.activeDeadlineSeconds": "2h"}, "spec.activeDeadlineSeconds in body must be of type integer"),
+    ({"spec.pendingDeadlineSeconds": 0}, "spec.pendingDeadlineSeconds in body should be greater than or equal to 1"),
+    ({"spec.publishDeadlineSeconds": 5}, "spec.publishDeadlineSeconds in body should be greater than or equal to 10"),
+    ({"spec.suspend": "yes"}, "spec.suspend in body must be of type boolean"),
+]
+
+MODELDEPLOYMENT = [
+    ({"metadata.name": "1-churn"}, "metadata.name: becomes the Service's name"),
+    ({"metadata.name": "c" * 46}, "metadata.name: becomes the Service's name: at most 45 characters"),
+    ({"spec.model": GONE}, "spec.model: Required value"),
+    ({"spec.model": {}}, "give either name (a model) or uri"),
+    (
+        {"spec.model": {"name": "a", "uri": "s3://a/b", "digest": DIGEST, "format": "onnx"}},
+        "give either name (a model) or uri",
+    ),
+    ({"spec.model": {"uri": "s3://a/b", "format": "onnx"}}, "files given by uri need digest"),
+    ({"spec.model.digest": DIGEST}, "digest and format go with uri"),
+    ({"spec.model.version": 0}, "spec.model.version in body should be greater than or equal to 1"),
+    ({"spec.approval": "Never"}, 'spec.approval: Unsupported value: "Never": supported values: "Automatic", "Manual"'),
+    ({"spec.gate": {"metrics": []}}, "spec.gate.metrics in body should have at least 1 items"),
+    ({"spec.gate": {"metrics": [{"name": "accuracy"}]}}, "give at least one limit: min, max or noWorseThanChampionBy"),
+    ({"spec.gate": {"metrics": [{"name": "a", "min": 2, "max": 1}]}}, "min must not be above max"),
+    ({"spec.gate": {"metrics": [{"name": "a", "min": "0.9"}]}}, "spec.gate.metrics[0].min in body must be of type num"),
+    ({"spec.replicas": -1}, "spec.replicas in body should be greater than or equal to 0"),
+    ({"spec.maxSurge": 0, "spec.maxUnavailable": 0}, "maxSurge and maxUnavailable must not both be 0"),
+    ({"spec.maxSurge": "half"}, "spec.maxSurge in body should match"),
+    ({"spec.strategy": {"canary": {}}}, 'unknown field "spec.strategy.canary"'),
+    ({"spec.scaleDownDelay": "5 minutes"}, "spec.scaleDownDelay in body should match"),
+    ({"spec.progressDeadlineSeconds": 1}, "spec.progressDeadlineSeconds in body should be greater than or equal to 5"),
+    ({"spec.revisionHistoryLimit": 101}, "spec.revisionHistoryLimit in body should be less than or equal to 100"),
+    ({"spec.template": {"spec": {"containers": [{"image": "x"}]}}}, f"{CONTAINERS}[0].name: Required value"),
+]
+
+METRIC, SCHEDULE = "spec.triggers.0.metric", "spec.triggers.1.schedule"
+TEMPLATE = "spec.trainingJobTemplate.spec"
+RETRAINPOLICY = [
+    ({"metadata.name": "c" * 41}, "metadata.name must have at most 40 characters"),
+    ({"spec.deployment": GONE}, "spec.deployment: Required value"),
+    ({"spec.trainingJobTemplate": GONE}, "spec.trainingJobTemplate: Required value"),
+    ({f"{TEMPLATE}.model": GONE}, f"{TEMPLATE}.model: Required value"),
+    ({f"{TEMPLATE}.{CONTAINERS[5:]}.0.command": GONE}, "the training container must say its `command`"),
+    ({f"{TEMPLATE}.backofLimit": 3}, f'unknown field "{TEMPLATE}.backofLimit"'),
+    ({"spec.triggers.0.name": "Low Accuracy"}, "spec.triggers[0].name in body should match"),
+    ({"spec.triggers.1.name": "accuracy"}, 'spec.triggers[1]: Duplicate value: {"name":"accuracy"}'),
+    ({"spec.triggers.0.name": "request"}, "this name tells of runs that were asked for by hand"),
+    ({"spec.triggers.0.schedule": {"cron": "0 3 * * *"}}, "give exactly one of metric and schedule"),
+    ({METRIC: GONE}, "give exactly one of metric and schedule"),
+    ({f"{METRIC}.below": GONE}, "give exactly one of below and above"),
+    ({f"{METRIC}.above": 0.95}, "give exactly one of below and above"),
+    ({f"{METRIC}.source": {"prometheus": {}}}, 'unknown field "spec.triggers[0].metric.source.prometheus"'),
+    ({f"{METRIC}.window": "1d"}, "spec.triggers[0].metric.window in body should match"),
+    ({f"{METRIC}.window": "900h"}, "window must be more than 0s, and at most 720h"),
+    ({f"{METRIC}.aggregate": "Mean"}, 'spec.triggers[0].metric.aggregate: Unsupported value: "Mean"'),
+    ({f"{METRIC}.minSamples": 0}, "spec.triggers[0].metric.minSamples in body should be greater than or equal to 1"),
+    ({f"{METRIC}.for": "30"}, "spec.triggers[0].metric.for in body should match"),
+    ({f"{SCHEDULE}.cron": "@daily"}, "spec.triggers[1].schedule.cron in body should"),
+    ({f"{SCHEDULE}.startingDeadlineSeconds": 0}, "startingDeadlineSeconds in body should be greater than or equal to 1"),
+    ({"spec.cooldown": "9000h"}, "spec.cooldown: Invalid value"),
+    (
+        {"spec.concurrencyPolicy": "Skip"},
+        'spec.concurrencyPolicy: Unsupported value: "Skip": supported values: "Forbid", "Replace", "Allow"',
+    ),
+    ({"spec.budget": {"per": "24h"}}, "spec.budget.runs: Required value"),
+    ({"spec.budget": {"runs": 100}}, "spec.budget.runs in body should be less than or equal to 20"),
+    ({"spec.unpromotedLimit": 0}, "spec.unpromotedLimit in body should be greater than or equal to 1"),
+    ({"spec.dryRun": 1}, "spec.dryRun in body must be of type boolean"),
+]
+
+MODELVERSION = [
+    ({"metadata.name": "churn-v3"}, "metadata.name must be <spec.model>-<spec.version>"),
+    ({"metadata.name": "churn-03"}, "metadata.name must be <spec.model>-<spec.version>"),
+    ({"spec.version": 4}, "metadata.name must be <spec.model>-<spec.version>"),
+    ({"spec.digest": GONE}, "spec.digest: Required value"),
+    ({"spec.digest": "sha256:abc"}, "spec.digest in body should match"),
+    ({"spec.uri": "file:///models/3"}, "spec.uri in body should match"),
+    ({"spec.approval": "Yes"}, 'spec.approval: Unsupported value: "Yes": supported values: "Approved", "Rejected"'),
+    ({"spec.metrics": {"a b": 1}}, "each name has at most 63 characters"),
+    ({"spec.metrics": {"accuracy": "high"}}, "spec.metrics.accuracy in body must be of type number"),
+]
+
+CASES = [
+    pytest.param(resource, changes, words, id=f"{resource.kind}-{'+'.join(changes)}-{number}")
+    for resource, cases in {
+        TRAININGJOBS: TRAININGJOB,
+        MODELDEPLOYMENTS: MODELDEPLOYMENT,
+        RETRAINPOLICIES: RETRAINPOLICY,
+        MODELVERSIONS: MODELVERSION,
+    }.items()
+    for number, (changes, words) in enumerate(cases)
+]
+
+
+@pytest.fixture(scope="module")
+def workplace(kinds: ApiServer) -> str:
+    """One namespace for all of these: what is refused leaves nothing behind."""
+    made = kinds.request("POST", "/api/v1/namespaces", {"metadata": {"generateName": "manifests-"}})
+    return str(made["metadata"]["name"])
+
+
+@pytest.mark.parametrize(("resource", "changes", "words"), CASES)
+def test_the_mistake_is_named(
+    kinds: ApiServer, workplace: str, resource: Resource, changes: dict[str, Any], words: str
+) -> None:
+    refusal = send(kinds, workplace, manifest(resource, changes))
+    assert refusal is not None
+    assert words in refusal
+
+
+@pytest.mark.parametrize("resource", GOOD, ids=lambda resource: resource.kind)
+def test_the_manifests_without_the_mistakes_are_accepted(kinds: ApiServer, namespace: str, resource: Resource) -> None:
+    assert send(kinds, namespace, manifest(resource, {})) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"spec.template": GONE, "spec.runtime": "python"},
+        {f"{CONTAINERS}.0.command": GONE, "spec.runtime": "python"},
+        {f"{CONTAINERS}.0.command": GONE, "spec.output.mode": "External"},
+        {CONTAINERS: [{"name": "sidecar", "image": "example.org/proxy:1"}, TRAIN]},
+        {"spec.parameters": {"depth": 6, "rate": 0.1, "kind": "gbdt", "layers": [1, 2], "nested": {"a": None}}},
+        {"spec.output.uri": "pvc://models/churn/a..b"},
+        {"metadata.name": "x" * 52},
+    ],
+    ids=lambda changes: "+".join(changes),
+)
+def test_what_looks_like_a_mistake_and_is_none(kinds: ApiServer, namespace: str, changes: dict[str, Any]) -> None:
+    assert send(kinds, namespace, manifest(TRAININGJOBS, changes)) is None
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_of_the_documentation_are_accepted(kinds: ApiServer, namespace: str, example: Path) -> None:
+    for body in yaml.safe_load_all(example.read_text()):
+        if body and body["apiVersion"].startswith("perennial.dev/"):
+            assert send(kinds, namespace, body) is None, body["metadata"]["name"]
+
+
+class Edits:
+    """Edits of one object that exists."""
+
+    def __init__(self, server: ApiServer, namespace: str, resource: Resource, status: dict[str, Any] | None = None):
+        body = manifest(resource, {})
+        assert send(server, namespace, body) is None
+        self._server, self._path = server, resource.path(namespace, body["metadata"]["name"])
+        if status:
+            self._patch({"status": status}, "/status")
+
+    def refused(self, patch: dict[str, Any]) -> str | None:
+        """The server's words, or None when the edit was made."""
+        try:
+            self._patch(patch)
+        except urllib.error.HTTPError as error:
+            return str(json.load(error)["message"])
+        return None
+
+    def _patch(self, patch: dict[str, Any], subresource: str = "") -> None:
+        self._server.request("PATCH", self._path + subresource, patch, "application/merge-patch+json")
+
+
+TRAININGJOB_EDITS: list[tuple[str, dict[str, Any]]] = [
+    ("model", {"model": {"name": "other"}}),
+    ("model", {"model": {"format": "onnx"}}),
+    ("runtime", {"runtime": "python"}),
+    ("template", {"template": {"spec": {"containers": [TRAIN | {"image": "example.org/train:2"}]}}}),
+    ("inputs", {"inputs": [{"name": "data", "uri": "s3://a/b"}]}),
+    ("output", {"output": {"uri": "s3://a/b"}}),
+    ("storage", {"storage": {"secretName": "other"}}),
+    ("code", {"code": {"revision": "v2"}}),
+    ("backoffLimit", {"backoffLimit": 9}),
+    ("publishDeadlineSeconds", {"publishDeadlineSeconds": 60}),
+]
+
+
+def test_a_started_trainingjob_keeps_what_its_job_was_made_from(kinds: ApiServer, namespace: str) -> None:
+    edits = Edits(kinds, namespace, TRAININGJOBS, {"jobName": "churn-1"})
+    for field, change in TRAININGJOB_EDITS:
+        refusal = edits.refused({"spec": change})
+        assert refusal is not None, field
+        assert f"spec.{field} cannot change once the Job is made: apply a TrainingJob of another name" in refusal
+
+
+def test_a_started_trainingjob_can_be_held_and_given_other_deadlines(kinds: ApiServer, namespace: str) -> None:
+    edits = Edits(kinds, namespace, TRAININGJOBS, {"jobName": "churn-1"})
+    deadlines = {"activeDeadlineSeconds": 60, "pendingDeadlineSeconds": 60, "ttlSecondsAfterFinished": 60}
+    assert edits.refused({"spec": {"suspend": True, **deadlines}}) is None
+
+
+def test_a_trainingjob_can_change_until_its_job_is_made(kinds: ApiServer, namespace: str) -> None:
+    edits = Edits(kinds, namespace, TRAININGJOBS, {"phase": "Pending"})
+    for field, change in TRAININGJOB_EDITS[2:]:
+        assert edits.refused({"spec": change}) is None, field
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("uri", "s3://acme/models/other"),
+        ("digest", "sha256:" + "1" * 64),
+        ("format", "onnx"),
+        ("metrics", {"accuracy": 1.0}),
+        ("evaluation", "other"),
+        ("inputs", [{"name": "data", "uri": "s3://a/b"}]),
+        ("image", "example.org/train:2"),
+        ("code", {"revision": "v2"}),
+        ("trainingJob", {"name": "a", "uid": "b"}),
+        ("storage", {"secretName": "other"}),
+    ],
+)
+def test_a_modelversion_keeps_what_it_is(kinds: ApiServer, namespace: str, field: str, value: Any) -> None:
+    refusal = Edits(kinds, namespace, MODELVERSIONS).refused({"spec": {field: value}})
+    assert refusal is not None
+    assert f"spec.{field} cannot change: a version is what was trained" in refusal
+
+
+def test_every_field_has_words_for_kubectl_explain(kinds: ApiServer) -> None:
+    for kind in ("trainingjob", "modeldeployment", "retrainpolicy", "modelversion", "model"):
+        for part in ("", ".status", *([".spec"] if kind != "model" else [])):
+            told = kinds.kubectl("explain", f"{kind}{part}", "--api-version=perennial.dev/v1alpha1")
+            assert "<no description>" not in told
