@@ -7,7 +7,7 @@ SHELL := /bin/bash
 # Everything that is built or downloaded lies here, outside the tree, keyed by what it was made from.
 CACHE ?= $(or $(PERENNIAL_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/perennial)
 PYTHON_FOR_VENV ?= python3
-VENV := $(CACHE)/venv-$(shell cat pyproject.toml requirements/dev.txt 2>/dev/null | sha256sum | cut -c1-12)
+VENV := $(CACHE)/venv-$(shell { cat requirements/dev.txt 2>/dev/null || cat pyproject.toml; } | sha256sum | cut -c1-12)
 PY := $(VENV)/bin/python
 export PERENNIAL_CACHE := $(CACHE)
 export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)
@@ -20,7 +20,7 @@ help: ## Show this list
 venv: $(VENV)/.ready ## Make the Python environment (outside the tree)
 
 $(VENV)/.ready:
-	@echo "== Python environment: $(VENV)"
+	@echo "== Python environment: $(VENV)" >&2
 	$(PYTHON_FOR_VENV) -m venv $(VENV)
 	$(PY) -m pip install -q --disable-pip-version-check uv
 	if [ -f requirements/dev.txt ]; then $(VENV)/bin/uv pip sync -q --python $(PY) --require-hashes requirements/dev.txt; \
