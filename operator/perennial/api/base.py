@@ -1,6 +1,7 @@
 """The base of every typed model of the API, and the small types that several kinds share."""
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
@@ -41,6 +42,21 @@ Time = Annotated[
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DIGEST = r"^sha256:[0-9a-f]{64}$"
 DURATION = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
+
+_LONGEST = timedelta(days=3660)
+
+
+def parse_duration(text: str) -> timedelta:
+    """`1h30m`, `45s` as a span of time. ValueError when it is no such text, or longer than ten years."""
+    found = re.fullmatch(r"(?:(\d{1,8})h)?(?:(\d{1,9})m)?(?:(\d{1,10})s)?", text, re.ASCII)
+    if not text or found is None:
+        raise ValueError(f"{text!r} is no duration such as 90s, 15m or 1h30m")
+    hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    span = timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    if span > _LONGEST:
+        raise ValueError(f"{text} is longer than ten years")
+    return span
+
 
 Digest = Annotated[str, Field(pattern=DIGEST, max_length=71)]
 Duration = Annotated[str, Field(pattern=DURATION, min_length=2, max_length=24)]
