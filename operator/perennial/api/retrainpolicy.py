@@ -139,8 +139,10 @@ class TrainingJobTemplate(ApiModel):
     spec: Annotated[
         dict[str, Any],
         Field(json_schema_extra={"$perennial": "TrainingJobSpec"}),
-    ] = Field(description="Spec of the TrainingJob. In any string of it $(run.number), $(run.trigger), $(run.cause) and "
-        "$(run.value) stand for what they say of the run; $$(run.number) stays as $(run.number).")
+    ] = Field(
+        description="Spec of the TrainingJob. In any string of it $(run.number), $(run.trigger), $(run.cause) and "
+        "$(run.value) stand for what they say of the run; $$(run.number) stays as $(run.number)."
+    )
 
 
 class RetrainPolicySpec(ApiModel):
@@ -163,7 +165,7 @@ class RetrainPolicySpec(ApiModel):
     budget: Budget | None = Field(None, description="How many runs may start in a period.")
     unpromoted_limit: Annotated[int, Field(ge=1, le=1000)] | None = Field(
         3,
-        description="So many runs in a row without a promotion, and the policy is Stalled until a person asks for a run.",
+        description="So many runs in a row without a promotion, and the policy is Stalled until a person asks for one.",
     )
     suspend: bool = Field(False, description="No run is started; requests by hand wait.")
     dry_run: bool = Field(False, description="Runs are recorded, but no TrainingJob is made.")
@@ -234,8 +236,8 @@ class TriggerStatus(ApiModel):
 
     name: str = Field(description="Name of the trigger; `request` for a request by hand that waits.")
     state: TriggerState = Field(
-        description="Waiting: nothing can be decided. Ok: within the limit. Crossed: not yet for long enough. Held: the "
-        "cause stands, but no run may start. Firing: a run deals with it. Scheduled: waits for its time. Invalid."
+        description="Waiting: nothing can be decided. Ok: within the limit. Crossed: not yet for long enough. Held: "
+        "the cause stands, but no run may start. Firing: a run deals with it. Scheduled: waits for its time. Invalid."
     )
     rule: str = Field("", description="The rule that the times below belong to; with an edit they begin anew.")
     message: str = Field("", description="What it saw, and why it did or did not start a run.")
@@ -267,7 +269,9 @@ class RetrainPolicyStatus(ApiModel):
     triggers: Annotated[list[TriggerStatus], Field(max_length=17, json_schema_extra=_MAP_BY_NAME)] = Field(
         default=[], description="What each trigger last saw."
     )
-    runs: Annotated[list[Run], Field(max_length=MAX_RUNS)] = Field(default=[], description="The last 20 runs, newest first.")
+    runs: Annotated[list[Run], Field(max_length=MAX_RUNS)] = Field(
+        default=[], description="The last 20 runs, newest first."
+    )
     skipped: Annotated[list[Skip], Field(max_length=MAX_SKIPPED)] = Field(
         default=[], description="The last 20 causes that started nothing, newest first, and why."
     )

@@ -1,0 +1,103 @@
+"""The runs of a policy, the causes that started nothing, and the counters, as they change during one decision."""
+
+from datetime import datetime
+from typing import Literal
+
+from perennial.api.retrainpolicy import MAX_RUNS, MAX_SKIPPED, Cause, RetrainPolicyStatus, Run, RunPhase, Skip
+from perennial.plan import Event
+
+UNDER_WAY = (RunPhase.PENDING, RunPhase.TRAINING, RunPhase.DECIDING, RunPhase.ROLLING_OUT)
+UNPROMOTED = (RunPhase.FAILED, RunPhase.REJECTED, RunPhase.ROLLED_BACK)
+_MAX_MESSAGE = 1024
+
+_TOLD: dict[RunPhase, tuple[Literal["Normal", "Warning"], str]] = {
+    RunPhase.PROMOTED: ("Normal", "RunPromoted"),
+    RunPhase.REJECTED: ("Warning", "RunRejected"),
+    RunPhase.ROLLED_BACK: ("Warning", "RunRolledBack"),
+    RunPhase.FAILED: ("Warning", "RunFailed"),
+    RunPhase.SUPERSEDED: ("Normal", "RunSuperseded"),
+    RunPhase.REPLACED: ("Normal", "RunReplaced"),
+}
+
+
+class Book:
+    """Begins with what the status says. Runs and skips are newest first; every change says its Event."""
+
+    def __init__(self, status: RetrainPolicyStatus, now: datetime) -> None:
+        self.now = now
+        self.runs = list(status.runs)
+        self.skipped = list(status.skipped)
+        self.last_run = status.last_run
+        self.unpromoted = status.unpromoted
+        self.last_request = status.last_request
+        self.events: list[Event] = []
+
+    @property
+    def under_way(self) -> list[Run]:
+        """The runs that have not ended."""
+        return [run for run in self.runs if run.phase in UNDER_WAY]
+
+    def start(self, cause: Cause, number: int, job: str | None) -> None:
+        """A new run with its TrainingJob's name; without one it is a dry run, and over."""
+        words = f"run {number}: {cause.message}"
+        if job:
+            run = Run(number=number, cause=cause, phase=RunPhase.PENDING, training_job=job, start_time=self.now)
+            self.events.append(Event("Normal", "RunStarted", words))
+        else:
+            run = Run(
+                number=number,
+                cause=cause,
+                phase=RunPhase.DRY_RUN,
+                message="spec.dryRun is true: no TrainingJob was made",
+                start_time=self.now,
+                completion_time=self.now,
+            )
+            self.events.append(Event("Normal", "DryRun", f"{words}; no TrainingJob was made"))
+        self.runs = [run, *self.runs][:MAX_RUNS]
+        self.last_run = number
+        if cause.type == "Request":
+            self.last_request = cause.request
+            self.unpromoted = 0
+
+    def change(self, run: Run, phase: RunPhase, message: str = "", model_version: str | None = None) -> Run:
+        """Where a run under way stands now. The run with the change, whose number is as before."""
+        ended = phase not in UNDER_WAY
+        changed = run.model_copy(
+            update={
+                "phase": phase,
+                "message": message[:_MAX_MESSAGE],
+                "model_version": model_version or run.model_version,
+                "completion_time": self.now if ended else None,
+            }
+        )
+        self._put(run.number, changed)
+        if ended:
+            if phase is RunPhase.PROMOTED:
+                self.unpromoted = 0
+            elif phase in UNPROMOTED:
+                self.unpromoted += 1
+            self.events.append(Event(*_TOLD[phase], f"run {run.number}: {message}"))
+        return changed
+
+    def renumber(self, run: Run, number: int, job: str) -> None:
+        """A run whose TrainingJob's name turned out to be taken gets the next one."""
+        self._put(run.number, run.model_copy(update={"number": number, "training_job": job}))
+        self.runs.sort(key=lambda one: one.number, reverse=True)
+        self.last_run = number
+
+    def skip(self, skip: Skip) -> None:
+        """A cause that starts nothing: one row and one Event for each, however often it is looked at."""
+        for index, row in enumerate(self.skipped):
+            if (row.trigger, row.time) == (skip.trigger, skip.time):
+                if row.reason != skip.reason and skip.reason != "Missed":
+                    self.skipped[index] = skip
+                return
+        self.skipped = [skip, *self.skipped][:MAX_SKIPPED]
+        self.events.append(Event("Normal", "RunSkipped", f"{skip.trigger}: {skip.message}"))
+
+    def unskip(self, trigger: str, time: datetime) -> None:
+        """The cause started a run after all."""
+        self.skipped = [row for row in self.skipped if (row.trigger, row.time) != (trigger, time)]
+
+    def _put(self, number: int, run: Run) -> None:
+        self.runs = [run if one.number == number else one for one in self.runs]

@@ -1,0 +1,156 @@
+"""What keeps a cause from starting a run: ordered rules, of which the first that holds gives the reason."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from perennial.api.base import format_time, parse_duration
+from perennial.api.retrainpolicy import MAX_RUNS, Cause, ConcurrencyPolicy, RetrainPolicySpec, RunPhase
+from perennial.retrainpolicy.book import UNDER_WAY, Book
+from perennial.retrainpolicy.children import WORDS, unknown_words
+from perennial.retrainpolicy.snapshot import Snapshot
+
+# The rest after runs that were not promoted, in seconds, where the cooldown is shorter: a breach outlives a run that
+# fails at once, and would start the next in the same second.
+_FIRST_REST = 10.0
+_LONGEST_REST = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why no run may start. `until` is when to look again, where that is known."""
+
+    reason: str
+    message: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A cause that wants to start a run, and all that its limits depend on."""
+
+    cause: Cause
+    snapshot: Snapshot
+    spec: RetrainPolicySpec
+    book: Book
+
+    @property
+    def by_hand(self) -> bool:
+        return self.cause.type == "Request"
+
+
+def suspended(attempt: Attempt) -> Hold | None:
+    """Nothing starts while the policy is suspended; requests by hand wait."""
+    return Hold("Suspended", "spec.suspend is true") if attempt.spec.suspend else None
+
+
+def misconfigured(attempt: Attempt) -> Hold | None:
+    """A run whose model could not be served would be wasted."""
+    return trouble(attempt.snapshot, attempt.spec)
+
+
+def unpromoted(attempt: Attempt) -> Hold | None:
+    """After so many runs in a row without a promotion a person must look; a request by hand is the sign of it."""
+    return None if attempt.by_hand else stalled_by_runs(attempt.spec, attempt.book)
+
+
+def run_under_way(attempt: Attempt) -> Hold | None:
+    """concurrencyPolicy. A rollout is never replaced: it is about to succeed or to be rolled back."""
+    policy = attempt.spec.concurrency_policy
+    blocking = [
+        run
+        for run in attempt.book.under_way
+        if policy is ConcurrencyPolicy.FORBID
+        or (policy is ConcurrencyPolicy.REPLACE and run.phase is RunPhase.ROLLING_OUT)
+    ]
+    if not blocking:
+        return None
+    return Hold("RunUnderWay", f"run {blocking[0].number} is under way (concurrencyPolicy {policy})")
+
+
+def too_many(attempt: Attempt) -> Hold | None:
+    """A run that is under way must not drop out of the runs that are remembered."""
+    runs = attempt.book.runs
+    if len(runs) < MAX_RUNS or runs[-1].phase not in UNDER_WAY:
+        return None
+    return Hold("TooManyRuns", f"run {runs[-1].number} is still under way, and {MAX_RUNS - 1} began after it")
+
+
+def cooldown(attempt: Attempt) -> Hold | None:
+    """A rest after the end of the last run."""
+    if attempt.by_hand:
+        return None
+    ends = [run.completion_time for run in attempt.book.runs if run.completion_time]
+    if not ends:
+        return None
+    rest = parse_duration(attempt.spec.cooldown)
+    failed = attempt.book.unpromoted
+    if attempt.cause.type == "Metric" and failed:
+        backoff = timedelta(seconds=min(_LONGEST_REST, _FIRST_REST * 2 ** min(failed - 1, 30)))
+        rest = max(rest, backoff)
+    until = max(ends) + rest
+    if attempt.book.now >= until:
+        return None
+    return Hold("Cooldown", f"rests after the last run until {format_time(until)}", until)
+
+
+def budget(attempt: Attempt) -> Hold | None:
+    """So many runs in a sliding period; those asked for by hand count and are counted."""
+    limit = attempt.spec.budget
+    if limit is None:
+        return None
+    starts = sorted((run.start_time for run in attempt.book.runs), reverse=True)
+    if len(starts) < limit.runs:
+        return None
+    until = starts[limit.runs - 1] + parse_duration(limit.per)
+    if attempt.book.now >= until:
+        return None
+    words = f"{limit.runs} runs in {limit.per} are spent until {format_time(until)} (spec.budget)"
+    return Hold("BudgetSpent", words, until)
+
+
+RULES: tuple[Callable[[Attempt], Hold | None], ...] = (
+    suspended,
+    misconfigured,
+    unpromoted,
+    run_under_way,
+    too_many,
+    cooldown,
+    budget,
+)
+
+
+def first(attempt: Attempt) -> Hold | None:
+    """The first rule that holds the attempt back."""
+    return next((hold for rule in RULES if (hold := rule(attempt))), None)
+
+
+def trouble(snapshot: Snapshot, spec: RetrainPolicySpec) -> Hold | None:
+    """What a person must change before any run may start."""
+    name = spec.deployment.name
+    if snapshot.deployment is None:
+        return Hold("DeploymentNotFound", f"spec.deployment.name: there is no ModelDeployment {name} in this namespace")
+    serves = (snapshot.deployment["spec"].get("model") or {}).get("name")
+    trains = (snapshot.template.get("model") or {}).get("name")
+    if serves is None:
+        words = f"ModelDeployment {name} serves files by uri, which no training replaces; give it spec.model.name"
+        return Hold("ModelMismatch", words)
+    if trains != serves:
+        words = f"spec.trainingJobTemplate.spec.model.name: trains {trains}, but ModelDeployment {name} serves {serves}"
+        return Hold("ModelMismatch", words)
+    if unknown := unknown_words(snapshot.template):
+        words = f"spec.trainingJobTemplate.spec: $(run.{unknown[0]}) is unknown; use {', '.join(WORDS)}"
+        return Hold("InvalidTemplate", words)
+    return None
+
+
+def stalled_by_runs(spec: RetrainPolicySpec, book: Book) -> Hold | None:
+    """unpromotedLimit."""
+    limit = spec.unpromoted_limit
+    if limit is None or book.unpromoted < limit:
+        return None
+    words = (
+        f"{book.unpromoted} runs in a row ended without a promotion (spec.unpromotedLimit). Look at status.runs, then "
+        "ask for a run by a new value of the annotation perennial.dev/run-request"
+    )
+    return Hold("UnpromotedLimit", words)

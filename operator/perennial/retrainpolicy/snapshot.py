@@ -1,0 +1,131 @@
+"""Everything that a decision about a RetrainPolicy looks at, read from the view in one go."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from perennial.api.base import parse_time
+from perennial.api.meta import ANNOTATION_RETRAINPOLICY_UID, LABEL_RETRAINPOLICY, LABEL_RUN
+from perennial.api.modeldeployment import ModelDeploymentStatus
+from perennial.api.resources import METRICSERIES, MODELDEPLOYMENTS, MODELVERSIONS, RETRAINPOLICIES, TRAININGJOBS
+from perennial.api.retrainpolicy import RetrainPolicySpec, RetrainPolicyStatus, Run
+from perennial.plan import Body
+from perennial.view import Refusal, View
+
+# A label is anybody's to write: a longer one is not a number of ours.
+_MAX_DIGITS = 9
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One policy and what it goes by. `jobs` are all TrainingJobs of the namespace, `versions` those of this policy."""
+
+    body: Body
+    spec: RetrainPolicySpec | None
+    invalid: str
+    status: RetrainPolicyStatus
+    deployment: Body | None
+    serving: ModelDeploymentStatus
+    series: Body | None
+    jobs: Mapping[str, Body]
+    versions: tuple[Body, ...]
+    refusal: Refusal | None
+
+    @property
+    def name(self) -> str:
+        return str(self.body["metadata"]["name"])
+
+    @property
+    def namespace(self) -> str:
+        return str(self.body["metadata"]["namespace"])
+
+    @property
+    def uid(self) -> str:
+        return str(self.body["metadata"]["uid"])
+
+    @property
+    def created(self) -> datetime:
+        return parse_time(self.body["metadata"]["creationTimestamp"])
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        return self.body["metadata"].get("annotations") or {}
+
+    @property
+    def template(self) -> Body:
+        """The spec that TrainingJobs are made with, as the user wrote it."""
+        spec: Body = self.body["spec"]["trainingJobTemplate"]["spec"]
+        return spec
+
+    def job_of(self, run: Run) -> Body | None:
+        """The TrainingJob of a run, if it is there and was made for that run by this policy."""
+        job = self.jobs.get(run.training_job or "")
+        if job is None:
+            return None
+        metadata = job["metadata"]
+        uid = (metadata.get("annotations") or {}).get(ANNOTATION_RETRAINPOLICY_UID)
+        return job if uid == self.uid and _number(metadata, self.name) == run.number else None
+
+    def version_of(self, run: Run) -> Body | None:
+        """The ModelVersion that came of a run."""
+        for version in self.versions:
+            spec = version["spec"]
+            if spec["retrain"]["run"] == run.number and (spec.get("trainingJob") or {}).get("name") == run.training_job:
+                return version
+        return None
+
+    def next_number(self, above: int) -> int:
+        """A number above every one that was ever given, as far as can be seen, whose TrainingJob's name is free."""
+        jobs = (_number(job["metadata"], self.name) for job in self.jobs.values())
+        versions = (int(version["spec"]["retrain"]["run"]) for version in self.versions)
+        number = max(above, *jobs, *versions, 0) + 1
+        while job_name(self.name, number) in self.jobs:
+            number += 1
+        return number
+
+
+def job_name(policy: str, number: int) -> str:
+    """Name of a run's TrainingJob."""
+    return f"{policy}-{number}"
+
+
+def gather(view: View, namespace: str, name: str) -> Snapshot | None:
+    """The snapshot of one policy, or None when it is not there or is being deleted: what it started goes on."""
+    body = view.get(RETRAINPOLICIES, namespace, name)
+    if body is None or "deletionTimestamp" in body["metadata"]:
+        return None
+    spec, invalid = _spec(body)
+    target = spec.deployment.name if spec else ""
+    deployment = view.get(MODELDEPLOYMENTS, namespace, target)
+    versions = view.list(MODELVERSIONS, namespace)
+    return Snapshot(
+        body=body,
+        spec=spec,
+        invalid=invalid,
+        status=RetrainPolicyStatus.model_validate(body.get("status") or {}),
+        deployment=deployment,
+        serving=ModelDeploymentStatus.model_validate((deployment or {}).get("status") or {}),
+        series=view.get(METRICSERIES, namespace, target),
+        jobs={job["metadata"]["name"]: job for job in view.list(TRAININGJOBS, namespace)},
+        versions=tuple(one for one in versions if (one["spec"].get("retrain") or {}).get("policy") == name),
+        refusal=view.refusal(RETRAINPOLICIES, namespace, name),
+    )
+
+
+def _spec(body: Body) -> tuple[RetrainPolicySpec | None, str]:
+    try:
+        return RetrainPolicySpec.model_validate(body["spec"]), ""
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        return None, f"spec.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+
+
+def _number(metadata: Mapping[str, Any], policy: str) -> int:
+    """The run that an object's labels tell of, or 0 when it is of no run of that policy."""
+    labels = metadata.get("labels") or {}
+    text = str(labels.get(LABEL_RUN, ""))
+    known = labels.get(LABEL_RETRAINPOLICY) == policy and text.isascii() and text.isdigit()
+    return int(text) if known and len(text) <= _MAX_DIGITS else 0

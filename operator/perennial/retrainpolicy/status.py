@@ -1,0 +1,93 @@
+"""The status of a RetrainPolicy, its conditions, and which changes of it can wait."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from perennial.api.conditions import Said, merge
+from perennial.api.retrainpolicy import RetrainPolicySpec, RetrainPolicyStatus, RunPhase, TriggerState, TriggerStatus
+from perennial.plan import Body
+from perennial.retrainpolicy.book import Book
+from perennial.retrainpolicy.limits import Hold, stalled_by_runs, trouble
+from perennial.retrainpolicy.snapshot import Snapshot
+
+# A value that moves within its limit is news of little worth: one write in so many seconds.
+VALUES_DELAY = 10.0
+_DECISIVE = (TriggerState.CROSSED, TriggerState.HELD, TriggerState.FIRING)
+
+
+def build(
+    snapshot: Snapshot,
+    spec: RetrainPolicySpec,
+    book: Book,
+    triggers: Iterable[TriggerStatus],
+    next_schedule_time: datetime | None,
+) -> Body:
+    """The whole status as it should stand."""
+    rows = list(triggers)
+    status = RetrainPolicyStatus(
+        observed_generation=snapshot.body["metadata"]["generation"],
+        last_run=book.last_run,
+        active=len(book.under_way),
+        unpromoted=book.unpromoted,
+        last_request=book.last_request,
+        next_schedule_time=next_schedule_time,
+        triggers=rows,
+        runs=book.runs,
+        skipped=book.skipped,
+    )
+    return _with_conditions(snapshot, status.body(), _conditions(snapshot, spec, book, rows), book.now)
+
+
+def unreadable(snapshot: Snapshot, now: datetime) -> Body:
+    """The status of a policy whose spec the schema let through (of another version, say) but that says nothing."""
+    status = dict(snapshot.body.get("status") or {})
+    status["observedGeneration"] = snapshot.body["metadata"]["generation"]
+    return _with_conditions(snapshot, status, _stalled("InvalidSpec", snapshot.invalid), now)
+
+
+def delay(before: Body, status: Body) -> float:
+    """Seconds that a status may wait: more than none where only values moved."""
+    return VALUES_DELAY if _essence(before) == _essence(status) else 0.0
+
+
+def _essence(status: Body) -> Body:
+    triggers = [
+        {key: value for key, value in row.items() if key not in ("value", "samples", "message")}
+        for row in status.get("triggers") or ()
+    ]
+    return {**status, "triggers": triggers}
+
+
+def _with_conditions(snapshot: Snapshot, status: Body, said: Iterable[Said], now: datetime) -> Body:
+    before = (snapshot.body.get("status") or {}).get("conditions") or ()
+    return {**status, "conditions": merge(before, said, now, snapshot.body["metadata"]["generation"])}
+
+
+def _conditions(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, rows: list[TriggerStatus]) -> list[Said]:
+    hold = trouble(snapshot, spec) or _invalid(rows) or stalled_by_runs(spec, book)
+    if hold:
+        return _stalled(hold.reason, hold.message)
+    pending = next((run for run in book.runs if run.phase is RunPhase.PENDING and run.message), None)
+    if snapshot.refusal and pending:
+        words = f"run {pending.number}: {pending.message}"
+        return [Said("Ready", False, snapshot.refusal.reason, words), Said("Reconciling", True, "RunPending", words)]
+    if spec.suspend:
+        return [Said("Ready", True, "Suspended", "spec.suspend is true: no run is started")]
+    if book.under_way:
+        words = "; ".join(
+            f"run {run.number} is {run.phase}" + (f": {run.message}" if run.message else "") for run in book.under_way
+        )
+        return [Said("Ready", True, "RunUnderWay", words)]
+    if spec.dry_run:
+        return [Said("Ready", True, "DryRun", "spec.dryRun is true: runs are recorded, no TrainingJob is made")]
+    words = f"looks at {len(spec.triggers)} triggers" if spec.triggers else "runs are started by hand"
+    return [Said("Ready", True, "Watching", words)]
+
+
+def _invalid(rows: Iterable[TriggerStatus]) -> Hold | None:
+    invalid = [f"trigger {row.name}: {row.message}" for row in rows if row.state is TriggerState.INVALID]
+    return Hold("InvalidTrigger", "; ".join(invalid)) if invalid else None
+
+
+def _stalled(reason: str, message: str) -> list[Said]:
+    return [Said("Ready", False, reason, message), Said("Stalled", True, reason, message)]
