@@ -6,28 +6,26 @@ ARG BUILD_BASE=gcc:14
 # The virtual environments are made without pip: it installs from outside and is not in the images.
 FROM ${BASE} AS pip
 RUN python3 -m venv /opt/pip
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python3 -m venv --without-pip /opt/venv
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    INSTALL="/opt/pip/bin/pip --python /opt/venv install -q --require-hashes --only-binary :all: -r /tmp/requirements.txt" \
+    SHRINK="find /opt/venv -type d -name tests -prune -exec rm -r {} +"
 
 FROM pip AS operator-requirements
 COPY requirements/operator.txt /tmp/requirements.txt
-RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/pip/bin/pip --python /opt/venv install -q --require-hashes --only-binary :all: -r /tmp/requirements.txt
+RUN --mount=type=cache,target=/root/.cache/pip $INSTALL && $SHRINK
 
 FROM pip AS agent-requirements
 COPY requirements/agent.txt /tmp/requirements.txt
-RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/pip/bin/pip --python /opt/venv install -q --require-hashes --only-binary :all: -r /tmp/requirements.txt
+RUN --mount=type=cache,target=/root/.cache/pip $INSTALL && $SHRINK
 
 FROM pip AS server-requirements
 COPY requirements/server.txt /tmp/requirements.txt
-RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/pip/bin/pip --python /opt/venv install -q --require-hashes --only-binary :all: -r /tmp/requirements.txt
+RUN --mount=type=cache,target=/root/.cache/pip $INSTALL && $SHRINK
 
 FROM pip AS digits-requirements
 COPY requirements/digits.txt /tmp/requirements.txt
-RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/pip/bin/pip --python /opt/venv install -q --require-hashes --only-binary :all: -r /tmp/requirements.txt
+RUN --mount=type=cache,target=/root/.cache/pip $INSTALL && $SHRINK
 
 # Compiled here, because nothing can be written where it runs.
 FROM ${BASE} AS code

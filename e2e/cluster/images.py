@@ -17,6 +17,14 @@ TAG = "dev"
 _SUITE = "bookworm"
 # What a locally built base holds, where no registry gives python:slim and gcc.
 _BASES = {"base": "python3,python3-venv,ca-certificates", "build-base": "gcc,libc6-dev"}
+# usr-is-merged, with the layout it asks for, stands in for usrmerge, which would bring Perl.
+_BOOTSTRAP = (
+    "--variant=essential",
+    "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+    "--include=usr-is-merged",
+    *(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "locale", "man", "info")),
+)
+_KEPT_ARCHIVES = 3
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
@@ -45,9 +53,10 @@ def ensure(target: str) -> Path:
         if not archive.exists():
             with progress(f"building image {name(target)}"):
                 _build(target, archive)
-            for older in folder.glob(f"{target}-*.tar"):
-                if older != archive:
-                    older.unlink()
+            # Another checkout may be using the latest ones.
+            by_age = sorted(folder.glob(f"{target}-*.tar"), key=lambda file: file.stat().st_mtime)
+            for older in by_age[:-_KEPT_ARCHIVES]:
+                older.unlink()
     return archive
 
 
@@ -57,7 +66,7 @@ def _inputs(target: str) -> Iterator[str | Path]:
     if target == "pause":
         yield from (ROOT / "e2e/cluster/pause/Dockerfile", Path("/usr/bin/catatonit"))
         return
-    yield from (str(_BASES), ROOT / "Dockerfile", ROOT / f"requirements/{target}.txt")
+    yield from (str(_BASES), str(_BOOTSTRAP), ROOT / "Dockerfile", ROOT / f"requirements/{target}.txt")
     folder = ROOT / ("e2e/demo/train" if target == "digits" else "operator/perennial")
     for file in sorted(folder.rglob("*")):
         if file.is_file() and "__pycache__" not in file.parts:
@@ -94,15 +103,14 @@ def _build_pause() -> None:
 
 def _ensure_base(kind: str) -> str:
     """Return the name of a local base image, made from Debian's packages when it is not there."""
-    base = f"localhost/perennial-{kind}:{digest([_SUITE, _BASES[kind]])}"
+    base = f"localhost/perennial-{kind}:{digest([_SUITE, _BASES[kind], *_BOOTSTRAP])}"
     with locked(cache_dir() / "images" / f".{kind}.lock"):
         if not _buildah("images", "-q", "--filter", f"reference={base}"):
             context = cache_dir() / "images" / kind
             context.mkdir(exist_ok=True)
             with progress(f"building base image {base}"):
-                leave_out = [f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "locale", "man", "info")]
-                packed, include = str(context / "base.tar"), f"--include={_BASES[kind]}"
-                _run(["mmdebstrap", "-q", "--variant=essential", *leave_out, include, _SUITE, packed])
+                packed = str(context / "base.tar")
+                _run(["mmdebstrap", "-q", *_BOOTSTRAP, f"--include={_BASES[kind]}", _SUITE, packed])
                 (context / "Dockerfile").write_text("FROM scratch\nADD base.tar /\n")
                 _buildah("build", "-q", "--isolation=chroot", "-t", base, str(context))
             shutil.rmtree(context)
