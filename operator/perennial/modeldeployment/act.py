@@ -1,0 +1,94 @@
+"""From what was decided to what is done: the Service, the replicas of each revision, what is made and what goes."""
+
+from dataclasses import dataclass
+
+from perennial.api.resources import DEPLOYMENTS, SERVICES
+from perennial.modeldeployment import children
+from perennial.modeldeployment.rollout import Targets, Traffic, step
+from perennial.modeldeployment.scene import Scene
+from perennial.plan import Action, Apply, Body, Create, Delete, Patch
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """The actions of one reconcile. `lost`: a revision that should run, is gone, and cannot be rendered again."""
+
+    actions: tuple[Action, ...]
+    lost: str | None = None
+
+    @property
+    def names(self) -> set[tuple[str, str]]:
+        """Kind and name of every object that an action is about."""
+        named = set()
+        for action in self.actions:
+            if isinstance(action, Apply | Create):
+                named.add((action.body["kind"], action.body["metadata"]["name"]))
+            else:
+                named.add((action.resource.kind, action.name))
+        return named
+
+
+def act(scene: Scene) -> Act:
+    """What is to be done now. What gives room or traffic comes before what might be refused."""
+    if scene.incoming is None:
+        targets = Targets(0, None, dict.fromkeys(scene.leaving, 0), Traffic.SHARED)
+    else:
+        targets = step(scene.state)
+    wanted = {name: targets.leaving.get(name, 0) for name in scene.leaving}
+    if scene.incoming is not None:
+        wanted[scene.incoming] = targets.incoming
+    if scene.stable is not None and targets.stable is not None:
+        wanted[scene.stable] = targets.stable
+    made, lost = _made(scene, wanted)
+    return Act((*_traffic(scene, targets.traffic), *_scaled(scene, wanted), *_removed(scene, wanted), *made), lost)
+
+
+def _traffic(scene: Scene, traffic: Traffic) -> list[Action]:
+    revision = {Traffic.INCOMING: scene.incoming, Traffic.STABLE: scene.stable, Traffic.SHARED: None}[traffic]
+    intent = children.service(scene.seen, revision)
+    actions: list[Action] = [Apply(intent)]
+    if scene.seen.service is not None:
+        # Keys that somebody added would select nothing; an apply alone leaves what it does not name.
+        now = scene.seen.service["spec"].get("selector") or {}
+        foreign: Body = {key: None for key in now if key not in intent["spec"]["selector"]}
+        if foreign:
+            metadata = scene.seen.service["metadata"]
+            patch: Body = {"spec": {"selector": foreign}}
+            actions.append(Patch(SERVICES, scene.seen.namespace, metadata["name"], patch, metadata["uid"]))
+    return actions
+
+
+def _scaled(scene: Scene, wanted: dict[str, int]) -> list[Action]:
+    changes = []
+    for name, replicas in wanted.items():
+        deployment = scene.seen.deployments.get(name)
+        if deployment is not None and scene.pods(name).wanted != replicas:
+            patch: Body = {"spec": {"replicas": replicas}}
+            action = Patch(DEPLOYMENTS, scene.seen.namespace, name, patch, deployment["metadata"]["uid"])
+            changes.append((scene.pods(name).wanted - replicas, action))
+    return [action for _, action in sorted(changes, key=lambda change: change[0])]
+
+
+def _removed(scene: Scene, wanted: dict[str, int]) -> list[Action]:
+    """Revisions without pods: those that served stay, as many as the history holds; those that never did go."""
+    served = list(dict.fromkeys(past.revision for past in scene.memory.promotions if past.revision != scene.stable))
+    kept = {scene.warm, *served[: scene.spec.revision_history_limit]}
+    return [
+        Delete(DEPLOYMENTS, scene.seen.namespace, name, scene.seen.deployments[name]["metadata"]["uid"])
+        for name in scene.leaving
+        if name not in kept and not wanted[name] and not scene.pods(name).count
+    ]
+
+
+def _made(scene: Scene, wanted: dict[str, int]) -> tuple[list[Action], str | None]:
+    made: list[Action] = []
+    lost = None
+    for name in dict.fromkeys((scene.stable, scene.incoming)):
+        if name is None or name in scene.seen.deployments or not wanted[name]:
+            continue
+        model = scene.model_of(name)
+        if model is None:
+            lost = name
+        else:
+            made.append(Create(children.deployment(scene.seen, scene.spec, model, name, wanted[name], scene.config)))
+    return made, lost

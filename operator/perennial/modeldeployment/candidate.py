@@ -1,0 +1,298 @@
+"""Which version is to be served, and what is said of the others: an ordered tuple of rules over the versions."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from perennial.api.modeldeployment import Approval, Candidate, ModelDeploymentSpec, Promotion, Veto
+from perennial.api.modelversion import Decision, DeploymentState, ModelVersionSpec
+from perennial.config import ServingRuntime
+from perennial.modeldeployment import gate
+from perennial.modeldeployment.pod import Unrenderable, base_template
+from perennial.modeldeployment.revision import Model, revision_of
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why a version is not served."""
+
+    state: DeploymentState
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the choice is made from."""
+
+    name: str
+    spec: ModelDeploymentSpec
+    versions: Mapping[int, ModelVersionSpec]
+    promotions: Sequence[Promotion]  # newest first; the first one serves
+    vetoes: Sequence[Veto]
+    runtimes: Mapping[str, ServingRuntime]
+
+    @property
+    def served(self) -> Promotion | None:
+        return self.promotions[0] if self.promotions else None
+
+    def revision(self, model: Model) -> str:
+        return revision_of(self.name, self.spec, model)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Why the wish of the spec is not fulfilled. `stalled`: a person must change something."""
+
+    reason: str
+    message: str
+    stalled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What should be served. Without a model: what is served now stays, or nothing is."""
+
+    model: Model | None
+    candidates: tuple[Candidate, ...] = ()
+    block: Block | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Entrant:
+    model: Model
+    record: ModelVersionSpec | None
+
+    @property
+    def words(self) -> str:
+        return f"version {self.model.version}" if self.record else self.model.uri
+
+
+def _rejected(_: Situation, entrant: _Entrant) -> Verdict | None:
+    if entrant.record and entrant.record.approval == Decision.REJECTED:
+        by = f" by {entrant.record.approved_by}" if entrant.record.approved_by else ""
+        return Verdict(DeploymentState.REJECTED, "RejectedByPerson", f"{entrant.words} was rejected{by}")
+    return None
+
+
+def _vetoed(situation: Situation, entrant: _Entrant) -> Verdict | None:
+    revision = situation.revision(entrant.model)
+    for veto in situation.vetoes:
+        if veto.revision == revision:
+            return Verdict(DeploymentState.VETOED, veto.reason, veto.message)
+    return None
+
+
+def _unapproved(situation: Situation, entrant: _Entrant) -> Verdict | None:
+    if situation.spec.approval == Approval.AUTOMATIC:
+        return None
+    if entrant.record is None:
+        how = "there is no ModelVersion to approve: apply one for these files, or set spec.approval to Automatic"
+        return Verdict(DeploymentState.WAITING, "NotApproved", f"{entrant.words} is not approved; {how}")
+    if entrant.record.approval == Decision.APPROVED:
+        return None
+    how = f"set spec.approval: Approved on its ModelVersion {version_name(entrant.model)}"
+    return Verdict(DeploymentState.WAITING, "NotApproved", f"{entrant.words} waits for approval: {how}")
+
+
+def _gate(situation: Situation, entrant: _Entrant) -> Verdict | None:
+    if situation.spec.gate is None:
+        return None
+    champion = None if _was_served(situation, entrant.model) else _champion(situation)
+    missed = list(gate.misses(situation.spec.gate, _scores(entrant.record), champion))
+    if not missed:
+        return None
+    # A limit that was measured and missed says more than one that could not be computed.
+    first = min(missed, key=lambda miss: miss.reason == "GateNotComputable")
+    words = "; ".join(dict.fromkeys(miss.message for miss in missed))
+    return Verdict(DeploymentState.REJECTED, first.reason, f"{entrant.words} does not pass spec.gate: {words}")
+
+
+def _unserved_format(situation: Situation, entrant: _Entrant) -> Verdict | None:
+    try:
+        base_template(situation.spec, entrant.model.format, situation.runtimes)
+    except Unrenderable as error:
+        return Verdict(DeploymentState.WAITING, error.reason, error.message)
+    return None
+
+
+RULES: tuple[Callable[[Situation, _Entrant], Verdict | None], ...] = (
+    _rejected,
+    _vetoed,
+    _unapproved,
+    _gate,
+    _unserved_format,
+)
+
+
+def choose(situation: Situation) -> Choice:
+    """The highest entrant that no rule holds back; without one, what is served stays, or its predecessor returns."""
+    entrants = _entrants(situation)
+    winner: _Entrant | None = None
+    candidates: list[Candidate] = []
+    for entrant in entrants:
+        verdict = _verdict(situation, entrant)
+        if verdict is None and winner is None:
+            winner = entrant
+            continue
+        if verdict is None:
+            words = f"version {winner.model.version} is newer" if winner else ""
+            verdict = Verdict(DeploymentState.SUPERSEDED, "Superseded", words)
+        candidates.append(_candidate(entrant, verdict))
+    shown = tuple(candidates[:_SHOWN])
+    if winner:
+        return Choice(winner.model, shown, _failed_before(shown))
+    return _keep(situation, shown)
+
+
+def _verdict(situation: Situation, entrant: _Entrant) -> Verdict | None:
+    return next((verdict for rule in RULES if (verdict := rule(situation, entrant))), None)
+
+
+def _entrants(situation: Situation) -> Sequence[_Entrant]:
+    """What could replace the one served, highest first. What is served is none of them."""
+    model, served = situation.spec.model, situation.served
+    if model.uri is not None:
+        files = Model.of_files(model.uri, model.digest, model.format)
+        same = served and (served.model, served.uri, served.digest, served.format) == (
+            None, files.uri, files.digest, files.format,
+        )  # fmt: skip
+        return () if same else (_Entrant(files, None),)
+    last = served.version if served and served.version and served.model == model.name else None
+    if model.version is not None:
+        record = situation.versions.get(model.version)
+        return () if record is None or model.version == last else (_entrant(record),)
+    return [_entrant(situation.versions[number]) for number in _above(situation.versions, last)]
+
+
+def _above(numbers: Iterable[int], last: int | None) -> list[int]:
+    return sorted((number for number in numbers if number > (last or 0)), reverse=True)
+
+
+def _entrant(record: ModelVersionSpec) -> _Entrant:
+    return _Entrant(Model.of_version(record), record)
+
+
+def _keep(situation: Situation, candidates: tuple[Candidate, ...]) -> Choice:
+    """Nothing new to serve: what is served stays, as the spec says now, unless it was rejected meanwhile."""
+    served = situation.served
+    if served is None:
+        return Choice(None, candidates, _nothing_yet(situation, candidates))
+    model = Model.of_promotion(served)
+    block = _held_back(situation, candidates)
+    if served.model != situation.spec.model.name:
+        return Choice(None, candidates, block or _nothing_yet(situation, candidates))
+    record = situation.versions.get(served.version or 0)
+    if record and record.approval == Decision.REJECTED:
+        return _return(situation, record, candidates, block)
+    entrant = _Entrant(model, record)
+    changed = situation.revision(model) != served.revision
+    verdict = (_vetoed(situation, entrant) or _unserved_format(situation, entrant)) if changed else None
+    if verdict is None:
+        return Choice(model, candidates, block)
+    return Choice(None, (_candidate(entrant, verdict), *candidates)[:_SHOWN], block or _blocked(verdict))
+
+
+def _return(
+    situation: Situation, rejected: ModelVersionSpec, candidates: tuple[Candidate, ...], block: Block | None
+) -> Choice:
+    """The one served was rejected: back to the latest one promoted here that people still approve of."""
+    for past in situation.promotions[1:]:
+        record = situation.versions.get(past.version or 0) if past.model == rejected.model else None
+        if record is None or record.version == rejected.version:
+            continue
+        entrant = _entrant(record)
+        if not any(rule(situation, entrant) for rule in (_rejected, _vetoed, _unapproved, _unserved_format)):
+            if situation.spec.model.version == rejected.version:
+                words = f"spec.model.version: version {rejected.version} was rejected; name another one"
+                block = Block("RejectedByPerson", words, stalled=True)
+            return Choice(entrant.model, candidates, block)
+    return Choice(
+        None,
+        candidates,
+        Block(
+            "ServedVersionRejected",
+            f"version {rejected.version} was rejected, but no version promoted here before it is still approved: it "
+            "keeps serving. Approve one, or train the next",
+            stalled=True,
+        ),
+    )
+
+
+def _nothing_yet(situation: Situation, candidates: Sequence[Candidate]) -> Block:
+    model = situation.spec.model
+    if candidates:
+        first = candidates[0]
+        return _blocked(Verdict(first.state, first.reason, first.message))
+    if model.version is not None:
+        return _no_such_version(situation)
+    return Block(
+        "WaitingForVersion",
+        f"model {model.name} has no version yet: train one with a TrainingJob, or apply a ModelVersion",
+        stalled=False,
+    )
+
+
+def _no_such_version(situation: Situation) -> Block:
+    model = situation.spec.model
+    return Block("VersionNotFound", f"spec.model: there is no ModelVersion {model.name}-{model.version}", stalled=False)
+
+
+def _held_back(situation: Situation, candidates: Sequence[Candidate]) -> Block | None:
+    """Whether the spec asks for more than what is served. A version held by the gate is the gate doing its work."""
+    model, served = situation.spec.model, situation.served
+    follows = model.uri is None and model.version is None
+    if candidates and not follows:
+        first = candidates[0]
+        return _blocked(Verdict(first.state, first.reason, first.message))
+    if model.version is not None and model.version not in situation.versions:
+        if served is None or (served.model, served.version) != (model.name, model.version):
+            return _no_such_version(situation)
+        return None
+    unserved = next((one for one in candidates if one.reason in ("NoRuntime", "UnknownRuntime")), None)
+    if unserved:
+        return Block(unserved.reason, unserved.message, stalled=True)
+    return _failed_before(candidates)
+
+
+def _failed_before(candidates: Sequence[Candidate]) -> Block | None:
+    vetoed = next((one for one in candidates if one.state == DeploymentState.VETOED), None)
+    return _blocked(Verdict(vetoed.state, vetoed.reason, vetoed.message)) if vetoed else None
+
+
+def _blocked(verdict: Verdict) -> Block:
+    if verdict.state == DeploymentState.VETOED:
+        how = "change spec.template or the model, or annotate with a new value of perennial.dev/retry"
+        return Block("RolloutFailed", f"{verdict.message} ({verdict.reason}). To try again: {how}", stalled=True)
+    waits = verdict.state == DeploymentState.WAITING and verdict.reason == "NotApproved"
+    return Block(verdict.reason, verdict.message, stalled=not waits)
+
+
+def _candidate(entrant: _Entrant, verdict: Verdict) -> Candidate:
+    return Candidate(version=entrant.model.version, state=verdict.state, reason=verdict.reason, message=verdict.message)
+
+
+def _was_served(situation: Situation, model: Model) -> bool:
+    """A model that was promoted here went through the gate then; going back is no contest with the one left."""
+    return any((past.model, past.digest) == (model.name, model.digest) for past in situation.promotions)
+
+
+def _champion(situation: Situation) -> gate.Champion | None:
+    served = situation.served
+    if served is None:
+        return None
+    record = situation.versions.get(served.version or 0) if served.model == situation.spec.model.name else None
+    return gate.Champion(served.digest, _scores(record))
+
+
+def _scores(record: ModelVersionSpec | None) -> gate.Scores:
+    if record is None:
+        return gate.Scores()
+    champion = record.champion.digest if record.champion else None
+    return gate.Scores(record.metrics, record.evaluation, champion)
+
+
+def version_name(model: Model) -> str | None:
+    """The name of the ModelVersion that a model is; None for files given by uri."""
+    return f"{model.name}-{model.version}" if model.version is not None else None

@@ -1,0 +1,71 @@
+"""The objects of a ModelDeployment: a Deployment for each revision, and the Service."""
+
+from perennial.api.meta import (
+    ANNOTATION_RENDERED,
+    API_VERSION,
+    LABEL_MODELDEPLOYMENT,
+    LABEL_OWNED,
+    LABEL_REVISION,
+)
+from perennial.api.modeldeployment import ModelDeploymentSpec
+from perennial.config import Config
+from perennial.modeldeployment.pod import PORT_NAME, pod_template, revision_labels
+from perennial.modeldeployment.revision import Model, digest_of
+from perennial.modeldeployment.snapshot import Snapshot
+from perennial.plan import Body
+
+SERVICE_PORT = 80
+
+
+def deployment(
+    seen: Snapshot, spec: ModelDeploymentSpec, model: Model, revision: str, replicas: int, config: Config
+) -> Body:
+    """The Deployment of a revision; made once, later only its replicas change. Unrenderable as `pod_template`."""
+    template = pod_template(seen.name, spec, model, revision, config)
+    selector = {LABEL_MODELDEPLOYMENT: seen.name, LABEL_REVISION: revision}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            **_metadata(seen, revision),
+            "labels": revision_labels(seen.name, model, revision),
+            "annotations": {ANNOTATION_RENDERED: digest_of(template)},
+        },
+        "spec": {
+            "replicas": replicas,
+            "revisionHistoryLimit": 1,
+            "selector": {"matchLabels": selector},
+            "template": template,
+        },
+    }
+
+
+def service(seen: Snapshot, revision: str | None) -> Body:
+    """The Service, pinned to one revision, or open to the ready pods of all."""
+    selector = {LABEL_MODELDEPLOYMENT: seen.name}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {**_metadata(seen, seen.name), "labels": {LABEL_OWNED: "true", **selector}},
+        "spec": {
+            "selector": selector | ({LABEL_REVISION: revision} if revision else {}),
+            "ports": [{"name": PORT_NAME, "port": SERVICE_PORT, "protocol": "TCP", "targetPort": PORT_NAME}],
+        },
+    }
+
+
+def _metadata(seen: Snapshot, name: str) -> Body:
+    return {
+        "name": name,
+        "namespace": seen.namespace,
+        "ownerReferences": [
+            {
+                "apiVersion": API_VERSION,
+                "kind": "ModelDeployment",
+                "name": seen.name,
+                "uid": seen.uid,
+                "controller": True,
+                "blockOwnerDeletion": True,
+            }
+        ],
+    }

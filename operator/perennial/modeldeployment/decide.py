@@ -1,0 +1,49 @@
+"""The decision on a ModelDeployment: first what turns, alone and on record; else what is to be done, and the status."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from perennial.api.modelversion import DeploymentState
+from perennial.config import Config
+from perennial.modeldeployment.act import act
+from perennial.modeldeployment.scene import Scene, look
+from perennial.modeldeployment.snapshot import Snapshot
+from perennial.modeldeployment.status import report, unreadable
+from perennial.modeldeployment.turns import turn
+from perennial.plan import Event, Plan
+
+
+def decide(seen: Snapshot, now: datetime, config: Config) -> Plan:
+    """The plan for one ModelDeployment."""
+    if seen.spec is None:
+        return Plan(status=unreadable(seen, now))
+    scene = look(seen, seen.spec, seen.status, now, config)
+    taken = turn(scene)
+    if taken:
+        after = look(seen, seen.spec, taken.memory, now, config)
+        return Plan(status=report(after, act(after)), events=(*taken.events, *_rejections(after)))
+    doing = act(scene)
+    return Plan(
+        actions=doing.actions,
+        status=report(scene, doing),
+        events=tuple(_rejections(scene)),
+        requeue_after=_next_look(scene),
+    )
+
+
+def _rejections(scene: Scene) -> Iterable[Event]:
+    """Versions that are held back for good, told once each."""
+    told = {(one.version, one.reason, one.message) for one in scene.seen.status.candidates}
+    for one in scene.choice.candidates:
+        if one.state == DeploymentState.REJECTED and (one.version, one.reason, one.message) not in told:
+            yield Event("Warning", one.reason, one.message)
+
+
+def _next_look(scene: Scene) -> float | None:
+    """Seconds until time alone changes something: endpoints settle, a deadline passes, a warm revision may go."""
+    due = [scene.deadline] if scene.memory.rollout else []
+    if scene.memory.rollout or scene.state.leaving:
+        due.append(scene.settled_at)
+    if scene.warm and scene.pods(scene.warm).count:
+        due.append(scene.warm_until)
+    return min(((at - scene.now).total_seconds() for at in due if at and at > scene.now), default=None)

@@ -1,0 +1,138 @@
+"""Why a revision's pods are not ready, in words, and whether waiting can help."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from perennial.api.conditions import find
+from perennial.api.task import Failure as Answer
+from perennial.api.task import Reason, parse_prepared
+from perennial.modeldeployment.pod import FETCH
+from perennial.plan import Body
+
+MODEL_LOAD_FAILED = 78  # the exit code of a model server that cannot load its model
+CRASHES = 3
+_LENGTH = 512
+# The same files from the same place will fail the same way.
+_HOPELESS = {Reason.DIGEST_MISMATCH, Reason.INVALID_URI, Reason.NOT_FOUND}
+# The world may come right: the progress deadline says how long is waited for that.
+_PASSING = {Reason.STORE_UNAVAILABLE, Reason.ACCESS_DENIED, Reason.NO_SPACE, Reason.INTERRUPTED}
+_NO_START = {
+    "ErrImagePull": "ImagePullFailed",
+    "ImagePullBackOff": "ImagePullFailed",
+    "ErrImageNeverPull": "ImagePullFailed",
+    "ImageInspectError": "ImagePullFailed",
+    "InvalidImageName": "InvalidImageName",
+    "CreateContainerConfigError": "ContainerConfigError",
+    "CreateContainerError": "ContainerConfigError",
+    "RunContainerError": "ContainerConfigError",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What keeps a revision from being ready. `hopeless`: no use waiting. `crashing`: hopeless where another serves."""
+
+    reason: str
+    message: str
+    hopeless: bool = False
+    crashing: bool = False
+
+
+def failure_of(pods: Iterable[Body], deployment: Body | None) -> Failure | None:
+    """The gravest failure of a revision's pods that are not ready, else what keeps its pods from being made."""
+    found = [failure for pod in pods if not ready(pod) for failure in _of_pod(pod)]
+    found += _of_deployment(deployment)
+    return max(found, key=lambda failure: (failure.hopeless, failure.crashing), default=None)
+
+
+def ready(pod: Body) -> bool:
+    """Whether a pod is ready."""
+    condition = find((pod.get("status") or {}).get("conditions"), "Ready")
+    return condition is not None and condition["status"] == "True"
+
+
+def _of_pod(pod: Body) -> Iterable[Failure]:
+    status = pod.get("status") or {}
+    name = pod["metadata"]["name"]
+    scheduled = find(status.get("conditions"), "PodScheduled")
+    if scheduled and scheduled["status"] == "False":
+        yield Failure(scheduled.get("reason") or "Unschedulable", _cut(scheduled.get("message", "")))
+    containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    for container in containers:
+        rule = next((found for rule in _RULES if (found := rule(name, container))), None)
+        if rule:
+            yield rule
+    if status.get("phase") == "Failed" and status.get("reason"):
+        yield Failure(status["reason"], _cut(f"pod {name}: {status.get('message') or status['reason']}"))
+
+
+def _cannot_start(pod: str, container: Body) -> Failure | None:
+    waiting = (container.get("state") or {}).get("waiting") or {}
+    reason = _NO_START.get(waiting.get("reason", ""))
+    if reason is None:
+        return None
+    words = waiting.get("message") or waiting["reason"]
+    return Failure(
+        reason,
+        _cut(f"container {container['name']} of pod {pod} cannot start: {words}"),
+        hopeless=reason == "InvalidImageName",
+    )
+
+
+def _fetch_failed(pod: str, container: Body) -> Failure | None:
+    ended = _ended(container)
+    answer = parse_prepared(ended.get("message")) if container["name"] == FETCH else None
+    if not isinstance(answer, Answer):
+        return None
+    return Failure(
+        answer.reason,
+        _cut(answer.message),
+        hopeless=answer.reason in _HOPELESS,
+        crashing=answer.reason not in _PASSING and container.get("restartCount", 0) >= CRASHES,
+    )
+
+
+def _model_not_loaded(pod: str, container: Body) -> Failure | None:
+    ended = _ended(container)
+    if ended.get("exitCode") != MODEL_LOAD_FAILED or container["name"] == FETCH:
+        return None
+    answer = parse_prepared(ended.get("message"))
+    words = answer.message if isinstance(answer, Answer) else ended.get("message", "")
+    return Failure("ModelLoadFailed", _cut(words or f"the server in pod {pod} could not load the model"), hopeless=True)
+
+
+def _crashes(pod: str, container: Body) -> Failure | None:
+    ended, restarts = _ended(container), container.get("restartCount", 0)
+    if not ended or not ended.get("exitCode"):
+        return None
+    why = ended.get("reason") or "Error"
+    tail = f": {ended['message'].strip()}" if ended.get("message") else ""
+    words = f"container {container['name']} ended with exit code {ended['exitCode']} ({why}){tail}"
+    reason = "OutOfMemory" if why == "OOMKilled" else "CrashLoop" if restarts >= CRASHES else "ContainerFailed"
+    return Failure(reason, _cut(words), crashing=restarts >= CRASHES)
+
+
+_RULES: Sequence[Callable[[str, Body], Failure | None]] = (
+    _cannot_start,
+    _fetch_failed,
+    _model_not_loaded,
+    _crashes,
+)
+
+
+def _of_deployment(deployment: Body | None) -> Iterable[Failure]:
+    condition = find(((deployment or {}).get("status") or {}).get("conditions"), "ReplicaFailure")
+    if condition and condition["status"] == "True":
+        yield Failure("PodsRefused", _cut(condition.get("message", "")))
+
+
+def _ended(container: Body) -> Any:
+    """How the container last ended, if it does not run well now."""
+    state = container.get("state") or {}
+    return state.get("terminated") or (container.get("lastState") or {}).get("terminated") or {}
+
+
+def _cut(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LENGTH else text[: _LENGTH - 1] + "…"

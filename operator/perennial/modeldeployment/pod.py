@@ -1,0 +1,131 @@
+"""The pod of a revision: the preset under the user's template, the model fetched before the server starts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from perennial.api.meta import LABEL_MODEL, LABEL_MODEL_VERSION, LABEL_MODELDEPLOYMENT, LABEL_OWNED, LABEL_REVISION
+from perennial.api.modeldeployment import ModelDeploymentSpec
+from perennial.api.task import Artifact, FetchTask
+from perennial.config import Config, ServingRuntime
+from perennial.modeldeployment.revision import Model
+from perennial.plan import Body
+from perennial.pods import agent_container, claim_mounts, claim_of, claim_volumes, literal, overlay, secured, tmp_volume
+
+AUTO = "auto"
+SERVER = "server"
+FETCH = "fetch"
+PORT_NAME = "http"
+DEFAULT_PORT = 8080
+MODEL_DIR = "/perennial/model"
+_VOLUME = "perennial-model"
+_GRACE_PERIOD_SECONDS = 60
+
+
+class Unrenderable(Exception):
+    """The spec makes no pod; the message names the field and the fix."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason, self.message = reason, message
+
+
+def base_template(spec: ModelDeploymentSpec, format_: str, runtimes: Mapping[str, ServingRuntime]) -> Mapping[str, Any]:
+    """The preset that the user's template is laid over; empty when that brings a server of its own. Unrenderable when
+    there is nothing to serve the format with."""
+    own, preset = _containers(spec.template), _preset(spec, format_, runtimes)
+    template = runtimes[preset].template if preset else {}
+    if own or _containers(template):
+        # A template that names none of an automatic preset's containers does not adapt the preset: it replaces it.
+        replaces = spec.runtime == AUTO and own and not own & _containers(template)
+        return {} if replaces else template
+    known = ", ".join(sorted(runtimes)) or "none"
+    raise Unrenderable(
+        "NoRuntime",
+        f"no serving runtime takes the format {format_!r}; there are: {known}. Name one in spec.runtime, or give "
+        "spec.template with a server of your own",
+    )
+
+
+def _preset(spec: ModelDeploymentSpec, format_: str, runtimes: Mapping[str, ServingRuntime]) -> str | None:
+    if spec.runtime == AUTO:
+        return next((name for name in sorted(runtimes) if format_ in runtimes[name].formats), None)
+    if spec.runtime in runtimes:
+        return spec.runtime
+    known = ", ".join(sorted(runtimes)) or "none"
+    raise Unrenderable(
+        "UnknownRuntime", f"spec.runtime: there is no serving runtime {spec.runtime!r}; there are: {known}"
+    )
+
+
+def _containers(template: Mapping[str, Any]) -> set[str]:
+    return {container["name"] for container in (template.get("spec") or {}).get("containers") or ()}
+
+
+def pod_template(deployment: str, spec: ModelDeploymentSpec, model: Model, revision: str, config: Config) -> Body:
+    """The pod template of a revision. Unrenderable when the spec makes none."""
+    template = overlay(base_template(spec, model.format, config.serving_runtimes), spec.template)
+    pod = secured(template.get("spec") or {}, config.defaults.pod_security)
+    containers = pod["containers"]
+    server = next((one for one in containers if one["name"] == SERVER), containers[0])
+    pod["containers"] = [_server(one, deployment, model, revision) if one is server else one for one in containers]
+    pod["initContainers"] = [_fetch(spec, model, config), *(pod.get("initContainers") or ())]
+    claims = _claims(model)
+    ours = [{"name": _VOLUME, "emptyDir": {}}, tmp_volume(), *claim_volumes(claims)]
+    pod["volumes"] = [*(pod.get("volumes") or ()), *ours]
+    pod.setdefault("terminationGracePeriodSeconds", _GRACE_PERIOD_SECONDS)
+    if not pod.get("serviceAccountName"):
+        # A server has no business with the Kubernetes API; one that has says under which account.
+        pod.setdefault("automountServiceAccountToken", False)
+    metadata = template.get("metadata") or {}
+    labels = (metadata.get("labels") or {}) | revision_labels(deployment, model, revision)
+    return {"metadata": {**metadata, "labels": labels}, "spec": pod}
+
+
+def revision_labels(deployment: str, model: Model, revision: str) -> dict[str, str]:
+    """The labels of a revision's Deployment and pods."""
+    labels = {LABEL_OWNED: "true", LABEL_MODELDEPLOYMENT: deployment, LABEL_REVISION: revision}
+    if model.name is not None:
+        labels |= {LABEL_MODEL: model.name, LABEL_MODEL_VERSION: str(model.version)}
+    return labels
+
+
+def _server(container: Body, deployment: str, model: Model, revision: str) -> Body:
+    env = {
+        "PERENNIAL_MODEL_DIR": MODEL_DIR,
+        "PERENNIAL_MODEL_NAME": model.name or deployment,
+        "PERENNIAL_MODEL_VERSION": "" if model.version is None else str(model.version),
+        "PERENNIAL_MODEL_FORMAT": model.format,
+        "PERENNIAL_REVISION": revision,
+        "PERENNIAL_DEPLOYMENT": deployment,
+    }
+    mounts = {"volumeMounts": [{"name": _VOLUME, "mountPath": MODEL_DIR, "readOnly": True}]}
+    merged = overlay(container, mounts)
+    # First, since a variable may refer to those before it.
+    merged["env"] = [
+        *({"name": name, "value": literal(value)} for name, value in env.items()),
+        *(variable for variable in container.get("env") or () if variable["name"] not in env),
+    ]
+    merged["ports"] = _ports(container.get("ports") or [])
+    return merged
+
+
+def _ports(ports: list[Body]) -> list[Body]:
+    """With a port named `http`, by which the Service finds it: revisions may listen on different ones."""
+    if any(port.get("name") == PORT_NAME for port in ports):
+        return ports
+    first, rest = (ports[0], ports[1:]) if ports else ({"containerPort": DEFAULT_PORT}, [])
+    if not first.get("name"):
+        return [first | {"name": PORT_NAME}, *rest]
+    return [*ports, {"name": PORT_NAME, "containerPort": first["containerPort"]}]
+
+
+def _fetch(spec: ModelDeploymentSpec, model: Model, config: Config) -> Body:
+    name = model.name or "model"
+    task = FetchTask(model=Artifact(name=name, uri=model.uri, digest=model.digest), target=MODEL_DIR)
+    mounts = [{"name": _VOLUME, "mountPath": MODEL_DIR}, *claim_mounts(_claims(model), read_only=True)]
+    return agent_container(FETCH, FETCH, task, config, storage=model.storage_for(spec), mounts=mounts)
+
+
+def _claims(model: Model) -> list[str]:
+    claim = claim_of(model.uri)
+    return [claim] if claim else []

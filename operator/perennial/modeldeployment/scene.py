@@ -1,0 +1,151 @@
+"""What a decision looks at: the snapshot read in its parts, with the choice of version made and the pods counted."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from perennial.api.base import parse_duration
+from perennial.api.meta import LABEL_REVISION
+from perennial.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
+from perennial.config import Config
+from perennial.modeldeployment import rollout
+from perennial.modeldeployment.candidate import Choice, Situation, choose
+from perennial.modeldeployment.failure import Failure, failure_of
+from perennial.modeldeployment.revision import Model, revision_of
+from perennial.modeldeployment.rollout import Limits, Pods
+from perennial.modeldeployment.snapshot import Snapshot
+from perennial.plan import Body
+
+# From a change of the Service until every node routes by it; nothing that was selected before is taken away earlier.
+SETTLE = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One moment. `memory` is the status: what was decided before. `target`: the revision that the spec asks for."""
+
+    seen: Snapshot
+    spec: ModelDeploymentSpec
+    memory: ModelDeploymentStatus
+    now: datetime
+    config: Config
+    limits: Limits
+    choice: Choice
+    target: str | None
+
+    @property
+    def stable(self) -> str | None:
+        """The revision that was promoted last."""
+        return self.memory.promotions[0].revision if self.memory.promotions else None
+
+    @property
+    def incoming(self) -> str | None:
+        """The revision that the pods are led towards: the one rolled out, else the stable one."""
+        return self.memory.rollout.revision if self.memory.rollout else self.stable
+
+    @property
+    def warm(self) -> str | None:
+        """The revision before the stable one, while it is kept."""
+        past = self.memory.promotions[1:2]
+        if self.memory.rollout or not past or past[0].revision == self.stable or self.now >= self.warm_until:
+            return None
+        return past[0].revision
+
+    @property
+    def warm_until(self) -> datetime:
+        """When the revision before the stable one has been kept long enough."""
+        return self.memory.promotions[0].time + parse_duration(self.spec.scale_down_delay)
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the rollout has been without progress for too long."""
+        rolling = self.memory.rollout
+        return rolling.progress_time + timedelta(seconds=self.spec.progress_deadline_seconds) if rolling else None
+
+    @property
+    def selected(self) -> str | None:
+        """The revision that the Service is pinned to, as the cluster shows it."""
+        return _selected(self.seen.service)
+
+    @property
+    def settled_at(self) -> datetime | None:
+        """When every node routes by what the Service selects; None while that is not known."""
+        traffic = self.memory.traffic
+        if self.seen.service is None or traffic is None or traffic.revision != self.selected:
+            return None
+        return traffic.since + SETTLE
+
+    @property
+    def state(self) -> rollout.State:
+        """The pods, for the strategy."""
+        rolling = self.memory.rollout is not None and self.stable is not None
+        settled = self.settled_at
+        return rollout.State(
+            limits=self.limits,
+            incoming=self.pods(self.incoming),
+            stable=self.pods(self.stable) if rolling else None,
+            leaving={name: pods for name in self.leaving if (pods := self.pods(name)).count},
+            shared=self.seen.service is not None and self.selected is None,
+            settled=settled is not None and self.now >= settled,
+            warm=self.warm if self.limits.replicas else None,
+        )
+
+    @property
+    def leaving(self) -> list[str]:
+        """The revisions that are neither stable nor coming."""
+        return [name for name in sorted(self.seen.deployments) if name not in (self.stable, self.incoming)]
+
+    def pods(self, revision: str | None) -> Pods:
+        """The pods of a revision, counted."""
+        return _count(self.seen.deployments.get(revision or ""))
+
+    def failure(self, revision: str | None) -> Failure | None:
+        """Why a revision's pods are not ready."""
+        name = revision or ""
+        return failure_of(self.seen.pods.get(name, ()), self.seen.deployments.get(name))
+
+    def model_of(self, revision: str | None) -> Model | None:
+        """What a revision serves, when it can still be rendered: from the choice, else from its promotion."""
+        known = [self.choice.model, *(Model.of_promotion(past) for past in self.memory.promotions)]
+        for model in known:
+            if model and revision_of(self.seen.name, self.spec, model) == revision:
+                return model
+        return None
+
+
+def look(
+    seen: Snapshot, spec: ModelDeploymentSpec, memory: ModelDeploymentStatus, now: datetime, config: Config
+) -> Scene:
+    """The scene of a snapshot, with this memory."""
+    situation = Situation(
+        name=seen.name,
+        spec=spec,
+        versions=seen.versions,
+        promotions=memory.promotions,
+        vetoes=memory.vetoes,
+        runtimes=config.serving_runtimes,
+    )
+    choice = choose(situation)
+    return Scene(
+        seen=seen,
+        spec=spec,
+        memory=memory,
+        now=now,
+        config=config,
+        limits=Limits.of(spec.replicas, spec.max_surge, spec.max_unavailable),
+        choice=choice,
+        target=situation.revision(choice.model) if choice.model else None,
+    )
+
+
+def _selected(service: Body | None) -> str | None:
+    selector: dict[str, str] = ((service or {}).get("spec") or {}).get("selector") or {}
+    return selector.get(LABEL_REVISION)
+
+
+def _count(deployment: Body | None) -> Pods:
+    if deployment is None:
+        return Pods()
+    wanted = deployment["spec"].get("replicas", 1)
+    status = deployment.get("status") or {}
+    # A status that is older than the last change of the replicas may speak of pods that go.
+    return Pods(wanted, status.get("replicas", 0), min(wanted, status.get("readyReplicas", 0)))

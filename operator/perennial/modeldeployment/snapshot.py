@@ -1,0 +1,128 @@
+"""What a ModelDeployment is decided on: itself, the versions of its model, its children and their pods."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from perennial.api.meta import LABEL_MODELDEPLOYMENT, LABEL_REVISION
+from perennial.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
+from perennial.api.modelversion import ModelVersionSpec
+from perennial.api.resources import DEPLOYMENTS, MODELDEPLOYMENTS, MODELVERSIONS, PODS, SERVICES
+from perennial.plan import Body
+from perennial.view import Name, Refusal, View, Watch, owner_of
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One ModelDeployment and everything around it. `spec` is None when it cannot be read; `unreadable` says why."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    annotations: Mapping[str, str]
+    spec: ModelDeploymentSpec | None
+    unreadable: str
+    status: ModelDeploymentStatus
+    conditions: Sequence[Body] = ()  # as they are written now
+    versions: Mapping[int, ModelVersionSpec] = field(default_factory=dict)
+    deployments: Mapping[str, Body] = field(default_factory=dict)  # by revision
+    pods: Mapping[str, Sequence[Body]] = field(default_factory=dict)  # by revision
+    service: Body | None = None
+    refusal: Refusal | None = None
+
+
+def gather(view: View, namespace: str, name: str) -> Snapshot | None:
+    """The snapshot; None when the object is gone or going, its children with it."""
+    body = view.get(MODELDEPLOYMENTS, namespace, name)
+    if body is None or body["metadata"].get("deletionTimestamp"):
+        return None
+    metadata = body["metadata"]
+    spec, unreadable = _spec(body)
+    status = body.get("status") or {}
+    service = view.get(SERVICES, namespace, name)
+    return Snapshot(
+        name=name,
+        namespace=namespace,
+        uid=metadata["uid"],
+        generation=metadata.get("generation", 0),
+        annotations=metadata.get("annotations") or {},
+        spec=spec,
+        unreadable=unreadable,
+        status=ModelDeploymentStatus.model_validate(status),
+        conditions=status.get("conditions") or (),
+        versions=_versions(view, namespace, spec.model.name if spec else None),
+        deployments={
+            child["metadata"]["name"]: child
+            for child in view.owned(DEPLOYMENTS, metadata["uid"])
+            if not child["metadata"].get("deletionTimestamp")
+        },
+        pods=_pods(view, namespace, name),
+        service=service if service and _controller(service) == metadata["uid"] else None,
+        refusal=view.refusal(MODELDEPLOYMENTS, namespace, name),
+    )
+
+
+def _spec(body: Body) -> tuple[ModelDeploymentSpec | None, str]:
+    try:
+        return ModelDeploymentSpec.model_validate(body.get("spec") or {}), ""
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        return None, f"spec.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+
+
+def _versions(view: View, namespace: str, model: str | None) -> dict[int, ModelVersionSpec]:
+    found = {}
+    for body in view.list(MODELVERSIONS, namespace) if model else ():
+        if body["spec"].get("model") == model and not body["metadata"].get("deletionTimestamp"):
+            version = _version(body["spec"])
+            if version is not None:
+                found[version.version] = version
+    return found
+
+
+def _version(spec: Any) -> ModelVersionSpec | None:
+    try:
+        return ModelVersionSpec.model_validate(spec)
+    except ValidationError:
+        # Written before the schema that would refuse it now: not to be served, and no reason to stop serving others.
+        return None
+
+
+def _pods(view: View, namespace: str, name: str) -> Mapping[str, Sequence[Body]]:
+    pods: dict[str, list[Body]] = defaultdict(list)
+    for pod in view.list(PODS, namespace):
+        labels = pod["metadata"].get("labels") or {}
+        if labels.get(LABEL_MODELDEPLOYMENT) == name and not pod["metadata"].get("deletionTimestamp"):
+            pods[labels.get(LABEL_REVISION, "")].append(pod)
+    return pods
+
+
+def _controller(body: Body) -> str | None:
+    references = body["metadata"].get("ownerReferences") or ()
+    return next((reference["uid"] for reference in references if reference.get("controller")), None)
+
+
+def _of_version(view: View, version: Body) -> Iterable[Name]:
+    namespace = version["metadata"]["namespace"]
+    for deployment in view.list(MODELDEPLOYMENTS, namespace):
+        model = deployment["spec"].get("model") or {}
+        if model.get("name") and model["name"] == version["spec"].get("model"):
+            yield Name(namespace, deployment["metadata"]["name"])
+
+
+def _of_pod(_: View, pod: Body) -> Iterable[Name]:
+    name = (pod["metadata"].get("labels") or {}).get(LABEL_MODELDEPLOYMENT)
+    if name:
+        yield Name(pod["metadata"]["namespace"], name)
+
+
+WATCHES: Mapping[Any, Watch] = {
+    DEPLOYMENTS: owner_of(MODELDEPLOYMENTS),
+    SERVICES: owner_of(MODELDEPLOYMENTS),
+    PODS: _of_pod,
+    MODELVERSIONS: _of_version,
+}

@@ -1,0 +1,207 @@
+"""The status of a ModelDeployment: what is served, what is about to be, and the conditions in words."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from perennial.api.conditions import Said, merge
+from perennial.api.meta import ANNOTATION_RENDERED, LABEL_MODEL_VERSION, LABEL_MODELDEPLOYMENT
+from perennial.api.modeldeployment import Candidate, RevisionStatus, Rollout, Traffic
+from perennial.api.modelversion import DeploymentState
+from perennial.modeldeployment.act import Act
+from perennial.modeldeployment.candidate import Block, version_name
+from perennial.modeldeployment.pod import Unrenderable, pod_template
+from perennial.modeldeployment.revision import Model, digest_of
+from perennial.modeldeployment.scene import Scene
+from perennial.modeldeployment.snapshot import Snapshot
+from perennial.plan import Body
+
+_SHOWN = 20
+
+
+def report(scene: Scene, doing: Act) -> Body:
+    """The whole status as it should be written."""
+    memory, revisions = scene.memory, _revisions(scene)
+    status = memory.model_copy(
+        update={
+            "observed_generation": scene.seen.generation,
+            "selector": f"{LABEL_MODELDEPLOYMENT}={scene.seen.name}",
+            "replicas": sum(scene.pods(name).present for name in scene.seen.deployments),
+            "ready_replicas": sum(scene.pods(name).ready for name in scene.seen.deployments),
+            "url": f"http://{scene.seen.name}.{scene.seen.namespace}.svc",
+            "model_version": version_name(Model.of_promotion(memory.promotions[0])) if memory.promotions else None,
+            "stable_revision": scene.stable,
+            "traffic": _traffic(scene),
+            "rollout": _rollout(scene),
+            "candidates": _candidates(scene),
+            "revisions": revisions,
+        }
+    )
+    said = _conditions(scene, doing)
+    return status.body() | {"conditions": merge(scene.seen.conditions, said, scene.now, scene.seen.generation)}
+
+
+def _traffic(scene: Scene) -> Traffic | None:
+    known = scene.memory.traffic
+    if scene.seen.service is None:
+        return None
+    if known is not None and known.revision == scene.selected:
+        return known
+    return Traffic(revision=scene.selected, since=scene.now)
+
+
+def _rollout(scene: Scene) -> Rollout | None:
+    rolling = scene.memory.rollout
+    if rolling is None:
+        return None
+    ready = scene.state.incoming.ready
+    update: dict[str, object] = {"message": _rolling_words(scene)}
+    if ready > rolling.ready_replicas:
+        update |= {"ready_replicas": ready, "progress_time": scene.now}
+    return rolling.model_copy(update=update)
+
+
+def _rolling_words(scene: Scene) -> str:
+    ready, replicas = scene.state.incoming.ready, scene.limits.replicas
+    failure = scene.failure(scene.incoming)
+    words = f"{ready} of {replicas} replicas ready"
+    if failure and ready < replicas:
+        return f"{words}; {failure.message}"
+    return words if ready < replicas else f"{words}; traffic moves over"
+
+
+def _candidates(scene: Scene) -> list[Candidate]:
+    candidates, model = list(scene.choice.candidates), scene.choice.model
+    if model and scene.target != scene.stable:
+        if scene.memory.rollout:
+            state, reason, message = DeploymentState.ROLLING_OUT, "RollingOut", _rolling_words(scene)
+        else:
+            state, reason = DeploymentState.WAITING, "ScaledToZero"
+            message = "spec.replicas is 0: it is rolled out as soon as there are replicas"
+        candidates.append(Candidate(version=model.version, state=state, reason=reason, message=message))
+    return sorted(candidates, key=lambda one: one.version or 0, reverse=True)[:_SHOWN]
+
+
+def _revisions(scene: Scene) -> list[RevisionStatus]:
+    names = [name for name in dict.fromkeys((scene.stable, scene.incoming, *scene.leaving)) if name]
+    return [_revision(scene, name) for name in names if name in scene.seen.deployments]
+
+
+def _revision(scene: Scene, name: str) -> RevisionStatus:
+    pods, failure = scene.pods(name), scene.failure(name)
+    if not pods.wanted:
+        state = "ScaledDown"
+    elif pods.ready:
+        state = "Ready"
+    else:
+        state = "Failed" if failure and (failure.hopeless or failure.crashing) else "Loading"
+    label = scene.seen.deployments[name]["metadata"].get("labels", {}).get(LABEL_MODEL_VERSION)
+    return RevisionStatus(
+        name=name,
+        version=int(label) if label else None,
+        model_state=state,
+        replicas=pods.wanted,
+        ready_replicas=pods.ready,
+        last_failure=failure.message if failure and pods.wanted else None,
+    )
+
+
+def _conditions(scene: Scene, doing: Act) -> list[Said]:
+    refused = _refused(scene, doing)
+    block = refused or _overdue(scene) or (None if scene.memory.rollout else _lost(doing) or scene.choice.block)
+    rolling = scene.memory.rollout is not None
+    ready = _ready(scene, block)
+    said = [
+        ready,
+        _available(scene),
+        Said(
+            "Progressing", rolling, "RollingOut" if rolling else ready.reason, _rolling_words(scene) if rolling else ""
+        ),
+    ]
+    if block and block.stalled:
+        said.append(Said("Stalled", True, block.reason, block.message))
+    elif not ready.status:
+        said.append(Said("Reconciling", True, ready.reason, ready.message))
+    return [*said, *_update_available(scene)]
+
+
+def _refused(scene: Scene, doing: Act) -> Block | None:
+    refusal = scene.seen.refusal
+    if refusal is None or (refusal.resource.kind, refusal.name) not in doing.names:
+        return None
+    return Block(refusal.reason, f"{refusal.resource.kind} {refusal.name}: {refusal.message}", stalled=True)
+
+
+def _overdue(scene: Scene) -> Block | None:
+    """A first revision is not given up, but nobody should take it for well."""
+    if scene.stable is not None or scene.deadline is None or scene.now < scene.deadline:
+        return None
+    failure = scene.failure(scene.incoming)
+    words = f"not ready within {scene.spec.progress_deadline_seconds} s, and tried on: {_rolling_words(scene)}"
+    return Block(failure.reason if failure else "ProgressDeadlineExceeded", words, stalled=True)
+
+
+def _lost(doing: Act) -> Block | None:
+    if doing.lost is None:
+        return None
+    return Block(
+        "RevisionLost",
+        f"Deployment {doing.lost} was deleted, and the spec that it was made from has changed: undo the change, or "
+        "annotate with a new value of perennial.dev/retry to roll out what the spec says now",
+        stalled=True,
+    )
+
+
+def _ready(scene: Scene, block: Block | None) -> Said:
+    if block:
+        return Said("Ready", False, block.reason, block.message)
+    if scene.memory.rollout:
+        return Said("Ready", False, "RollingOut", f"{scene.memory.rollout.revision}: {_rolling_words(scene)}")
+    if not scene.spec.replicas:
+        return Said("Ready", True, "ScaledToZero", "spec.replicas is 0: nothing runs, as asked")
+    pods = scene.pods(scene.stable)
+    words = f"{pods.ready} of {scene.spec.replicas} replicas ready"
+    if pods.ready < scene.spec.replicas:
+        failure = scene.failure(scene.stable)
+        return Said("Ready", False, "ReplicasNotReady", f"{words}; {failure.message}" if failure else words)
+    return Said("Ready", True, "Serving", words)
+
+
+def _available(scene: Scene) -> Said:
+    if not scene.spec.replicas:
+        return Said("Available", False, "ScaledToZero", "spec.replicas is 0")
+    if scene.seen.service is None:
+        serving = 0
+    elif scene.selected is None:
+        serving = sum(scene.pods(name).ready for name in scene.seen.deployments)
+    else:
+        serving = scene.pods(scene.selected).ready
+    if serving:
+        return Said("Available", True, "Serving", f"{serving} pods answer")
+    return Said("Available", False, "NoReadyReplica", "no pod is ready to answer")
+
+
+def _update_available(scene: Scene) -> Iterable[Said]:
+    """The operator or a preset would render the stable revision differently now; it is not restarted for that."""
+    deployment, model = scene.seen.deployments.get(scene.stable or ""), scene.model_of(scene.stable)
+    if deployment is None or model is None:
+        return
+    try:
+        template = pod_template(scene.seen.name, scene.spec, model, scene.stable or "", scene.config)
+    except Unrenderable:
+        return
+    if deployment["metadata"].get("annotations", {}).get(ANNOTATION_RENDERED) != digest_of(template):
+        yield Said(
+            "UpdateAvailable",
+            True,
+            "PresetChanged",
+            "a new pod would be made from another preset or operator; the next version takes it, and so does any "
+            "change of spec.template, such as an annotation",
+        )
+
+
+def unreadable(seen: Snapshot, now: datetime) -> Body:
+    """The status of an object whose spec cannot be read: what was decided stays, and what runs is left alone."""
+    message = f"{seen.unreadable}; what runs is left as it is"
+    said = [Said("Ready", False, "InvalidSpec", message), Said("Stalled", True, "InvalidSpec", message)]
+    status = seen.status.model_copy(update={"observed_generation": seen.generation})
+    return status.body() | {"conditions": merge(seen.conditions, said, now, seen.generation)}

@@ -1,0 +1,137 @@
+"""The turns of a rollout: what is decided once, written to status, and acted on only after that.
+
+An ordered tuple of rules; the first that applies is the turn. Each gives the memory as it will be and the events.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from perennial.api.meta import ANNOTATION_RETRY
+from perennial.api.modeldeployment import ModelDeploymentStatus, Promotion, Rollout, Veto
+from perennial.modeldeployment import rollout
+from perennial.modeldeployment.candidate import version_name
+from perennial.modeldeployment.failure import Failure
+from perennial.modeldeployment.revision import Model
+from perennial.modeldeployment.scene import Scene
+from perennial.plan import Event
+
+_REMEMBERED = 20
+_MALFORMED = ("Invalid", "BadRequest")
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The memory after a turn, and what is told of it."""
+
+    memory: ModelDeploymentStatus
+    events: tuple[Event, ...]
+
+
+def _retry(scene: Scene) -> Turn | None:
+    """A new value of the annotation lifts the vetoes, once."""
+    asked = scene.seen.annotations.get(ANNOTATION_RETRY)
+    if not asked or asked == scene.memory.last_retry:
+        return None
+    lifted = ", ".join(veto.revision for veto in scene.memory.vetoes)
+    events = (Event("Normal", "Retry", f"vetoes lifted: {lifted}"),) if lifted else ()
+    return Turn(scene.memory.model_copy(update={"vetoes": [], "last_retry": asked}), events)
+
+
+def _called_off(scene: Scene) -> Turn | None:
+    """What is rolled out is not wanted any more, and nothing else is."""
+    if scene.memory.rollout is None or _wanted(scene):
+        return None
+    message = f"the rollout of {scene.memory.rollout.revision} was called off"
+    return Turn(scene.memory.model_copy(update={"rollout": None}), (Event("Normal", "RolloutCalledOff", message),))
+
+
+def _begun(scene: Scene) -> Turn | None:
+    """Something else is wanted than what serves or is rolled out: it starts, from the stable revision."""
+    model, rolling = scene.choice.model, scene.memory.rollout
+    if not _wanted(scene) or model is None or (rolling and rolling.revision == scene.target):
+        return None
+    begun = Rollout(revision=scene.target or "", version=model.version, start_time=scene.now, progress_time=scene.now)
+    instead = f", instead of {rolling.revision}" if rolling else ""
+    message = f"rolling out {_words(model)} as {scene.target}{instead}"
+    return Turn(scene.memory.model_copy(update={"rollout": begun}), (Event("Normal", "RolloutStarted", message),))
+
+
+def _vetoed(scene: Scene) -> Turn | None:
+    """The revision that is rolled out failed: it is vetoed, and the stable one stays or comes back."""
+    rolling = scene.memory.rollout
+    if rolling is None or scene.state.incoming.ready >= scene.limits.replicas:
+        return None
+    failure = _final_failure(scene, rolling)
+    if failure is None:
+        return None
+    veto = Veto(
+        revision=rolling.revision,
+        version=rolling.version,
+        reason=failure.reason,
+        message=failure.message,
+        time=scene.now,
+    )
+    others = [one for one in scene.memory.vetoes if one.revision != rolling.revision]
+    memory = scene.memory.model_copy(update={"rollout": None, "vetoes": [veto, *others][:_REMEMBERED]})
+    kept = f"; {scene.stable} keeps serving" if scene.stable else ""
+    return Turn(memory, (Event("Warning", "RolledBack", f"{rolling.revision}: {failure.message}{kept}"),))
+
+
+def _final_failure(scene: Scene, rolling: Rollout) -> Failure | None:
+    """What ends a rollout. With nothing to go back to, only what cannot come right: anything else is tried on."""
+    failure = scene.failure(rolling.revision)
+    if failure and failure.hopeless:
+        return failure
+    if scene.stable is None:
+        return None
+    refusal = scene.seen.refusal
+    if refusal and refusal.name == rolling.revision and refusal.reason in _MALFORMED:
+        return Failure(refusal.reason, f"the Deployment was refused: {refusal.message}")
+    if failure and failure.crashing:
+        return failure
+    if scene.deadline is None or scene.now < scene.deadline:
+        return None
+    words = f"no more pod became ready within {scene.spec.progress_deadline_seconds} s"
+    if failure:
+        return Failure(failure.reason, f"{words}: {failure.message}")
+    if refusal and refusal.name == rolling.revision:
+        return Failure(refusal.reason, f"{words}: {refusal.message}")
+    return Failure("ProgressDeadlineExceeded", f"{words}: they run, but do not answer ready")
+
+
+def _promoted(scene: Scene) -> Turn | None:
+    """All of the incoming revision is ready: it is the stable one from now on."""
+    rolling, model = scene.memory.rollout, scene.choice.model
+    if rolling is None or model is None or not rollout.complete(scene.state):
+        return None
+    record = Promotion(
+        revision=rolling.revision,
+        model=model.name,
+        version=model.version,
+        digest=model.digest,
+        uri=model.uri,
+        format=model.format,
+        storage=model.storage,
+        time=scene.now,
+    )
+    memory = scene.memory.model_copy(
+        update={"rollout": None, "promotions": [record, *scene.memory.promotions][:_REMEMBERED]}
+    )
+    return Turn(memory, (Event("Normal", "Promoted", f"{_words(model)} serves as {rolling.revision}"),))
+
+
+TURNS: Sequence[Callable[[Scene], Turn | None]] = (_retry, _called_off, _begun, _vetoed, _promoted)
+
+
+def turn(scene: Scene) -> Turn | None:
+    """The turn that is due; None when there is nothing to decide."""
+    return next((found for rule in TURNS if (found := rule(scene))), None)
+
+
+def _wanted(scene: Scene) -> bool:
+    """Whether something is to be rolled out. With no replicas nothing can be shown to work, so it waits for some."""
+    return scene.target is not None and scene.target != scene.stable and scene.spec.replicas > 0
+
+
+def _words(model: Model) -> str:
+    return version_name(model) or model.uri
