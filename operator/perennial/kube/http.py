@@ -71,10 +71,11 @@ class HttpClient:
             query["continue"] = more
         accept = _METADATA if metadata_only else _JSON
         answer = await self._request("GET", "list", resource, resource.path(namespace), query=query, accept=accept)
-        for item in answer["items"]:
+        items = answer["items"] or []
+        for item in items:
             item["apiVersion"], item["kind"] = resource.api_version, resource.kind
         metadata = answer["metadata"]
-        return Page(answer["items"], metadata.get("resourceVersion", ""), metadata.get("continue", ""))
+        return Page(items, metadata.get("resourceVersion", ""), metadata.get("continue", ""))
 
     async def create(self, body: Body) -> Body:
         """Make an object."""
