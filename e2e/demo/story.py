@@ -97,7 +97,7 @@ class Story:
     def failed_requests(self) -> tuple[int, int]:
         """(requests, failed requests) of the camera that runs now, as it counted them."""
         pod = self._camera_pod()
-        text = self.lab.kubectl("exec", "-n", NAMESPACE, str(pod), "--", "cat", "/recorded/counts.json")
+        text = self.lab.kubectl("exec", "-n", NAMESPACE, str(pod), "--", "cat", "/recorded/digits/counts.json")
         counts = json.loads(text)
         return counts["requests"], counts["failures"]
 

@@ -131,6 +131,7 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--ask"]:
         show(int(sys.argv[2]))
         sys.exit()
+    RECORDED.mkdir(exist_ok=True)
     if not (RECORDED / "images.npz").exists():
         record(KEPT)
     threading.Thread(target=keep_recording, daemon=True).start()
