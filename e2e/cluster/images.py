@@ -16,7 +16,7 @@ TARGETS = ("operator", "agent", "server", "digits")
 TAG = "dev"
 _SUITE = "bookworm"
 # What a locally built base holds, where no registry gives python:slim and gcc.
-_BASES = {"base": "python3,python3-venv,ca-certificates", "build-base": "gcc,libc6-dev"}
+_BASES = {"base": "python3,python3-venv,ca-certificates,libstdc++6", "build-base": "gcc,libc6-dev"}
 # usr-is-merged, with the layout it asks for, stands in for usrmerge, which would bring Perl.
 _BOOTSTRAP = (
     "--variant=essential",
