@@ -13,7 +13,7 @@ from perennial.agent.layout import MARKERS, Layout
 from perennial.agent.publish import attempt_location
 from perennial.agent.storage import Location, OnClaim, locate
 from perennial.agent.transfer import check, download, download_model, empty, patiently
-from perennial.api.task import Artifact, Prepared, PrepareTask, Reason
+from perennial.api.task import MAX_MESSAGE_BYTES, Artifact, Prepared, PrepareTask, Reason
 
 ANYBODY = 0o777  # the training runs under a uid of the user's choice
 
@@ -28,7 +28,7 @@ def run(task: PrepareTask, attempt: str, layout: Layout) -> Prepared:
     digests = {item.name: found for item in task.inputs if (found := _input(item, layout)) is not None}
     if task.champion is not None:
         _champion(task.champion, layout)
-    return Prepared(inputs=digests)
+    return _answer(digests, {item.name for item in task.inputs if item.digest})
 
 
 def lay_out(task: PrepareTask, layout: Layout) -> None:
@@ -56,9 +56,11 @@ def _try_destination(destination: str, attempt: str, layout: Layout) -> None:
 def _input(item: Artifact, layout: Layout) -> str | None:
     source = locate(item.uri, layout.volumes)
     what = f"input {item.name}"
-    to = layout.inputs / item.name
     try:
-        found = _link(source, to, item.digest) if isinstance(source, OnClaim) else download(source, to)
+        if isinstance(source, OnClaim):
+            found = _on_claim(source, item.digest)
+        else:
+            found = download(source, layout.inputs / item.name)
     except TaskFailed as failed:
         reason = Reason.INPUT_NOT_FOUND if failed.reason == Reason.NOT_FOUND else failed.reason
         raise TaskFailed(reason, f"{what}: {failed}") from failed
@@ -67,16 +69,22 @@ def _input(item: Artifact, layout: Layout) -> str | None:
     return found
 
 
-def _link(source: Location, to: Path, expected: str | None) -> str | None:
-    """The claim is mounted in the training container too, at the same path. All of it is read only for a digest."""
+def _on_claim(source: Location, expected: str | None) -> str | None:
+    """The training gets it mounted, not copied. All of it is read only for a digest."""
     source.require()
-    to.symlink_to(source.path)
     if expected is None:
         return None
     try:
-        return digest.of_path(to)
+        return digest.of_path(Path(source.path))
     except (Unsuitable, OSError) as error:
         raise TaskFailed(Reason.INVALID_URI, f"{source.shown}: {error}") from error
+
+
+def _answer(digests: dict[str, str], given: set[str]) -> Prepared:
+    kept = dict(sorted(digests.items(), key=lambda item: item[0] in given))
+    while len((answer := Prepared(inputs=kept)).to_json()) > MAX_MESSAGE_BYTES:
+        log.warning("the digest of input %s has no room in the termination message", kept.popitem()[0])
+    return answer
 
 
 def _champion(champion: Artifact, layout: Layout) -> None:

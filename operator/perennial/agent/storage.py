@@ -27,7 +27,7 @@ from perennial.agent.failure import TaskFailed, Unsuitable
 from perennial.agent.layout import MARKERS
 from perennial.api.task import Reason
 
-CHUNK = 8 * 2**20  # bytes in memory at a time, per connection
+CHUNK = 5 * 2**20  # bytes in memory at a time, per connection; the least that S3 takes as a part
 CONNECTIONS = 2  # per file
 MAX_PARTS = 10_000  # of one upload, by S3's rules
 CONNECT_SECONDS, READ_SECONDS = 10, 60

@@ -62,8 +62,17 @@ def many(act: Callable[[str], T], names: Sequence[str], doing: str) -> dict[str,
 
 def download(source: Location, to: Path) -> str:
     """Copies one object to the file `to`, or all below a prefix into a folder `to`, and returns the digest."""
-    names = patiently(source.files)
+    return _copy(source, patiently(source.files), to)
 
+
+def download_model(source: Location, folder: Path) -> str:
+    """Like `download`, but into a folder in any case, emptied first: a single object keeps its own name in it."""
+    empty(folder)
+    names = patiently(source.files)
+    return _copy(source, names, folder / source.name if names == [""] else folder)
+
+
+def _copy(source: Location, names: list[str], to: Path) -> str:
     def one(name: str) -> str:
         file = to / name if name else to
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -73,13 +82,6 @@ def download(source: Location, to: Path) -> str:
     log.info("copying %s", source.shown, extra={"files": len(names)})
     hashes = many(one, names, f"copying {source.shown}")
     return digest.PREFIX + hashes[""] if names == [""] else digest.of_lines(hashes)
-
-
-def download_model(source: Location, folder: Path) -> str:
-    """Like `download`, but into a folder in any case, emptied first: a single object keeps its own name in it."""
-    empty(folder)
-    single = patiently(source.files) == [""]
-    return download(source, folder / source.name if single else folder)
 
 
 def empty(folder: Path) -> None:

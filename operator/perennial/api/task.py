@@ -13,7 +13,7 @@ from pydantic_core import from_json
 MAX_MESSAGE_BYTES = 3072  # the kubelet cuts one container's message at 4 KiB, and the messages of a whole pod at 12
 MAX_FAILURE_LENGTH = 1024  # in characters
 MAX_METRICS = 32
-MAX_INPUTS = 20  # so that all their digests fit into one message
+MAX_INPUTS = 32
 METRIC_NAME = r"^[A-Za-z_][A-Za-z0-9_.:-]{0,62}$"
 
 TASK_ENV = "PERENNIAL_TASK"  # JSON of one of the tasks below
@@ -95,8 +95,8 @@ class RecoverTask(_Task):
 
 
 class Prepared(_Message):
-    """Answer of `prepare`: digests of what was copied, by input, also where none was asked for. Inputs on claims have
-    one only if it was asked for."""
+    """Answer of `prepare`: digests of the inputs; of one on a claim only if the task gave one. Should they not all fit into
+    a message, those that the task gave are left out first."""
 
     inputs: dict[str, Digest] = {}
 

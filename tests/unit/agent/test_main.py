@@ -23,15 +23,15 @@ def end(process: subprocess.Popen[bytes]) -> tuple[int, list[dict[str, Any]]]:
     return process.returncode, [json.loads(line) for line in output.splitlines()]
 
 
-def test_from_prepare_to_a_served_model(pod: Any, claim: Path, tmp_path: Path) -> None:
-    (claim / "data.csv").write_text("1,2")
+def test_from_prepare_to_a_served_model(pod: Any, claim: Path, web: Any, tmp_path: Path) -> None:
+    (web.folder / "data.csv").write_text("1,2")
     task = PrepareTask(
-        inputs=(Artifact(name="data", uri="pvc://claim/data.csv"),),
+        inputs=(Artifact(name="data", uri=f"{web.url}/data.csv"),),
         parameters={"depth": 6},
         destination=PUBLISH.destination,
     )
     code, log = end(pod.agent("prepare", task))
-    assert (code, pod.message) == (0, {"inputs": {}})
+    assert (code, pod.message) == (0, {"inputs": {"data": digest.of_path(web.folder / "data.csv")}})
     assert {"time", "level", "message"} <= log[0].keys()
 
     agent = pod.agent("publish", PUBLISH)

@@ -9,7 +9,7 @@ import pytest
 from perennial.agent import digest, prepare
 from perennial.agent.failure import TaskFailed
 from perennial.agent.layout import Layout
-from perennial.api.task import Artifact, PrepareTask, Reason
+from perennial.api.task import MAX_MESSAGE_BYTES, Artifact, Prepared, PrepareTask, Reason
 
 WRONG = "sha256:" + "0" * 64
 
@@ -68,10 +68,21 @@ def test_inputs_of_every_kind(layout: Layout, claim: Path, s3: Any, web: Any) ->
     assert there["one"].read_text() == "1"
     assert (there["many"] / "sub/b").read_text() == "b"
     assert there["page.csv"].read_text() == "p"
-    assert (there["mounted"] / "x").read_text() == "x"
-    assert there["mounted"].readlink() == claim / "set"
-    assert there["checked"].read_text() == "x"
-    assert digests == {name: digest.of_path(there[name]) for name in ("one", "many", "page.csv", "checked")}
+    assert sorted(there) == ["many", "one", "page.csv"]  # what is on a claim is mounted there
+    assert digests == {name: digest.of_path(path) for name, path in there.items()} | {
+        "checked": digest.of_path(claim / "set/x")
+    }
+
+
+def test_digests_that_were_given_make_room_for_those_that_were_not(layout: Layout, web: Any) -> None:
+    (web.folder / "x").write_text("x")
+    known = digest.of_path(web.folder / "x")
+    inputs = [
+        Artifact(name=f"{i:02}" + "n" * 60, uri=f"{web.url}/x", digest=known if i < 16 else None) for i in range(32)
+    ]
+    digests = run(layout, *inputs)
+    assert {f"{i:02}" + "n" * 60 for i in range(16, 32)} <= digests.keys()
+    assert 2800 < len(Prepared(inputs=digests).to_json()) <= MAX_MESSAGE_BYTES
 
 
 @pytest.mark.parametrize(
