@@ -76,7 +76,8 @@ def _dealt_with(
         _start(look.cause, snapshot, spec, book)
         if look.since:
             book.unskip(look.cause.trigger, look.since)
-        return look.started
+        words = f"{look.cause.message}; run {book.last_run} deals with it"
+        return look.started and look.started.model_copy(update={"message": words})
     if hold.until:
         wakes.append(hold.until)
     words = f"{look.cause.message}; no run yet: {hold.message}"

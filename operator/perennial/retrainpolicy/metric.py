@@ -15,15 +15,15 @@ from perennial.api.retrainpolicy import (
     TriggerState,
     TriggerStatus,
 )
+from perennial.metricseries.sample import KEPT
 from perennial.metricseries.series import Summary, summarise
 from perennial.plan import Body
 from perennial.retrainpolicy.book import UNDER_WAY
 from perennial.retrainpolicy.look import Look
 
-# What MetricSeries keep: 60 buckets of a minute, 48 of a quarter of an hour, 30 of a day.
-KEPT = timedelta(days=30)
 _MINUTE = timedelta(minutes=1)
 _QUARTER = timedelta(minutes=15)
+# Samples of the last hour are in buckets of a minute.
 _MINUTES_KEPT = timedelta(hours=1)
 
 
@@ -105,12 +105,13 @@ def _summary(
 ) -> Summary | None:
     """What the served revision reported in the window.
 
-    A bucket counts when its start does, so the beginning is moved back to that of the bucket which it falls into: else
-    the first samples after a promotion would be left out.
+    A bucket counts when its start lies in the window, so the beginning is moved back to that of its bucket: else the
+    first samples after a promotion would be left out. Buckets of a day are too coarse for that.
     """
     if series is None:
         return None
-    start = _floor(max(now - window, promotion.time), _MINUTE if window <= _MINUTES_KEPT else _QUARTER)
+    start = max(now - window, promotion.time)
+    start = _floor(start, _MINUTE if now - start <= _MINUTES_KEPT else _QUARTER)
     return summarise(series, metric.name, promotion.revision, start, now)
 
 

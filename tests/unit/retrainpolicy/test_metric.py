@@ -1,0 +1,145 @@
+"""Metric triggers: what a look finds, by samples, time and what came before."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from perennial.api.modeldeployment import ModelDeploymentStatus
+from perennial.api.retrainpolicy import Cause, Run, RunPhase, TriggerState, TriggerStatus
+from perennial.retrainpolicy.look import Look
+from perennial.retrainpolicy.metric import look
+from tests.unit.retrainpolicy.builders import NOW, Team, a_deployment, a_policy, a_trigger
+
+MINUTE = timedelta(minutes=1)
+
+
+def a_team(*samples: tuple[float, int, float]) -> Team:
+    """A deployment that reported (minutes ago, count, value)."""
+    team = Team(a_policy())
+    for ago, count, value in samples:
+        team.report(value, count=count, at=NOW - ago * MINUTE)
+    return team
+
+
+def look_at(team: Team, before: TriggerStatus | None = None, *runs: Run, now: datetime = NOW, **metric: Any) -> Look:
+    serving = ModelDeploymentStatus.model_validate(team.deployment["status"])
+    series = next((body for key, body in team.world.objects.items() if key[0].kind == "MetricSeries"), None)
+    return look(a_trigger(**metric), before, serving, series, runs, now)
+
+
+def a_run(phase: RunPhase, started: datetime, trigger: str = "accuracy") -> Run:
+    return Run(number=7, cause=Cause(trigger=trigger, type="Metric"), phase=phase, start_time=started)
+
+
+@pytest.mark.parametrize(
+    ("samples", "metric", "state", "value"),
+    [
+        pytest.param([], {}, TriggerState.WAITING, None, id="nothing reported"),
+        pytest.param([(5, 10, 0.8)], {"minSamples": 11}, TriggerState.WAITING, None, id="too few samples"),
+        pytest.param([(90, 10, 0.8)], {}, TriggerState.WAITING, None, id="older than the window"),
+        pytest.param([(5, 10, 0.95)], {}, TriggerState.OK, 0.95, id="within the limit"),
+        pytest.param([(5, 10, 0.9)], {}, TriggerState.OK, 0.9, id="at the limit is not below it"),
+        pytest.param([(5, 30, 0.8), (4, 10, 1.0)], {}, TriggerState.CROSSED, 0.85, id="average by count"),
+        pytest.param([(5, 30, 0.8), (4, 1, 1.0)], {"aggregate": "Max"}, TriggerState.OK, 1.0, id="max"),
+        pytest.param([(5, 30, 1.0), (4, 1, 0.8)], {"aggregate": "Min"}, TriggerState.CROSSED, 0.8, id="min"),
+        pytest.param([(5, 30, 1.0), (4, 1, 0.8)], {"aggregate": "Last"}, TriggerState.CROSSED, 0.8, id="last"),
+        pytest.param([(5, 3, 0.2), (4, 1, 0.1)], {"aggregate": "Sum"}, TriggerState.CROSSED, 0.7, id="sum"),
+        pytest.param(
+            [(5, 3, 1), (4, 1, 1)],
+            {"aggregate": "Count", "above": 3, "below": None},
+            TriggerState.CROSSED,
+            4,
+            id="count above",
+        ),
+        pytest.param([(5, 1, 0.8)], {"window": "721h"}, TriggerState.INVALID, None, id="longer than what is kept"),
+        pytest.param([(5, 1, 0.8)], {"window": "0s"}, TriggerState.INVALID, None, id="no window"),
+        pytest.param([(5, 1, 0.8)], {"for": "10m"}, TriggerState.CROSSED, 0.8, id="not yet for long enough"),
+    ],
+)
+def test_what_a_look_finds(
+    samples: list[tuple[float, int, float]], metric: dict[str, Any], state: TriggerState, value: float | None
+) -> None:
+    found = look_at(a_team(*samples), **metric)
+    assert (found.row.state, found.row.value) == (state, value)
+    assert (found.cause is not None) == (state is TriggerState.CROSSED and "for" not in metric)
+
+
+def test_the_cause_says_what_was_seen() -> None:
+    cause = look_at(a_team((5, 30, 0.8))).cause
+    assert cause
+    assert cause.message == "accuracy is 0.8 (Average of 30 samples in 1h), below 0.9"
+    assert (cause.value, cause.limit, cause.samples, cause.revision) == (0.8, 0.9, 30, "churn-r1")
+
+
+def test_what_another_model_reported_does_not_count() -> None:
+    team = a_team((5, 30, 0.8))
+    team.deployment = a_deployment(NOW - 4 * MINUTE, version=2)
+    assert look_at(team).row.state is TriggerState.WAITING
+    team.report(0.95)
+    assert look_at(team).row.value == 0.95
+
+
+def test_samples_of_the_minute_of_the_promotion_count() -> None:
+    team = Team(a_policy(), a_deployment(NOW + timedelta(seconds=40)))
+    team.report(0.8, at=NOW + timedelta(seconds=45))
+    assert look_at(team, now=NOW + MINUTE).cause
+
+
+def test_without_a_promoted_model_nothing_is_decided() -> None:
+    team = a_team((5, 30, 0.8))
+    team.deployment["status"].pop("stableRevision")
+    assert look_at(team).row.state is TriggerState.WAITING
+
+
+class TestFor:
+    def test_a_crossing_must_hold_without_a_break(self) -> None:
+        team = a_team((0, 1, 0.8))
+        first = look_at(team, **{"for": "10m"})
+        assert (first.row.crossed_since, first.wakes[-1]) == (NOW, NOW + 10 * MINUTE)
+        before = look_at(team, first.row, now=NOW + 9 * MINUTE, **{"for": "10m"})
+        assert (before.row.crossed_since, before.cause) == (NOW, None)
+        assert look_at(team, before.row, now=NOW + 10 * MINUTE, **{"for": "10m"}).cause
+
+    @pytest.mark.parametrize("breach_ends_by", ["a good value", "too few samples", "a promotion", "an edit"])
+    def test_a_break_begins_it_anew(self, breach_ends_by: str) -> None:
+        team = a_team((0, 1, 0.8))
+        rule: dict[str, Any] = {"for": "10m", "aggregate": "Last", "window": "4m"}
+        before = look_at(team, **rule).row
+        team.now = now = NOW + 5 * MINUTE
+        match breach_ends_by:
+            case "a good value":
+                team.report(1.0, at=now)
+                before = look_at(team, before, now=now, **rule).row
+            case "too few samples":
+                before = look_at(team, before, now=now, **rule).row
+            case "a promotion":
+                team.deployment = a_deployment(now, version=2)
+            case "an edit":
+                rule["below"] = 0.85
+        team.now = now = NOW + 11 * MINUTE
+        team.report(0.8, at=now)
+        found = look_at(team, before, now=now, **rule)
+        assert (found.row.crossed_since, found.cause) == (now, None)
+
+
+@pytest.mark.parametrize(
+    ("run", "answered"),
+    [
+        pytest.param(a_run(RunPhase.TRAINING, NOW - MINUTE), True, id="its own run is under way"),
+        pytest.param(a_run(RunPhase.TRAINING, NOW, "nightly"), True, id="another's, begun since"),
+        pytest.param(a_run(RunPhase.TRAINING, NOW - MINUTE, "nightly"), False, id="another's, begun before"),
+        pytest.param(a_run(RunPhase.FAILED, NOW), False, id="a run that failed"),
+        pytest.param(a_run(RunPhase.DRY_RUN, NOW), True, id="a dry run"),
+        pytest.param(a_run(RunPhase.DRY_RUN, NOW - MINUTE), False, id="a dry run for an earlier crossing"),
+    ],
+)
+def test_the_same_breach_does_not_start_a_second_run(run: Run, answered: bool) -> None:
+    found = look_at(a_team((5, 30, 0.8)), None, run)
+    assert (found.cause is None) == answered
+    assert ("run 7 deals with it" in found.row.message) == answered
+
+
+def test_it_is_looked_at_again_when_a_bucket_leaves_the_window() -> None:
+    assert look_at(a_team((5, 1, 0.95)), now=NOW + timedelta(seconds=20)).wakes == (NOW + MINUTE,)
+    assert look_at(a_team()).wakes == ()
