@@ -63,8 +63,8 @@ Duration = Annotated[str, Field(pattern=DURATION, min_length=2, max_length=24)]
 MetricName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.:-]*$", max_length=63)]
 _CLAIM_URI = validations(
     rule(
-        "!self.startsWith('pvc://') || self.matches('^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/+[^/]')",
-        "a path on a volume claim is written pvc://<claim>/<path>",
+        "!self.startsWith('pvc://') || self.matches('^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.*)?$')",
+        "a path on a volume claim is written pvc://<claim>/<path>, the whole claim pvc://<claim>",
     ),
     rule(
         "!self.matches('^(pvc|s3)://(.*/)?[.][.]?(/.*)?$')",

@@ -1,0 +1,53 @@
+"""The chart on a real API server: helm, and requests as one of its users."""
+
+import json
+import os
+import ssl
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from e2e.cluster import tools
+from e2e.cluster.apiserver import ADMIN, ApiServer
+
+CHART = Path(__file__).parents[2] / "charts" / "perennial"
+
+
+def helm(server: ApiServer, *words: str) -> str:
+    """Run helm as the administrator and return its output."""
+    environment = os.environ | {"KUBECONFIG": str(server.kubeconfig), "HELM_CACHE_HOME": str(server.folder / "helm")}
+    command = [str(tools.ensure("helm")["helm"]), *words]
+    ran = subprocess.run(command, env=environment, text=True, capture_output=True)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+class Refused(Exception):
+    """The server's words and the code of its refusal."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code, self.message = code, message
+
+
+def send(
+    server: ApiServer,
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    user: str = ADMIN,
+    token: str | None = None,
+    content_type: str = "application/json",
+) -> Any:
+    """One request as that user, or with that token; Refused when it is."""
+    headers = {"Authorization": f"Bearer {token or server.token(user)}", "Content-Type": content_type}
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(server.url + path, data=data, headers=headers, method=method)
+    try:
+        with urllib.request.urlopen(request, context=ssl.create_default_context(cafile=server.ca)) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        raise Refused(error.code, json.load(error)["message"]) from None
