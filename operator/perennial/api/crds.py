@@ -6,8 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from perennial.api import modeldeployment, modelversion, retrainpolicy, trainingjob
+from perennial.api import metricseries, modeldeployment, modelversion, retrainpolicy, trainingjob
 from perennial.api.resources import (
+    METRICSERIES,
     MODELDEPLOYMENTS,
     MODELS,
     MODELVERSIONS,
@@ -160,6 +161,15 @@ KINDS = (
         spec=retrainpolicy.RetrainPolicySpec,
         status=retrainpolicy.RetrainPolicyStatus,
         rules=retrainpolicy.OBJECT_RULES,
+    ),
+    Kind(
+        METRICSERIES,
+        "The record of what was reported of one ModelDeployment, in buckets that grow coarser with age.",
+        ("mser",),
+        (Column("Updated", ".status.updated", "date"), _AGE),
+        status=metricseries.MetricSeriesStatus,
+        status_subresource=False,
+        categories=(),
     ),
 )
 
