@@ -62,6 +62,7 @@ class FakeClient:
         namespace: str | None = None,
         *,
         labels: str = "",
+        fields: str = "",
         limit: int = PAGE,
         more: str = "",
         metadata_only: bool = False,
@@ -74,9 +75,10 @@ class FakeClient:
             and namespace in (None, key.namespace)
             and (not labels or labels in body["metadata"].get("labels", {}))
         ]
-        start = int(more or 0)
-        page = found[start : start + limit]
-        return Page(page, str(next(self._versions)), str(start + limit) if start + limit < len(found) else "")
+        # The pages of one list are of one version, as long as its token is good.
+        version, start = more.split(":") if more else (str(next(self._versions)), "0")
+        end = int(start) + limit
+        return Page(found[int(start) : end], version, f"{version}:{end}" if end < len(found) else "")
 
     async def create(self, body: Body) -> Body:
         resource = of(body)

@@ -33,6 +33,7 @@ class Client(Protocol):
         namespace: str | None = None,
         *,
         labels: str = "",
+        fields: str = "",
         limit: int = PAGE,
         more: str = "",
         metadata_only: bool = False,

@@ -15,7 +15,8 @@ class Meaning(enum.Enum):
 class ApiError(Exception):
     """A request to the Kubernetes API that failed.
 
-    `code` is the HTTP status (0 when no answer came), `reason` the server's CamelCase word, `message` its sentence.
+    `code` is the HTTP status (0 when no answer came), `reason` a CamelCase word, by default the type's name, and
+    `message` the server's own sentence.
     """
 
     meaning = Meaning.REFUSED
@@ -81,8 +82,8 @@ class TooManyRequests(ApiError):
 
     meaning = Meaning.RETRY
 
-    def __init__(self, message: str, *, retry_after: float = 1.0, code: int = 429, reason: str = "") -> None:
-        super().__init__(message, code=code, reason=reason)
+    def __init__(self, message: str, *, retry_after: float = 1.0, code: int = 429) -> None:
+        super().__init__(message, code=code)
         self.retry_after = retry_after
 
 
@@ -105,10 +106,13 @@ def from_status(code: int, status: dict[str, Any], retry_after: str | None = Non
     details = status.get("details") or {}
     if code == 429 or (retry_after and code >= 500):
         seconds = retry_after or str(details.get("retryAfterSeconds", 1))
-        return TooManyRequests(
-            message, retry_after=float(seconds) if seconds.isdigit() else 1.0, code=code, reason=reason
-        )
-    return _type(code, reason, message)(message, code=code, reason=reason, details=details)
+        return TooManyRequests(message, retry_after=float(seconds) if seconds.isdigit() else 1.0, code=code)
+    error = _type(code, reason, message)
+    if error is Invalid and any(cause.get("field") == "metadata.uid" for cause in details.get("causes", ())):
+        # How a patch says that its uid precondition does not hold.
+        error = Conflict
+    # The types are finer than the server's words: a quota is just "Forbidden" to it.
+    return error(message, code=code, reason=reason if error is ApiError else "", details=details)
 
 
 def _type(code: int, reason: str, message: str) -> type[ApiError]:

@@ -59,6 +59,7 @@ class HttpClient:
         namespace: str | None = None,
         *,
         labels: str = "",
+        fields: str = "",
         limit: int = PAGE,
         more: str = "",
         metadata_only: bool = False,
@@ -67,6 +68,8 @@ class HttpClient:
         query = {"limit": str(limit)}
         if labels:
             query["labelSelector"] = labels
+        if fields:
+            query["fieldSelector"] = fields
         if more:
             query["continue"] = more
         accept = _METADATA if metadata_only else _JSON

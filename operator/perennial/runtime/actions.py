@@ -3,10 +3,10 @@
 import logging
 
 from perennial.api.meta import ANNOTATION_APPLIED
-from perennial.api.resources import of
+from perennial.api.resources import EVENTS, of
 from perennial.kube.client import Client
 from perennial.kube.errors import AlreadyExists, ApiError, Conflict, Invalid, Meaning, NameTaken, NotFound
-from perennial.plan import Action, Apply, Body, Create, Delete, Patch
+from perennial.plan import Action, Apply, Body, Create, Delete, Explain, Patch
 from perennial.runtime.cache import Cache
 from perennial.runtime.key import Key, controller_of, key_of, version_of
 from perennial.runtime.merge import digest, seen, shows
@@ -52,6 +52,8 @@ class Actor:
                     await self._patch(target, action)
                 case Delete(uid=uid):
                     await self._delete(target, uid)
+                case Explain(uid=uid):
+                    await self._explain(target, uid)
         except ApiError as error:
             if error.meaning is not Meaning.REFUSED:
                 raise
@@ -158,13 +160,19 @@ class Actor:
         elif known:
             self._cache.remove(target, version_of(known), uid)
 
+    async def _explain(self, target: Key, uid: str) -> None:
+        selector = f"involvedObject.uid={uid},type=Warning"
+        page = await self._client.list(EVENTS, target.namespace, fields=selector)
+        if page.items:
+            self._cache.explain(target, max(page.items, key=_last_seen)["message"])
+
 
 def target_of(action: Action) -> Key:
     """The object that an action is about."""
     match action:
         case Create(body) | Apply(body):
             return key_of(of(body), body)
-        case Patch() | Delete():
+        case Patch() | Delete() | Explain():
             return Key(action.resource, action.namespace, action.name)
 
 
@@ -175,3 +183,9 @@ def _taken(target: Key, existing: Body) -> NameTaken:
         f"{target.resource.kind} {target.name} exists and belongs to {owner}: it is left alone; delete or rename it",
         code=409,
     )
+
+
+def _last_seen(event: Body) -> str:
+    series = event.get("series") or {}
+    found: str = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime") or ""
+    return found

@@ -27,6 +27,7 @@ class Cache:
         self._objects: dict[Resource, dict[str, dict[str, Body]]] = {}
         self._owned: dict[tuple[Resource, str], dict[str, Body]] = {}
         self._tombstones: dict[Key, int] = {}
+        self._explanations: dict[Key, str] = {}
         self._listener: Listener | None = None
 
     def listen(self, listener: Listener) -> None:
@@ -48,6 +49,18 @@ class Cache:
     def refusal(self, resource: Resource, namespace: str, name: str) -> Refusal | None:
         """The refusal that stands against the plan of this object, as it is now."""
         return self._refusals.visible(Key(resource, namespace, name), self.get(resource, namespace, name))
+
+    def explanation(self, resource: Resource, namespace: str, name: str) -> str | None:
+        """What a Warning Event on this object last said, since somebody asked."""
+        return self._explanations.get(Key(resource, namespace, name))
+
+    def explain(self, key: Key, message: str) -> None:
+        """Keep what a Warning Event says of an object; news wakes everyone whom the object concerns."""
+        body = self.get(*key)
+        if body is None or self._explanations.get(key) == message:
+            return
+        self._explanations[key] = message
+        self._tell(key.resource, body, body)
 
     def keys(self, resource: Resource) -> Sequence[Key]:
         """The keys of all objects."""
@@ -79,6 +92,7 @@ class Cache:
         ):
             return False
         self._bury(key, version)
+        self._explanations.pop(key, None)
         if before is None:
             return False
         names = self._objects[key.resource][key.namespace]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from perennial.kube.errors import ApiError, BadRequest, Invalid
-from perennial.plan import Action, Apply, Body, Create, Delete, Patch
+from perennial.plan import Action, Apply, Body, Create, Delete, Explain, Patch
 from perennial.runtime.key import Key
 from perennial.runtime.merge import digest
 from perennial.view import Refusal
@@ -81,7 +81,7 @@ def fingerprint(action: Action) -> str:
             content: object = action.body
         case Patch():
             content = [action.uid, action.patch]
-        case Delete():
+        case Delete() | Explain():
             content = action.uid
     return digest([type(action).__name__, content])
 

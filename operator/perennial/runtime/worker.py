@@ -51,7 +51,7 @@ class Engine:
         self._recorder = recorder
         self._now = now
         self._refusals = Refusals(clock)
-        self.queue = queue or Queue[Key](clock=clock)
+        self.queue = Queue[Key](clock=clock) if queue is None else queue
         self.cache = Cache(self._refusals)
         self.cache.listen(Dispatch(controllers, self.cache, self.add))
         self._actor = Actor(client, self.cache, self._refusals)
