@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,3 +71,14 @@ def progress(what: str, every: float = 15.0) -> Iterator[None]:
         done.set()
         ticker.join()
         say(f"  {what}: {outcome} in {time.monotonic() - began:.1f}s")
+
+
+def load_once(archives: Iterable[Path], state: Path, load: Callable[[Path], object]) -> None:
+    """Load what is not what was last loaded under its name (an archive's is `<name>-<key>.tar`); noted in `state`."""
+    for archive in archives:
+        note = state / "loaded" / archive.stem.rpartition("-")[0]
+        if not note.exists() or note.read_text() != archive.name:
+            with progress(f"loading {archive.stem}"):
+                load(archive)
+            note.parent.mkdir(exist_ok=True)
+            note.write_text(archive.name)

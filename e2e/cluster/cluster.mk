@@ -1,5 +1,6 @@
 # The cluster that tests and the demo run on, and the images that it runs. Included from the Makefile.
 CLUSTER ?= perennial
+# kind where a container engine answers, otherwise native.
 PROVIDER ?= auto
 CLUSTER_CLI = $(PY) -m e2e.cluster
 
@@ -14,7 +15,7 @@ cluster-up: venv ## Bring up the cluster CLUSTER=perennial (PROVIDER=auto|kind|n
 	@$(CLUSTER_CLI) up --name $(CLUSTER) --provider $(PROVIDER)
 
 cluster-down: venv ## Remove the cluster CLUSTER=perennial and everything it made
-	@$(CLUSTER_CLI) down --name $(CLUSTER) --provider $(PROVIDER)
+	@$(CLUSTER_CLI) down --name $(CLUSTER)
 
 cluster-list: venv ## List the clusters
 	@$(CLUSTER_CLI) list

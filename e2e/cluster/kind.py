@@ -12,7 +12,7 @@ from pathlib import Path
 
 from e2e.cluster import images, tools
 from e2e.cluster.apiserver import AUDIT_POLICY
-from e2e.cluster.cache import ClusterError, progress, say
+from e2e.cluster.cache import ClusterError, load_once, progress, say
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +71,16 @@ class Kind:
             shutil.rmtree(self.state)
 
     def load(self, archives: Sequence[Path]) -> None:
-        """Make images known to the cluster's node, each once."""
-        for archive in archives:
-            done = self.state / "loaded" / archive.name
-            if not done.exists():
-                with progress(f"loading {archive.stem}"):
-                    self._kind("load", "image-archive", str(archive), kubeconfig=False)
-                done.parent.mkdir(exist_ok=True)
-                done.touch()
+        """Make images known to the cluster's node; nothing happens for those that it has."""
+        load_once(archives, self.state, lambda file: self._kind("load", "image-archive", str(file), kubeconfig=False))
 
     def exec_command(self, command: Sequence[str]) -> list[str]:
         """Return the command that runs `command` in the cluster's network, where services and pods are reachable."""
         if os.geteuid():
             raise ClusterError("entering the cluster's network needs root; kubectl port-forward does not")
-        return ["nsenter", f"--net=/proc/{self._inspect('{{.State.Pid}}')}/ns/net", *command]
+        if (pid := self._inspect("{{.State.Pid}}")) in ("", "0"):
+            raise ClusterError(f"cluster {self.name} is not running")
+        return ["nsenter", f"--net=/proc/{pid}/ns/net", *command]
 
     def _inspect(self, template: str) -> str:
         """Return one field of the cluster's container, or an empty string when there is none."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from e2e.cluster import images, node, packages, servers, tools
-from e2e.cluster.cache import ROOT, ClusterError, cache_dir, locked, progress, say
+from e2e.cluster.cache import ROOT, ClusterError, cache_dir, load_once, locked, progress, say
 from e2e.cluster.network import SERVICE_CIDR, Network, allocate, indices_of
 from e2e.cluster.processes import Server
 
@@ -84,24 +84,20 @@ class Native:
 
     def down(self) -> None:
         """End every process of the cluster and remove everything it made; nothing happens when there is none."""
-        with locked(_lock()):
+        if not self.state.exists():
+            return
+        with progress(f"removing cluster {self.name}"), locked(_lock()):
             # The kernel ends every process of the namespaces before their first one is gone, and its mounts with it.
             self._node.stop()
             if network := self._network:
                 for group in _cgroups(network):
                     _remove_cgroup(group)
             _remove_mount_points()
-            shutil.rmtree(self.state, ignore_errors=True)
+            shutil.rmtree(self.state)
 
     def load(self, archives: Sequence[Path]) -> None:
-        """Make images known to the cluster's node, each once."""
-        for archive in archives:
-            done = self.state / "loaded" / archive.name
-            if not done.exists():
-                with progress(f"loading {archive.stem}"):
-                    self._import(archive)
-                done.parent.mkdir(exist_ok=True)
-                done.touch()
+        """Make images known to the cluster's node; nothing happens for those that it has."""
+        load_once(archives, self.state, self._import)
 
     def exec_command(self, command: Sequence[str]) -> list[str]:
         """Return the command that runs `command` in the cluster's network, where services and pods are reachable."""
