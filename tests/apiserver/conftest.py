@@ -1,6 +1,8 @@
 """A real API server for all tests of this folder, a namespace for each, and a client."""
 
+import json
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -9,7 +11,9 @@ from e2e.cluster.apiserver import ApiServer
 from perennial.api.resources import TRAININGJOBS
 from perennial.kube import login
 from perennial.kube.http import HttpClient
-from tests.apiserver.operators import USER, eventually
+from tests.apiserver.kubelet import Kubelet
+from tests.apiserver.operators import USER, Perennial, eventually
+from tests.apiserver.space import Space
 from tests.apiserver.toy import CRD
 
 
@@ -40,6 +44,45 @@ async def client(apiserver: ApiServer) -> AsyncIterator[HttpClient]:
     """The administrator's client."""
     async with HttpClient(login.load(str(apiserver.kubeconfig))) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def controlled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """A server with the kinds of Perennial and Kubernetes' own controllers, which make a Job's pods, and an audit log."""
+    folder = tmp_path_factory.mktemp("controlled")
+    with ApiServer(folder, users={USER: ["system:masters"]}, audit=True, controller_manager=True) as server:
+        server.kubectl("apply", "--server-side", "-f", "crds")
+        server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", "crds")
+        yield server
+
+
+@pytest.fixture(scope="session")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The operator's configuration file, with one preset."""
+    preset = {"spec": {"containers": [{"name": "train", "image": "preset:1", "command": ["python", "preset.py"]}]}}
+    path = tmp_path_factory.mktemp("config") / "config.yaml"
+    path.write_text(json.dumps({"trainingRuntimes": {"sklearn": {"template": preset}}}))
+    return path
+
+
+@pytest.fixture(scope="session")
+def perennial(controlled: ApiServer, config: Path) -> Iterator[Perennial]:
+    """The real operator, all its kinds."""
+    with Perennial(controlled, "perennial-0", config) as operator:
+        eventually(operator.watches, 30)
+        yield operator
+
+
+@pytest.fixture
+def space(perennial: Perennial, controlled: ApiServer) -> Space:
+    """A new namespace that the real operator serves."""
+    return Space(controlled)
+
+
+@pytest.fixture
+def kubelet(space: Space) -> Kubelet:
+    """The kubelet of that namespace, for the test to play."""
+    return Kubelet(space)
 
 
 @pytest.fixture(scope="module")

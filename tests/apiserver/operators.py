@@ -87,6 +87,29 @@ class Operator:
         return self.leads() and "authentication has finished" in self.log.read_text()
 
 
+class Perennial(Operator):
+    """The operator itself, started as in production; the same identity after a restart, as a container has."""
+
+    def __init__(self, server: ApiServer, identity: str, config: Path, *, kubeconfig: Path | None = None) -> None:
+        super().__init__(server, identity)
+        self._command = [
+            *(sys.executable, "-m", "perennial", "--namespace", "default", "--identity", identity),
+            *("--kubeconfig", str(kubeconfig or server.kubeconfig_of(USER)), "--config", str(config)),
+            *("--health-host", "127.0.0.1", "--health-port", str(self.port)),
+        ]
+
+    def kill(self) -> None:
+        """End it between two instructions."""
+        assert self.process
+        self.process.kill()
+        self.process.wait()
+
+    def restart(self) -> None:
+        """Start it again after it ended; return when it leads."""
+        self.__enter__()
+        eventually(self.leads, 30)
+
+
 def writes(server: ApiServer) -> list[tuple[str, str]]:
     """What the operators wrote so far, as verb and resource, without their Leases."""
     lines = (json.loads(line) for line in server.audit_log.read_text().splitlines())
