@@ -80,10 +80,10 @@ class Pod:
         self.processes.append(process)
         return process
 
-    def train(self, *command: str, **env: str) -> subprocess.Popen[bytes]:
+    def train(self, *command: str, umask: int = -1, **env: str) -> subprocess.Popen[bytes]:
         """The training container. Its termination message lies apart from the agent's."""
         env.setdefault("PERENNIAL_TERMINATION_LOG", str(self.layout.root / "train-log"))
-        return self.start(str(self.layout.launch), "--", *command, **env)
+        return self.start(str(self.layout.launch), "--", *command, umask=umask, **env)
 
     def agent(self, step: str, task: Any, umask: int = -1, **env: str) -> subprocess.Popen[bytes]:
         env = {"PERENNIAL_TASK": task.to_json(), "PERENNIAL_ATTEMPT": "attempt-1", **env}

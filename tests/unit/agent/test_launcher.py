@@ -129,7 +129,7 @@ time.sleep(20)
     train = pod.train("sh", "-c", f"{sys.executable} -S -c '{script}'; echo done")
     until((pod.layout.output / "up").exists)
     train.send_signal(signal.SIGTERM)
-    assert end(train) == 143
+    assert train.wait(10) == 143
     assert (pod.layout.output / "checkpoint").read_text() == "whole"
 
 
@@ -195,11 +195,11 @@ def test_the_output_becomes_readable_for_others(pod: Any, tmp_path: Path) -> Non
     secret.write_text("not ours")
     secret.chmod(0o600)
     script = f"""
-umask 077; cd "$PERENNIAL_OUTPUT_DIR"
+cd "$PERENNIAL_OUTPUT_DIR"
 mkdir -p a/b; echo x > a/b/model; echo '#!/bin/sh' > a/run; chmod 700 a/run
 ln -s {secret} link; echo '{{}}' > "$PERENNIAL_METRICS_FILE"
 """
-    assert end(pod.train("sh", "-c", script)) == 0
+    assert end(pod.train("sh", "-c", script, umask=0o077)) == 0
 
     def mode(path: Path) -> int:
         return stat.S_IMODE(path.lstat().st_mode)
