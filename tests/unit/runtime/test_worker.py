@@ -17,7 +17,7 @@ from perennial.kube.errors import (
     TooManyRequests,
     Unavailable,
 )
-from perennial.plan import Apply, Create, Delete, Event, Patch, Plan
+from perennial.plan import Apply, Create, Delete, Event, Explain, Patch, Plan
 from perennial.runtime.key import Key
 from perennial.runtime.queue import Queue
 from perennial.runtime.worker import Engine
@@ -468,6 +468,22 @@ class TestPatchAndDelete:
         await world.settle()
         assert (Key(JOBS, "ns", "job") in world.client.objects) == (uid == "of another")
         assert world.status() == {"phase": "Gone"}
+
+
+async def test_an_explanation_is_in_view_at_the_next_decision(world):
+    job = world.client.put(wanted())
+    about = {"involvedObject": {"uid": job["metadata"]["uid"]}, "type": "Warning", "message": "exceeded quota"}
+    event = {"apiVersion": "v1", "kind": "Event", "metadata": {"namespace": "ns", "name": "e"}}
+    world.client.put(event | about | {"lastTimestamp": "2026-11-21T00:00:00Z"})
+
+    def decide(body, jobs, _):
+        why = world.cache.explanation(JOBS, "ns", "job")
+        ask = [] if why else [Explain(JOBS, "ns", "job", job["metadata"]["uid"])]
+        return Plan(ask, {"message": why or "-"})
+
+    world.decide = decide
+    await world.settle()
+    assert world.status() == {"message": "exceeded quota"}
 
 
 async def test_an_object_that_is_gone_is_forgotten(world):
