@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from perennial.api.base import parse_time
 from perennial.api.conditions import find
 from perennial.api.task import Failure as Answer
 from perennial.api.task import Reason, parse_prepared
@@ -41,15 +43,15 @@ class Failure:
 
 def failure_of(pods: Iterable[Body], deployment: Body | None) -> Failure | None:
     """The gravest failure of a revision's pods that are not ready, else what keeps its pods from being made."""
-    found = [failure for pod in pods if not ready(pod) for failure in _of_pod(pod)]
+    found = [failure for pod in pods if ready_since(pod) is None for failure in _of_pod(pod)]
     found += _of_deployment(deployment)
     return max(found, key=lambda failure: (failure.hopeless, failure.crashing), default=None)
 
 
-def ready(pod: Body) -> bool:
-    """Whether a pod is ready."""
+def ready_since(pod: Body) -> datetime | None:
+    """Since when a pod has been ready; None when it is not."""
     condition = find((pod.get("status") or {}).get("conditions"), "Ready")
-    return condition is not None and condition["status"] == "True"
+    return parse_time(condition["lastTransitionTime"]) if condition and condition["status"] == "True" else None
 
 
 def _of_pod(pod: Body) -> Iterable[Failure]:

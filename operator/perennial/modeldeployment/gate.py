@@ -56,7 +56,7 @@ def _paired(metric: GateMetric, allowed: float, value: float, challenger: Scores
         yield Miss(
             "GateNotComputable",
             f"{metric.name} of the champion on the same data is not known: have the training score "
-            f"$PERENNIAL_CHAMPION_DIR and write champion.{metric.name}, or have both versions name the same `evaluation`",
+            f"$PERENNIAL_CHAMPION_DIR and write champion.{metric.name}, or have both versions name one `evaluation`",
         )
         return
     worse = value - score if metric.lower_is_better else score - value

@@ -6,7 +6,7 @@ superseded, or kept warm after a promotion). When nothing is rolled out, the sta
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 
@@ -65,16 +65,21 @@ class Traffic(Enum):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is there. `shared`: the Service selects every revision now. `settled`: and its endpoints are known
-    everywhere. `warm`: the leaving revision that may stay, within the surge."""
+    """What is there. `selected`: what the Service selects now, None for anything else. `settled`: and that is known
+    on every node. `warm`: the leaving revision that may stay, within the surge."""
 
     limits: Limits
     incoming: Pods
     stable: Pods | None = None
     leaving: Mapping[str, Pods] = field(default_factory=dict)
-    shared: bool = False
-    settled: bool = True
+    selected: Traffic | None = None
+    settled: bool = False
     warm: str | None = None
+
+    @property
+    def shared(self) -> bool:
+        """Whether the Service selects every revision."""
+        return self.selected is Traffic.SHARED
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,10 @@ def step(state: State) -> Targets:
     Kept at every step, whatever pods do by themselves: no more pods than `most`; no ready pod is taken away below
     `needed`, or before the endpoints of what replaces it are known; a stable revision that is not ready blocks nothing.
     """
+    traffic = _traffic(state)
+    if traffic is not state.selected:
+        # What is selected until now goes on serving until the change is known everywhere.
+        state = replace(state, settled=False)
     leaving = _leaving(state)
     stable = None if state.stable is None else _stable(state, state.stable, sum(leaving.values()))
     outgoing = [*state.leaving.values(), *([state.stable] if state.stable else [])]
@@ -101,7 +110,7 @@ def step(state: State) -> Targets:
         grown = min(stable - state.stable.wanted, room)
         stable, room = state.stable.wanted + grown, room - grown
     incoming = min(state.limits.replicas, state.incoming.wanted + room)
-    return Targets(incoming, stable, leaving, _traffic(state, leaving))
+    return Targets(incoming, stable, leaving, traffic)
 
 
 def complete(state: State) -> bool:
@@ -122,10 +131,18 @@ def _missing(state: State) -> int:
     return max(0, state.limits.needed - (state.incoming.ready if reachable else 0))
 
 
+def _borne(state: State) -> int:
+    """Ready pods of leaving revisions that are needed, because the stable one cannot bear the traffic alone."""
+    if not state.shared:
+        return 0
+    serving = state.stable.ready if state.stable is not None else 0
+    there = sum(pods.ready for pods in state.leaving.values())
+    return min(there, max(0, _missing(state) - serving))
+
+
 def _leaving(state: State) -> dict[str, int]:
     """A leaving revision keeps ready pods only while they are needed, the warm one what the surge allows."""
-    serving = state.stable.ready if state.stable is not None else 0
-    needed = max(0, _missing(state) - serving) if state.shared else 0
+    needed = _borne(state)
     targets = {}
     for name, pods in state.leaving.items():
         keep = min(pods.ready, needed)
@@ -140,16 +157,16 @@ def _leaving(state: State) -> dict[str, int]:
 
 def _stable(state: State, stable: Pods, leaving: int) -> int:
     """The stable revision gives way only for room that the incoming one needs, and grows again when it must."""
-    needed = max(0, _missing(state) - leaving)
+    borne = _borne(state)
+    needed = max(0, _missing(state) - borne)
     if stable.wanted > needed:
         return max(needed, min(stable.wanted, max(0, state.limits.surge - leaving)))
-    missing = max(0, state.limits.needed - state.incoming.ready - leaving)
+    missing = max(0, state.limits.needed - state.incoming.ready - borne)
     return max(stable.wanted, missing)
 
 
-def _traffic(state: State, leaving: Mapping[str, int]) -> Traffic:
+def _traffic(state: State) -> Traffic:
     # Those that leave serve on until what remains can bear it alone; only then the Service is pinned.
-    needed = state.shared and _missing(state) > (state.stable.ready if state.stable else 0) and any(leaving.values())
     if state.stable is None:
-        return Traffic.SHARED if needed else Traffic.INCOMING
-    return Traffic.SHARED if state.incoming.ready or needed else Traffic.STABLE
+        return Traffic.SHARED if _borne(state) else Traffic.INCOMING
+    return Traffic.SHARED if state.incoming.ready or _borne(state) else Traffic.STABLE

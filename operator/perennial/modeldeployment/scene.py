@@ -9,9 +9,9 @@ from perennial.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentSt
 from perennial.config import Config
 from perennial.modeldeployment import rollout
 from perennial.modeldeployment.candidate import Choice, Situation, choose
-from perennial.modeldeployment.failure import Failure, failure_of
+from perennial.modeldeployment.failure import Failure, failure_of, ready_since
 from perennial.modeldeployment.revision import Model, revision_of
-from perennial.modeldeployment.rollout import Limits, Pods
+from perennial.modeldeployment.rollout import Limits, Pods, Traffic
 from perennial.modeldeployment.snapshot import Snapshot
 from perennial.plan import Body
 
@@ -68,11 +68,17 @@ class Scene:
 
     @property
     def settled_at(self) -> datetime | None:
-        """When every node routes by what the Service selects; None while that is not known."""
+        """When every node routes by what the Service selects, and to the incoming revision; None while not known."""
         traffic = self.memory.traffic
         if self.seen.service is None or traffic is None or traffic.revision != self.selected:
             return None
-        return traffic.since + SETTLE
+        since = traffic.since
+        if self.memory.rollout is not None and self.stable is not None and self.pods(self.incoming).ready:
+            first = min(filter(None, map(ready_since, self.seen.pods.get(self.incoming or "", ()))), default=None)
+            if first is None:
+                return None
+            since = max(since, first)
+        return since + SETTLE
 
     @property
     def state(self) -> rollout.State:
@@ -84,10 +90,19 @@ class Scene:
             incoming=self.pods(self.incoming),
             stable=self.pods(self.stable) if rolling else None,
             leaving={name: pods for name in self.leaving if (pods := self.pods(name)).count},
-            shared=self.seen.service is not None and self.selected is None,
+            selected=self._traffic(),
             settled=settled is not None and self.now >= settled,
             warm=self.warm if self.limits.replicas else None,
         )
+
+    def _traffic(self) -> Traffic | None:
+        if self.seen.service is None:
+            return None
+        if self.selected is None:
+            return Traffic.SHARED
+        if self.selected == self.incoming:
+            return Traffic.INCOMING
+        return Traffic.STABLE if self.selected == self.stable else None
 
     @property
     def leaving(self) -> list[str]:

@@ -1,0 +1,258 @@
+"""The ratio of old to new replicas: by example, and whatever pods, people and operators do."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perennial.modeldeployment.rollout import Limits, Pods, State, Targets, Traffic, complete, step
+from tests.unit.modeldeployment.world import World, a_version, exited, is_ready
+
+ALL = Pods(3, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("replicas", "surge", "unavailable", "expected"),
+    [
+        (3, 1, 0, Limits(3, 1, 0)),
+        (4, "25%", "25%", Limits(4, 1, 1)),
+        (3, "10%", "10%", Limits(3, 1, 0)),
+        (3, 0, "10%", Limits(3, 0, 1)),
+        (3, "100%", 5, Limits(3, 3, 3)),
+        (0, 0, "10%", Limits(0, 0, 0)),
+        (10, "30%", 0, Limits(10, 3, 0)),
+    ],
+)
+def test_limits(replicas: int, surge: int | str, unavailable: int | str, expected: Limits) -> None:
+    assert Limits.of(replicas, surge, unavailable) == expected
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        pytest.param(
+            State(Limits(3, 1, 0), Pods(), stable=ALL, selected=Traffic.STABLE, settled=True),
+            Targets(1, 3, {}, Traffic.STABLE),
+            id="begins with the surge",
+        ),
+        pytest.param(
+            State(Limits(3, 1, 0), Pods(1, 1, 1), stable=ALL, selected=Traffic.STABLE, settled=True),
+            Targets(1, 3, {}, Traffic.SHARED),
+            id="a ready pod shares before an old one goes",
+        ),
+        pytest.param(
+            State(Limits(3, 1, 0), Pods(1, 1, 1), stable=ALL, selected=Traffic.SHARED, settled=False),
+            Targets(1, 3, {}, Traffic.SHARED),
+            id="not before requests can reach it",
+        ),
+        pytest.param(
+            State(Limits(3, 1, 0), Pods(1, 1, 1), stable=ALL, selected=Traffic.SHARED, settled=True),
+            Targets(1, 2, {}, Traffic.SHARED),
+            id="then an old one goes",
+        ),
+        pytest.param(
+            State(Limits(3, 1, 0), Pods(1, 1, 1), stable=Pods(2, 3, 2), selected=Traffic.SHARED, settled=True),
+            Targets(1, 2, {}, Traffic.SHARED),
+            id="a pod that is going still takes its place",
+        ),
+        pytest.param(
+            State(Limits(3, 1, 0), Pods(3, 3, 3), stable=Pods(1, 1, 1), selected=Traffic.SHARED, settled=True),
+            Targets(3, 1, {}, Traffic.SHARED),
+            id="what the surge allows stays warm",
+        ),
+        pytest.param(
+            State(Limits(3, 0, 1), Pods(), stable=ALL, selected=Traffic.STABLE, settled=True),
+            Targets(0, 2, {}, Traffic.STABLE),
+            id="without a surge an old one goes first",
+        ),
+        pytest.param(
+            State(Limits(3, 3, 0), Pods(), stable=ALL, selected=Traffic.STABLE, settled=True),
+            Targets(3, 3, {}, Traffic.STABLE),
+            id="a full surge starts all at once",
+        ),
+        pytest.param(
+            State(Limits(5, 1, 0), Pods(1, 1, 0), stable=ALL, selected=Traffic.STABLE, settled=True),
+            Targets(1, 5, {}, Traffic.STABLE),
+            id="asked for more: the old one grows first",
+        ),
+        pytest.param(
+            State(Limits(3, 1, 0), Pods(2, 2, 2), leaving={"x": Pods(2, 2, 1)}, selected=Traffic.SHARED, settled=True),
+            Targets(2, None, {"x": 1}, Traffic.SHARED),
+            id="rollback: unready pods go, the rest stays until the stable one is whole",
+        ),
+        pytest.param(
+            State(Limits(3, 1, 0), ALL, leaving={"x": Pods(1, 1, 1)}, selected=Traffic.SHARED, settled=True),
+            Targets(3, None, {"x": 1}, Traffic.INCOMING),
+            id="rollback: first pin, then drain",
+        ),
+        pytest.param(
+            State(Limits(3, 1, 0), ALL, leaving={"x": Pods(1, 1, 1)}, selected=Traffic.INCOMING, settled=True),
+            Targets(3, None, {"x": 0}, Traffic.INCOMING),
+            id="drained when the pin is known",
+        ),
+        pytest.param(
+            State(
+                Limits(3, 1, 0), ALL, leaving={"x": Pods(1, 1, 1)}, selected=Traffic.INCOMING, settled=True, warm="x"
+            ),
+            Targets(3, None, {"x": 1}, Traffic.INCOMING),
+            id="warm",
+        ),
+        pytest.param(
+            State(
+                Limits(3, 1, 0),
+                Pods(),
+                stable=Pods(1, 1, 0),
+                leaving={"x": ALL},
+                selected=Traffic.SHARED,
+                settled=True,
+            ),
+            Targets(0, 0, {"x": 3}, Traffic.SHARED),
+            id="superseded with a broken stable: what serves stays, what does not makes room",
+        ),
+    ],
+)
+def test_step(state: State, expected: Targets) -> None:
+    assert step(state) == expected
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        pytest.param(State(Limits(3, 1, 0), Pods(3, 3, 1)), True, id="the first serves with its first pod"),
+        pytest.param(State(Limits(3, 1, 0), Pods(3, 3, 0)), False, id="not before that"),
+        pytest.param(State(Limits(3, 1, 0), Pods(3, 3, 2), stable=ALL), False, id="not all ready"),
+        pytest.param(State(Limits(3, 1, 0), ALL, stable=ALL, selected=Traffic.STABLE), False, id="no traffic yet"),
+        pytest.param(
+            State(Limits(3, 1, 0), ALL, stable=ALL, selected=Traffic.SHARED, settled=True), True, id="shared and known"
+        ),
+        pytest.param(State(Limits(3, 1, 0), ALL, stable=Pods(3, 3, 0)), True, id="nobody else serves"),
+    ],
+)
+def test_complete(state: State, expected: bool) -> None:
+    assert complete(state) is expected
+
+
+@dataclass(frozen=True)
+class Moves:
+    """What happens, one after the other."""
+
+    replicas: int
+    surge: int
+    unavailable: int
+    steps: list[tuple[str, int]]
+
+
+MOVES = ("pass", "time", "ready", "new version", "break rollout", "reject", "die", "retemplate")
+
+
+@st.composite
+def moves(draw: st.DrawFn) -> Moves:
+    surge, unavailable = draw(st.sampled_from([(1, 0), (0, 1), (1, 1), (2, 0), (5, 0), (0, 2)]))
+    steps = draw(st.lists(st.tuples(st.sampled_from(MOVES), st.integers(0, 12)), max_size=30))
+    return Moves(draw(st.integers(1, 5)), surge, unavailable, steps)
+
+
+class Watched:
+    """A world in which every pass is held against what must never happen."""
+
+    def __init__(self, plan: Moves) -> None:
+        self.world = World(
+            a_version(1),
+            replicas=plan.replicas,
+            maxSurge=plan.surge,
+            maxUnavailable=plan.unavailable,
+            scaleDownDelay="15s",
+            progressDeadlineSeconds=120,
+        )
+        self.world.settle()
+        self.limits = Limits.of(plan.replicas, plan.surge, plan.unavailable)
+        self.version = 1
+        self.reached: dict[str, datetime] = {}
+
+    def revisions(self) -> list[str]:
+        return list(self.world.replicas())
+
+    def ready(self, revision: str) -> int:
+        return sum(map(is_ready, self.world.pods(revision)))
+
+    def selected(self) -> list[str]:
+        return [self.world.pinned] if self.world.pinned else self.revisions()
+
+    def serving(self) -> int:
+        return sum(map(self.ready, self.selected()))
+
+    def known(self) -> int:
+        """Ready pods of revisions that have been selected for as long as a change needs to reach every node."""
+        return sum(
+            self.ready(name)
+            for name in self.selected()
+            if name in self.reached and (self.world.now - self.reached[name]).total_seconds() >= 9
+        )
+
+    def note(self) -> None:
+        selected = [name for name in self.selected() if self.ready(name)]
+        self.reached = {name: self.reached.get(name, self.world.now) for name in selected}
+
+    def reconcile(self, dies_after: int | None = None) -> None:
+        self.note()
+        serving, known = self.serving(), self.known()
+        self.world.reconcile(dies_after=dies_after)
+        self.note()
+        pinned_away = self.known() < min(known, 1)
+        self.world.controller()
+        self.note()
+        assert self.serving() >= min(serving, self.limits.needed), "too few are left that serve"
+        if self.limits.needed and not pinned_away:
+            assert self.known() >= min(known, 1), "nobody is left that every node knows"
+        total = sum(max(wanted, len(self.world.pods(name))) for name, wanted in self.world.replicas().items())
+        assert total <= self.limits.most, "too many pods"
+
+    def move(self, what: str, number: int) -> None:
+        world = self.world
+        match what:
+            case "time":
+                world.pass_time(number)
+            case "ready":
+                for name in self.revisions():
+                    if not any(pod["status"].get("broken") for pod in world.pods(name)):
+                        world.make_ready(name, number)
+                world.controller()
+            case "new version":
+                self.version += 1
+                world.put(a_version(self.version))
+            case "break rollout" if world.rolling:
+                pods = world.pods(world.rolling)
+                for pod in pods[number % 3 :]:
+                    pod["status"] = exited(78 if number % 2 else 1, restarts=number)
+                world.controller()
+            case "reject" if self.version > 1:
+                world.judge(1 + number % self.version, "Rejected" if number % 3 else None)
+            case "retemplate":
+                world.change(template={"metadata": {"annotations": {"n": str(number % 3)}}})
+        self.reconcile(dies_after=number % 3 if what == "die" else None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(moves())
+def test_whatever_happens_enough_pods_serve_and_it_ends_well(plan: Moves) -> None:
+    watched = Watched(plan)
+    watched.world.pass_time(60)
+    for what, number in plan.steps:
+        watched.move(what, number)
+    world = watched.world
+    for _ in range(80):
+        for name in watched.revisions():
+            if not any(pod["status"].get("broken") for pod in world.pods(name)):
+                world.make_ready(name)
+        world.controller()
+        watched.reconcile()
+        world.pass_time(3)
+    stable = world.stable
+    assert world.pinned == stable
+    assert {name: wanted for name, wanted in world.replicas().items() if wanted} == {stable: plan.replicas}
+    assert world.rolling is None
+    writes, statuses = len(world.writes), world.status_writes
+    world.reconcile()
+    assert (len(world.writes), world.status_writes) == (writes, statuses), "at rest nothing is written"
