@@ -89,7 +89,10 @@ TRAININGJOB = [
     ),
     ({"spec.inputs": [{"name": "data", "uri": "gs://a/b"}]}, "spec.inputs[0].uri in body should match"),
     ({"spec.inputs": [{"name": "data", "uri": "pvc://My Claim/x"}]}, "spec.inputs[0].uri in body should"),
-    ({"spec.inputs": [{"name": "data", "uri": "pvc:///x"}]}, "a path on a volume claim is written pvc://<claim>/<path>"),
+    (
+        {"spec.inputs": [{"name": "data", "uri": "pvc:///x"}]},
+        "a path on a volume claim is written pvc://<claim>/<path>",
+    ),
     ({"spec.inputs": [{"name": "data", "uri": "pvc://claim/../x"}]}, "must not have the parts `.` and `..`"),
     ({"spec.inputs": [{"name": "data", "uri": "s3://a/b", "digest": "md5:1"}]}, "spec.inputs[0].digest in body should"),
     ({"spec.output.uri": "https://acme/models"}, "spec.output.uri in body should match"),
@@ -157,7 +160,10 @@ RETRAINPOLICY = [
     ({f"{METRIC}.minSamples": 0}, "spec.triggers[0].metric.minSamples in body should be greater than or equal to 1"),
     ({f"{METRIC}.for": "30"}, "spec.triggers[0].metric.for in body should match"),
     ({f"{SCHEDULE}.cron": "@daily"}, "spec.triggers[1].schedule.cron in body should"),
-    ({f"{SCHEDULE}.startingDeadlineSeconds": 0}, "startingDeadlineSeconds in body should be greater than or equal to 1"),
+    (
+        {f"{SCHEDULE}.startingDeadlineSeconds": 0},
+        "startingDeadlineSeconds in body should be greater than or equal to 1",
+    ),
     ({"spec.cooldown": "9000h"}, "spec.cooldown: Invalid value"),
     (
         {"spec.concurrencyPolicy": "Skip"},

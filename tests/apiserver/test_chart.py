@@ -54,7 +54,9 @@ def test_from_install_to_a_second_life(server: ApiServer) -> None:
     assert installed(server) == KINDS
     kept = server.request("GET", TRAININGJOBS.path("default", "kept"))
     assert kept["spec"]["runtime"] == "python"
-    assert not server.kubectl("get", "clusterrole,validatingadmissionpolicy", "-l", "app.kubernetes.io/part-of=perennial")
+    assert not server.kubectl(
+        "get", "clusterrole,validatingadmissionpolicy", "-l", "app.kubernetes.io/part-of=perennial"
+    )
 
     install(server, "--take-ownership", release="again", namespace="elsewhere")
     assert server.request("GET", TRAININGJOBS.path("default", "kept"))["metadata"]["uid"] == kept["metadata"]["uid"]

@@ -25,7 +25,13 @@ def condition(type_: str, status: str, reason: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "path",
     [
-        *("trainingjob", "trainingjob.spec", "trainingjob.status", "trainingjob.spec.inputs", "trainingjob.spec.template"),
+        *(
+            "trainingjob",
+            "trainingjob.spec",
+            "trainingjob.status",
+            "trainingjob.spec.inputs",
+            "trainingjob.spec.template",
+        ),
         *("model", "model.status", "modelversion.spec", "modelversion.spec.retrain.cause", "modelversion.status"),
         *("modeldeployment.spec", "modeldeployment.spec.gate.metrics", "modeldeployment.status.rollout"),
         *("retrainpolicy.spec.triggers.metric", "retrainpolicy.spec.trainingJobTemplate.spec", "retrainpolicy.status"),

@@ -127,11 +127,13 @@ def test_nobody_approves_in_the_name_of_another(server: ApiServer, place: str) -
 
 def test_an_editor_may_not_approve(server: ApiServer, place: str) -> None:
     path = make(server, place)
-    words = f"spec.approval: erin may not approve or reject: the verb `approve` on modelversions in the namespace {place}"
+    words = (
+        f"spec.approval: erin may not approve or reject: the verb `approve` on modelversions in the namespace {place}"
+    )
     with pytest.raises(Refused, match=words):
         edit(server, path, EDITOR, approval="Approved", approvedBy=EDITOR)
+    approved = version(2, approval="Approved", approvedBy=EDITOR)
     with pytest.raises(Refused, match=words):
-        approved = version(2, approval="Approved", approvedBy=EDITOR)
         send(server, "POST", MODELVERSIONS.path(place), approved, user=EDITOR)
 
 
@@ -186,8 +188,8 @@ class TestTheOperatorsAccount:
         approved = version(2, approval="Approved", approvedBy=f"system:serviceaccount:{SYSTEM}:perennial")
         with pytest.raises(Refused, match="may not approve or reject"):
             send(server, "POST", MODELVERSIONS.path(place), approved, token=token)
+        path = MODELVERSIONS.path(place, "churn-1")
         with pytest.raises(Refused, match="cannot patch"):
-            path = MODELVERSIONS.path(place, "churn-1")
             send(server, "PATCH", path, {"spec": {"approval": "Approved"}}, token=token, content_type=MERGE)
 
     def test_writes_statuses(self, server: ApiServer, place: str, token: str) -> None:

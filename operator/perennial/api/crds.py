@@ -1,6 +1,6 @@
 """The CustomResourceDefinitions: each kind's schema, rules, names, subresources and what `kubectl get` shows of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,7 @@ class Kind:
     spec: type[BaseModel] | None = None
     status: type[BaseModel] | None = None
     status_subresource: bool = True
+    status_default: Mapping[str, Any] = field(default_factory=dict)
     scale: dict[str, str] | None = None
     rules: Sequence[Rule] = ()
     categories: Sequence[str] = field(default=("perennial",))
@@ -80,6 +81,9 @@ KINDS = (
         ),
         spec=trainingjob.TrainingJobSpec,
         status=trainingjob.TrainingJobStatus,
+        # What is shown before the first write, which a run that soon starts does without. For kstatus a generation
+        # that is not the object's own means "in progress".
+        status_default={"phase": "Pending", "observedGeneration": 0},
         rules=trainingjob.OBJECT_RULES,
     ),
     Kind(
@@ -227,7 +231,9 @@ def _object(kind: Kind) -> dict[str, Any]:
         properties["spec"] = structural(kind.spec, models=_EMBEDDED)
     if kind.status:
         properties["status"] = structural(kind.status, defaults=False)
-    schema = {"type": "object", "description": kind.description, "properties": properties}
+        if kind.status_default:
+            properties["status"]["default"] = dict(kind.status_default)
+    schema: dict[str, Any] = {"type": "object", "description": kind.description, "properties": properties}
     if kind.spec:
         schema["required"] = ["spec"]
     if kind.rules:

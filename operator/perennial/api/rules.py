@@ -6,7 +6,7 @@ Rule = dict[str, Any]
 
 
 def rule(expression: str, message: str, field: str | None = None) -> Rule:
-    """A rule that must hold. `message` says what to do; `field` is a path below the rule's place, named in the error."""
+    """A rule that must hold. `message` says what to do; `field`, a path below the rule's place, is named."""
     return {"rule": expression, "message": message} | ({"fieldPath": field} if field else {})
 
 

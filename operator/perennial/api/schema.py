@@ -1,4 +1,4 @@
-"""From a typed model to a structural schema, the dialect of JSON Schema that a CustomResourceDefinition is written in."""
+"""From a typed model to a structural schema: the JSON Schema dialect of CustomResourceDefinitions."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -107,7 +107,7 @@ class _Walk:
         """A map's values; the form of its keys is a CEL rule, where a bound on the map gives the rule a price."""
         if "patternProperties" in node:
             ((pattern, values),) = node["patternProperties"].items()
-            result = {"additionalProperties": self.schema(values, f"{path}.*")}
+            result: Schema = {"additionalProperties": self.schema(values, f"{path}.*")}
             longest = node.get("propertyNames", {}).get("maxLength")
             if "maxProperties" in node and longest:
                 form = {

@@ -55,6 +55,16 @@ class Input(ApiModel):
     digest: Digest | None = Field(None, description="sha256 of the file or folder; when given, it is checked.")
 
 
+Inputs = Annotated[
+    list[Input],
+    Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}),
+]
+Parameters = Annotated[
+    dict[Annotated[str, Field(max_length=63)], Any],
+    Field(max_length=128, json_schema_extra={"additionalProperties": {"x-kubernetes-preserve-unknown-fields": True}}),
+]
+
+
 class OutputMode(StrEnum):
     """Who publishes the model."""
 
@@ -121,7 +131,7 @@ class TrainingJobSpec(ApiModel):
         json_schema_extra=validations(
             rule(
                 f"has(self.runtime) || ({_HAS_CONTAINERS})",
-                "give spec.template with a training container, or spec.runtime: a preset of the operator's configuration",
+                "give spec.template with a training container, or spec.runtime: one of the operator's presets",
                 ".template",
             ),
             rule(
@@ -148,21 +158,11 @@ class TrainingJobSpec(ApiModel):
         default={},
         description="A pod template. The training container is the only one, or the one named `train`.",
     )
-    parameters: Annotated[
-        dict[Annotated[str, Field(max_length=63)], Any],
-        Field(
-            max_length=128, json_schema_extra={"additionalProperties": {"x-kubernetes-preserve-unknown-fields": True}}
-        ),
-    ] = Field(
+    parameters: Parameters = Field(
         default={},
         description="Given to the training as PERENNIAL_PARAM_<NAME> and in $PERENNIAL_PARAMETERS_FILE (JSON).",
     )
-    inputs: Annotated[
-        list[Input],
-        Field(
-            max_length=32, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
-        ),
-    ] = Field(default=[], description="Data that is there before training starts.")
+    inputs: Inputs = Field(default=[], description="Data that is there before training starts.")
     output: Output = Field(default=Output(), description="Where the trained model goes.")
     storage: Storage | None = Field(
         None, description="Credentials for stores; without it the Secret `perennial-storage`, if there is one."
@@ -211,7 +211,9 @@ class Attempt(ApiModel):
     """One pod of a run."""
 
     pod: str = Field(description="Name of the pod.")
-    outcome: Outcome = Field(description="Active, Succeeded, Failed, or Disrupted: lost to the infrastructure, not counted.")
+    outcome: Outcome = Field(
+        description="Active, Succeeded, Failed, or Disrupted: lost to the infrastructure, not counted."
+    )
     reason: str | None = Field(None, description="Why it failed.")
 
 
@@ -224,9 +226,20 @@ class Champion(ApiModel):
     digest: str = Field(description="Its digest.")
 
 
+class Origin(ApiModel):
+    """What a run was trained from: its spec as the Job was made of it, without the pod template."""
+
+    model: ModelName = Field(description="Name of the model.")
+    parameters: Parameters = Field(default={}, description="Parameters of the training.")
+    inputs: Inputs = Field(default=[], description="Data that it was trained on.")
+    storage: Storage | None = Field(None, description="Credentials for stores.")
+    code: Code | None = Field(None, description="Where the training code comes from.")
+
+
 class PublishedModel(ApiModel):
     """What a run published."""
 
+    origin: Origin = Field(description="What it was trained from.")
     uri: str = Field(description="Where the model lies.")
     digest: str = Field(description="sha256 of the file or folder.")
     format: str = Field(description="Format of the model.")

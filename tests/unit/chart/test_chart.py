@@ -1,0 +1,202 @@
+"""What the chart renders for which values, and that it says what it has."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from perennial.config import Config
+
+CHART = Path(__file__).parents[3] / "charts" / "perennial"
+Objects = dict[tuple[str, str], dict[str, Any]]
+DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
+CLUSTER_KINDS = {"ClusterRole", "ClusterRoleBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+
+
+def config(objects: Objects, name: str = "perennial") -> Config:
+    return Config.model_validate(yaml.safe_load(objects["ConfigMap", name]["data"]["config.yaml"]))
+
+
+def pod(objects: Objects, name: str = "perennial") -> dict[str, Any]:
+    return dict(objects["Deployment", name]["spec"]["template"])
+
+
+def test_the_defaults_are_the_operators_own(render: Any) -> None:
+    rendered = config(render())
+    assert rendered.defaults == Config().defaults
+    assert rendered.images == Config().images
+    assert rendered.training_runtimes == {}
+
+
+def test_the_bundled_server_serves_scikit_learn(render: Any) -> None:
+    runtime = config(render({"image": {"registry": "example.org", "tag": "7"}})).serving_runtimes["sklearn"]
+    assert runtime.formats == ("sklearn",)
+    (server,) = runtime.template["spec"]["containers"]
+    assert server["name"] == "server"
+    assert server["image"] == "example.org/perennial/server:7"
+
+
+def test_images_may_be_named_one_by_one(render: Any) -> None:
+    reference = "example.org/agent@sha256:" + "0" * 64
+    rendered = config(render({"image": {"overrides": {"agent": reference}}}))
+    assert rendered.images.agent == reference
+    assert rendered.images.server == "perennial/server:0.1.0"
+
+
+def test_security_can_be_left_to_the_image(render: Any) -> None:
+    values = {"defaults": {"podSecurity": {"runAsUser": None, "fsGroup": 0, "allowPrivilegeEscalation": True}}}
+    security = config(render(values)).defaults.pod_security
+    assert (security.run_as_user, security.run_as_group, security.fs_group) == (None, 65532, 0)
+    assert security.allow_privilege_escalation is True
+
+
+def test_presets_reach_the_operator(render: Any) -> None:
+    container = {"name": "train", "image": "python:3.13-slim", "resources": {"requests": {"cpu": "1"}}}
+    template = {"spec": {"containers": [container]}}
+    rendered = config(render({"trainingRuntimes": {"python": {"template": template}}}))
+    assert rendered.training_runtimes["python"].template == template
+
+
+def test_a_changed_configuration_rolls_the_pods(render: Any) -> None:
+    def checksum(values: dict[str, Any]) -> str:
+        return str(pod(render(values))["metadata"]["annotations"]["checksum/config"])
+
+    assert checksum({}) == checksum({"replicas": 3})
+    assert checksum({}) != checksum({"defaults": {"output": "s3://acme/models"}})
+
+
+def test_the_operator_runs_restricted(render: Any) -> None:
+    spec = pod(render())["spec"]
+    (container,) = spec["containers"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_its_rights_have_no_wildcard_and_no_secret(render: Any) -> None:
+    objects = render()
+    rules = [rule for (kind, _), body in objects.items() if kind in ("ClusterRole", "Role") for rule in body["rules"]]
+    for rule in rules:
+        named = {*rule["verbs"], *rule["resources"], *rule["apiGroups"]}
+        assert not named & {"*", "secrets", "impersonate", "escalate", "bind"}, rule
+
+
+def test_definitions_are_kept_at_uninstall_and_can_be_left_out(render: Any) -> None:
+    definitions = [body for (kind, _), body in render().items() if kind == "CustomResourceDefinition"]
+    assert len(definitions) == len(list((CHART / "files" / "crds").iterdir()))
+    assert all(body["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep" for body in definitions)
+    assert not any(kind == "CustomResourceDefinition" for kind, _ in render({"crds": {"enabled": False}}))
+
+
+def test_two_releases_share_no_object_of_the_cluster(render: Any) -> None:
+    second = {"crds": {"enabled": False}, "policies": {"enabled": False}}
+    one = {key for key in render() if key[0] in CLUSTER_KINDS}
+    for other in (render(second, namespace="other"), render(second, release="other")):
+        assert one
+        assert not one & {key for key in other if key[0] in CLUSTER_KINDS}
+
+
+def test_a_lease_is_the_releases_own(render: Any) -> None:
+    objects = render(release="trial")
+    (container,) = pod(objects, "trial-perennial")["spec"]["containers"]
+    assert "--lease=trial-perennial" in container["args"]
+    named = [rule.get("resourceNames") for rule in objects["Role", "trial-perennial"]["rules"]]
+    assert ["trial-perennial"] in named
+
+
+@pytest.mark.parametrize(
+    ("values", "kinds"),
+    [
+        ({"serviceMonitor": {"enabled": True}}, {"ServiceMonitor"}),
+        ({"networkPolicy": {"enabled": True, "metricsFrom": [{"namespaceSelector": {}}]}}, {"NetworkPolicy"}),
+    ],
+)
+def test_what_is_off_can_be_switched_on(render: Any, values: dict[str, Any], kinds: set[str]) -> None:
+    def shown(values: dict[str, Any]) -> set[str]:
+        return {kind for kind, _ in render(values)}
+
+    assert shown(values) - shown({}) == kinds
+
+
+@pytest.mark.parametrize(
+    ("values", "kinds"),
+    [
+        ({"policies": {"enabled": False}}, {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}),
+        ({"podDisruptionBudget": {"enabled": False}}, {"PodDisruptionBudget"}),
+        ({"serviceAccount": {"create": False}}, {"ServiceAccount"}),
+        ({"rbac": {"create": False}}, {"ClusterRoleBinding", "Role", "RoleBinding"}),
+    ],
+)
+def test_what_is_on_can_be_switched_off(render: Any, values: dict[str, Any], kinds: set[str]) -> None:
+    def shown(values: dict[str, Any]) -> set[str]:
+        return {kind for kind, _ in render(values)}
+
+    assert shown({}) - shown(values) == kinds
+
+
+def test_where_the_pods_run_can_be_said(render: Any) -> None:
+    values = {
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"operator": "Exists"}],
+        "priorityClassName": "system-cluster-critical",
+        "affinity": {"nodeAffinity": {}},
+        "image": {"pullSecrets": ["registry"]},
+        "ingest": {"tls": {"existingSecret": "ingest-tls"}},
+    }
+    spec = pod(render(values))["spec"]
+    assert spec["nodeSelector"] == {"disk": "ssd"}
+    assert spec["tolerations"] == [{"operator": "Exists"}]
+    assert spec["priorityClassName"] == "system-cluster-critical"
+    assert spec["affinity"] == {"nodeAffinity": {}}
+    assert spec["imagePullSecrets"] == [{"name": "registry"}]
+    assert {"name": "tls", "secret": {"secretName": "ingest-tls"}} in spec["volumes"]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"replica": 3}, "replica"),
+        ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
+        ({"defaults": {"output": "gs://acme"}}, "output"),
+        ({"servingRuntimes": {"triton": {"formats": ["onnx"]}}}, "template"),
+        ({"trainingRuntimes": {"My Python": {"template": {}}}}, "My Python"),
+    ],
+)
+def test_a_wrong_value_is_named(render: Any, values: dict[str, Any], words: str) -> None:
+    with pytest.raises(Exception, match=words):
+        render(values)
+
+
+def leaves(values: dict[str, Any], path: str = "") -> set[str]:
+    """Paths of values; what is a map of free keys counts as one."""
+    free = {"resources", "defaults.agentResources", "trainingRuntimes", "servingRuntimes"}
+    found = set()
+    for key, value in values.items():
+        here = f"{path}{key}"
+        found |= leaves(value, f"{here}.") if isinstance(value, dict) and value and here not in free else {here}
+    return found
+
+
+def test_the_readme_names_every_value_and_no_other() -> None:
+    named = set(re.findall(r"^\| `([a-zA-Z.]+)` \| ", (CHART / "README.md").read_text(), re.MULTILINE))
+    assert named - {"view", "edit", "admin"} == leaves(DEFAULTS)
+
+
+def test_the_schema_knows_every_value_and_no_other() -> None:
+    def known(schema: dict[str, Any], path: str = "") -> set[str]:
+        found = set()
+        for key, child in schema["properties"].items():
+            here = f"{path}{key}"
+            closed = child.get("additionalProperties") is False and here not in ("resources", "defaults.agentResources")
+            found |= known(child, f"{here}.") if closed and "properties" in child else {here}
+        return found
+
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    assert known(schema) - {"global"} == leaves(DEFAULTS)
