@@ -30,10 +30,9 @@ class Ticks:
 
     def after(self, moment: datetime) -> Iterator[datetime]:
         """The ticks after a moment, strictly growing. cronsim may name a tick of the hour that comes twice again."""
-        last = moment
         for tick in CronSim(self.expression, moment.astimezone(self.zone)):
-            if (found := tick.astimezone(UTC)) > last:
-                yield (last := found)
+            if (found := tick.astimezone(UTC)) > moment:
+                yield found
 
     def next(self, moment: datetime) -> datetime | None:
         """The first tick after a moment; None when there is none in fifty years."""
