@@ -30,6 +30,55 @@ $(VENV)/.ready:
 python: venv
 	@echo $(PY)
 
+# Everything that is to be run: `make unit ARGS="-k schedule"`, `make lint CHECKS="ruff mypy"`.
+ARGS ?=
+CHECKS ?=
+STAGES := lint unit apiserver e2e
+
+.PHONY: test
+test: venv ## Run everything that CI runs, and install what that needs
+	@begun=$$SECONDS
+	for stage in $(STAGES); do
+	  started=$$SECONDS
+	  echo "== $$stage"
+	  $(MAKE) --no-print-directory $$stage || { echo "== $$stage: FAILED after $$((SECONDS - started)) s"; exit 1; }
+	  echo "== $$stage: passed in $$((SECONDS - started)) s"
+	done
+	echo "== all passed in $$((SECONDS - begun)) s"
+
+.PHONY: lint format generate
+lint: venv ## Check the tree: style, types, imports, drift, manifests, values, chart (CHECKS="name ...")
+	@$(PY) -m scripts.lint $(CHECKS)
+
+format: venv ## Put the Python code into its form
+	@$(VENV)/bin/ruff check --quiet --fix-only .
+	$(VENV)/bin/ruff format --quiet .
+
+generate: venv ## Write what is made from the typed models: crds/ and the chart's copy
+	@$(PY) scripts/generate.py
+
+.PHONY: unit apiserver e2e bench
+unit: venv ## Run the unit tests (ARGS for pytest)
+	@$(PY) -m pytest tests/unit $(ARGS)
+
+apiserver: venv ## Run the tests against a real etcd and kube-apiserver (ARGS for pytest)
+	@$(PY) -m pytest tests/apiserver $(ARGS)
+
+e2e: venv ## Run the tests on a real cluster, with real pods (ARGS for pytest)
+	@$(PY) -m pytest e2e $(ARGS)
+
+bench: venv ## Measure against a real API server, and print a table
+	@$(PY) -m e2e.bench $(ARGS)
+
+.PHONY: demo
+demo: venv ## Play the loop on a cluster of its own, which is left up
+	@$(PY) -m e2e.demo
+
+.PHONY: clean
+clean: ## Remove what tools leave in the tree (what is built lies outside: see CACHE)
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
 # The images hold exactly the versions that the tests ran with: dev's lock constrains every other one. `make lock LOCKFLAGS=-U` takes newer ones.
 LOCK = $(VENV)/bin/uv pip compile -q --universal --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --no-header --no-annotate
