@@ -17,10 +17,7 @@ from botocore.exceptions import (  # type: ignore[import-untyped]
     ParamValidationError,
     PartialCredentialsError,
 )
-from fsspec import AbstractFileSystem
-from fsspec.implementations.http import HTTPFileSystem
-from fsspec.implementations.local import LocalFileSystem
-from s3fs import S3FileSystem
+from fsspec import AbstractFileSystem, filesystem
 
 from perennial.agent import digest
 from perennial.agent.failure import TaskFailed, Unsuitable
@@ -174,16 +171,20 @@ def locate(uri: str, volumes: Path) -> Location:
         return Location(uri, _s3(), uri.removeprefix("s3://").rstrip("/"))
     if parts.scheme in ("http", "https") and parts.netloc:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS)
-        fs = HTTPFileSystem(client_kwargs={"timeout": timeout, "trust_env": True}, skip_instance_cache=True)
-        return OneFile(uri, fs, uri)
+        return OneFile(uri, _fs("http", client_kwargs={"timeout": timeout, "trust_env": True}), uri)
     if parts.scheme == "pvc" and parts.netloc:
         inside = PurePosixPath(uri.removeprefix("pvc://"))
         if ".." not in inside.parts and not inside.is_absolute():
-            return OnClaim(uri, LocalFileSystem(auto_mkdir=True, skip_instance_cache=True), str(volumes / inside))
+            return OnClaim(uri, _fs("file", auto_mkdir=True), str(volumes / inside))
     raise TaskFailed(Reason.INVALID_URI, f"{uri}: expected s3://bucket/path, https://host/path or pvc://claim/path")
 
 
-def _s3() -> S3FileSystem:
+def _fs(protocol: str, **options: Any) -> AbstractFileSystem:
+    """Loads the protocol's library only now: a training's agent waits for hours, and should be small while it does."""
+    return filesystem(protocol, skip_instance_cache=True, **options)
+
+
+def _s3() -> AbstractFileSystem:
     env = os.environ
     endpoint = env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL")
     config: dict[str, Any] = {
@@ -191,19 +192,19 @@ def _s3() -> S3FileSystem:
         "read_timeout": READ_SECONDS,
         "retries": {"total_max_attempts": 1},  # s3fs tries again by itself, and so do we
     }
-    if style := env.get("AWS_S3_ADDRESSING_STYLE"):  # path is what botocore takes for any endpoint but Amazon's
+    # Left to itself botocore takes `path` for any endpoint but Amazon's.
+    if style := env.get("AWS_S3_ADDRESSING_STYLE"):
         config["s3"] = {"addressing_style": style}
-    if (
-        endpoint and "AWS_REQUEST_CHECKSUM_CALCULATION" not in env
-    ):  # many stores that speak S3 refuse Amazon's newer checksums
+    # Many stores that speak S3 refuse Amazon's newer checksums.
+    if endpoint and "AWS_REQUEST_CHECKSUM_CALCULATION" not in env:
         config["request_checksum_calculation"] = "when_required"
-    return S3FileSystem(
+    return _fs(
+        "s3",
         endpoint_url=endpoint,
         config_kwargs=config,
         default_block_size=CHUNK,
         max_concurrency=CONNECTIONS,
         use_listings_cache=False,
-        skip_instance_cache=True,
     )
 
 

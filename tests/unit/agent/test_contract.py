@@ -1,6 +1,7 @@
 """What docs/run-contract.md shows is run as it stands there."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import perennial
 from perennial.agent import digest, formats, metrics
 from perennial.api.task import Reason, Result, parse_result
 
@@ -68,8 +70,9 @@ def test_the_digest_by_shell(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
     lines = lines.replace("python -m", f"{sys.executable} -m")
-    printed = subprocess.run(["bash", "-c", lines], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-    assert printed.splitlines() == [digest.of_path(tmp_path / "model")] * 2
+    env = {**os.environ, "PYTHONPATH": str(Path(perennial.__file__).parents[1])}
+    run = subprocess.run(["bash", "-c", lines], cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines() == [digest.of_path(tmp_path / "model")] * 2
 
 
 def test_the_metrics_and_the_message_that_are_shown() -> None:
