@@ -52,3 +52,4 @@ running_latency = Histogram(
 modelversions = Counter("perennial_modelversions_total", "Verdicts on ModelVersions.", ["verdict"])
 retrains = Counter("perennial_retrains_total", "Retrains started, by trigger.", ["trigger"])
 samples = Counter("perennial_samples_total", "Reported samples, accepted or refused.", ["result"])
+ingest_requests = Counter("perennial_ingest_requests_total", "Requests to report metrics, by answer.", ["code"])

@@ -1,0 +1,1 @@
+"""The endpoint that takes reported metrics: authenticated, bounded, durable when acknowledged. On every replica."""
