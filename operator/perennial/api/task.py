@@ -95,8 +95,8 @@ class RecoverTask(_Task):
 
 
 class Prepared(_Message):
-    """Answer of `prepare`: digests of the inputs; of one on a claim only if the task gave one. Should they not all fit into
-    a message, those that the task gave are left out first."""
+    """Answer of `prepare`: digests of the inputs; of one on a claim only if the task gave one. Should they not all fit
+    into a message, those that the task gave are left out first."""
 
     inputs: dict[str, Digest] = {}
 
