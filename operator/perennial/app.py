@@ -25,6 +25,7 @@ from perennial.runtime.key import key_of, version_of
 from perennial.runtime.lease import Lease
 from perennial.runtime.resync import Resync
 from perennial.runtime.worker import Engine
+from perennial.telemetry import domain
 from perennial.telemetry.health import Health, limit
 from perennial.view import Controller
 
@@ -79,7 +80,7 @@ async def _lead(
 ) -> int:
     fenced = Fenced(client, lease.holds)
     recorder = Recorder(fenced)
-    engine = Engine(controllers, config, fenced, recorder)
+    engine = Engine(controllers, config, fenced, recorder, written=domain.written)
     selectors = selectors_of(controllers)
     resync = Resync(fenced, engine, selectors, [controller.resource for controller in controllers])
     health.live["workers"] = limit("a reconcile runs", engine.queue.longest_at_work, _STUCK)

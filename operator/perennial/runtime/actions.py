@@ -1,6 +1,7 @@
 """Carries out the actions of a plan, in order, each idempotent; what the server answers goes into the cache."""
 
 import logging
+from collections.abc import Callable
 
 from perennial.api.meta import ANNOTATION_APPLIED
 from perennial.api.resources import EVENTS, of
@@ -14,6 +15,9 @@ from perennial.runtime.projection import project
 from perennial.runtime.refusals import Refusals
 
 logger = logging.getLogger(__name__)
+
+# Told of each object made and each status written: the owner, the body before (None when it was made), and after.
+Written = Callable[[Body | None, Body | None, Body], None]
 
 _REMEMBERED = 10_000
 
@@ -29,10 +33,11 @@ class Refused(Exception):
 class Actor:
     """Carries out actions. Errors that are no refusal come out as they are."""
 
-    def __init__(self, client: Client, cache: Cache, refusals: Refusals) -> None:
+    def __init__(self, client: Client, cache: Cache, refusals: Refusals, written: Written) -> None:
         self._client = client
         self._cache = cache
         self._refusals = refusals
+        self._written = written
         # Per applied object: the intent, and what the server made of it (it writes "1" for "1000m").
         self._applied: dict[Key, tuple[str, str]] = {}
 
@@ -45,7 +50,7 @@ class Actor:
         try:
             match action:
                 case Create(body):
-                    await self._create(target, body)
+                    await self._create(owner, target, body)
                 case Apply(body):
                     await self._apply(target, body)
                 case Patch():
@@ -74,7 +79,7 @@ class Actor:
         self._cache.put(key.resource, body)
         return body
 
-    async def _create(self, target: Key, body: Body) -> None:
+    async def _create(self, owner: Body | None, target: Key, body: Body) -> None:
         wanted = controller_of(body)
         if existing := self._cache.get(*target):
             if wanted is None or controller_of(existing) != wanted:
@@ -93,6 +98,7 @@ class Actor:
             made = found
         else:
             logger.info("created %s", target)
+            self._written(owner, None, made)
         self._cache.put(target.resource, made)
 
     async def _apply(self, target: Key, body: Body) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from perennial.kube.client import Client
 from perennial.plan import Body
+from perennial.runtime.actions import Written
 from perennial.runtime.cache import Cache
 from perennial.runtime.key import Key
 from perennial.runtime.merge import difference, digest, without_none
@@ -15,10 +16,11 @@ logger = logging.getLogger(__name__)
 class StatusWriter:
     """Writes statuses. `clock` is monotonic seconds."""
 
-    def __init__(self, client: Client, cache: Cache, clock: Callable[[], float]) -> None:
+    def __init__(self, client: Client, cache: Cache, clock: Callable[[], float], written: Written) -> None:
         self._client = client
         self._cache = cache
         self._clock = clock
+        self._written = written
         self._wanted_since: dict[Key, float] = {}
         # What the server made of a status that it changed, say by dropping a field: not to be written over and over.
         self._altered: dict[Key, tuple[str, Body]] = {}
@@ -43,6 +45,7 @@ class StatusWriter:
         body = {"metadata": {"resourceVersion": owner["metadata"]["resourceVersion"]}, "status": patch}
         answer = await self._client.patch(*key, body, subresource="status")
         self._cache.put(key.resource, answer)
+        self._written(owner, owner, answer)
         stored = answer.get("status") or {}
         if stored == desired:
             self._altered.pop(key, None)

@@ -11,7 +11,7 @@ from perennial.kube.client import Client
 from perennial.kube.errors import ApiError, Meaning, NotLeading, TooManyRequests
 from perennial.kube.events import Recorder
 from perennial.plan import Body, Event
-from perennial.runtime.actions import Actor, Refused
+from perennial.runtime.actions import Actor, Refused, Written
 from perennial.runtime.cache import Cache
 from perennial.runtime.dispatch import Dispatch
 from perennial.runtime.key import Key
@@ -32,7 +32,7 @@ _BROKEN_CAP = 300.0
 class Engine:
     """The cache, the queue and the workers of some controllers.
 
-    `now` is the wall clock that decisions are given, `clock` monotonic seconds.
+    `now` is the wall clock that decisions are given, `clock` monotonic seconds; `written` is told of what was written.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Engine:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = time.monotonic,
         queue: Queue[Key] | None = None,
+        written: Written = lambda *_: None,
     ) -> None:
         self._controllers = {controller.resource: controller for controller in controllers}
         self._config = config
@@ -54,8 +55,8 @@ class Engine:
         self.queue = Queue[Key](clock=clock) if queue is None else queue
         self.cache = Cache(self._refusals)
         self.cache.listen(Dispatch(controllers, self.cache, self.add))
-        self._actor = Actor(client, self.cache, self._refusals)
-        self._status = StatusWriter(client, self.cache, clock)
+        self._actor = Actor(client, self.cache, self._refusals, written)
+        self._status = StatusWriter(client, self.cache, clock, written)
 
     def add(self, key: Key, after: float = 0.0) -> None:
         """Have the object reconciled, `after` seconds from now at the latest."""
