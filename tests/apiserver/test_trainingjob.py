@@ -14,20 +14,14 @@ from tests.apiserver.space import Space
 
 def test_a_run_from_its_manifest_to_its_version(space: Space, kubelet: Kubelet) -> None:
     made = space.train("churn-1", parameters={"depth": 6}, code={"revision": "abc"})
-    kubelet.pod("churn-1")
-    status = space.reaches("churn-1", "Pending")
-    assert status["jobName"] == "churn-1"
-    assert space.says("churn-1", "Reconciling", "Preparing")
-
+    assert made["status"] == {"phase": "Pending", "observedGeneration": 0}, "for people and kstatus, before any write"
     pod = kubelet.runs("churn-1")
     status = space.reaches("churn-1", "Running")
     assert (status["attempt"], status["attempts"]) == (1, [{"pod": pod, "outcome": "Active"}])
+    assert status["jobName"] == "churn-1"
     assert pod in space.says("churn-1", "Running", "Training")
     table = space.server.kubectl("get", "-n", space.name, "trainingjobs")
     assert {"churn-1", "churn", "Running", "Training"} <= set(table.split())
-
-    kubelet.trained("churn-1")
-    space.reaches("churn-1", "Publishing")
 
     kubelet.publishes("churn-1", metrics={"accuracy": 0.93})
     status = space.reaches("churn-1", "Succeeded")
@@ -67,6 +61,17 @@ def test_few_writes_no_reads_and_nothing_when_idle(space: Space, kubelet: Kubele
     assert space.writes() <= 6 * len(runs), "standards: at most 6 writes in the life of a run"
     assert not [what for what in asked if what.split()[0] in ("get", "list", "watch")], "standards: no reads"
     space.idle(3)
+
+
+def test_a_long_wait_and_a_long_upload_are_told(space: Space, kubelet: Kubelet) -> None:
+    space.train("slow")
+    pod = kubelet.pod("slow")["metadata"]["name"]
+    space.train("big")
+    kubelet.trained("big")
+    assert f"pod {pod} is being prepared" in space.says("slow", "Reconciling", "Preparing")
+    assert space.status("slow")["phase"] == "Pending"
+    space.says("big", "Reconciling", "Publishing")
+    assert space.status("big")["phase"] == "Publishing"
 
 
 WAITS: dict[str, tuple[Any, str]] = {
@@ -162,7 +167,6 @@ def test_suspended_in_the_middle_it_starts_again_from_the_beginning(space: Space
 def test_suspended_while_publishing_it_is_published_first(space: Space, kubelet: Kubelet) -> None:
     space.train("late")
     kubelet.trained("late")
-    space.reaches("late", "Publishing")
     space.edit("late", suspend=True)
     time.sleep(1)
     assert space.there(JOBS, "late")["spec"]["suspend"] is False
@@ -276,9 +280,17 @@ FIXED: dict[str, Any] = {
 }
 
 
-def test_once_the_job_is_made_the_declared_fields_are_fixed_and_the_clocks_are_not(space: Space) -> None:
-    space.train("fixed")
-    space.reaches("fixed", "Pending")
+def test_once_the_job_is_told_the_declared_fields_are_fixed_and_the_clocks_are_not(
+    space: Space, kubelet: Kubelet
+) -> None:
+    container = {"name": "main", "image": "train:1", "command": ["python"], "args": ["--a"], "tty": False}
+    space.train("fixed", template={"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [container]}})
+    kubelet.runs("fixed")
+    space.reaches("fixed", "Running")
+    # Also what the schema does not declare.
+    for template in ({"metadata": {"labels": {"a": "c"}}}, {"spec": {"containers": [container | {"args": ["--b"]}]}}):
+        with pytest.raises(urllib.error.HTTPError):
+            space.edit("fixed", template=template)
     for field, value in FIXED.items():
         with pytest.raises(urllib.error.HTTPError) as refused:
             space.edit("fixed", **{field: value})
@@ -294,9 +306,7 @@ def test_an_edit_that_the_schema_cannot_see_is_told_and_has_no_effect(space: Spa
     kubelet.runs("edited")
     space.reaches("edited", "Running")
     job = space.there(JOBS, "edited")["spec"]
-    # What rules cannot read: an unknown field of the pod template, and parameters.
-    container = {"name": "main", "image": "train:1", "command": ["python", "train.py"], "args": ["--more"]}
-    space.edit("edited", template={"spec": {"containers": [container]}}, parameters={"depth": 7})
+    space.edit("edited", parameters={"depth": 7})
     assert "the edit has no effect on this run" in space.says("edited", "SpecChanged", "ChangedAfterStart")
     assert space.there(JOBS, "edited")["spec"] == job
     kubelet.publishes("edited")

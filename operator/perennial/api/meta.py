@@ -18,6 +18,8 @@ LABEL_ROLE = f"{GROUP}/role"
 
 # Hash of the spec that a Job was rendered from: a later edit of the spec shows as SpecChanged.
 ANNOTATION_SPEC_HASH = f"{GROUP}/spec-hash"
+# JSON of that spec, without its pod template and what may change: what the run came from, whatever is edited later.
+ANNOTATION_SPEC = f"{GROUP}/spec"
 # JSON of the cause (see retrainpolicy.Cause) on a TrainingJob that a RetrainPolicy made.
 ANNOTATION_CAUSE = f"{GROUP}/cause"
 # On the same: uid of that RetrainPolicy, which tells its own from those of a namesake.

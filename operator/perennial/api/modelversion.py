@@ -146,11 +146,14 @@ class Reservation(ApiModel):
     uid: str = Field(description="The uid of the TrainingJob.")
 
 
+MAX_RESERVED = 1024
+
+
 class ModelStatus(ApiModel):
     """The overview of one model."""
 
     highest_version: int = Field(0, description="The highest version ever given; never given again.")
-    reserved: Annotated[list[Reservation], Field(max_length=1024)] = Field(
+    reserved: Annotated[list[Reservation], Field(max_length=MAX_RESERVED)] = Field(
         default=[], description="Numbers that are given to runs whose ModelVersion is being made."
     )
     latest_approved: int | None = Field(None, description="The highest version that a person approved.")

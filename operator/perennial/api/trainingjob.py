@@ -99,8 +99,7 @@ _HAS_CONTAINERS = f"has(self.template) && has(self.template.spec) && has({_CONTA
 _MADE = "has(oldSelf.status) && has(oldSelf.status.jobName)"
 _MAKE_ANOTHER = "cannot change once the Job is made: apply a TrainingJob of another name"
 
-# `parameters` and what a template holds besides names, images and commands cannot be read by a rule: the status says
-# SpecChanged.
+# `parameters` cannot be read by a rule: the status says SpecChanged.
 OBJECT_RULES = (
     rule(
         "size(self.metadata.name) <= 52 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",

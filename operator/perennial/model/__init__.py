@@ -11,8 +11,9 @@ from perennial.view import Controller, Name, View
 
 def _of_run(_: View, job: Body) -> Iterable[Name]:
     """Only a run with a result concerns its Model; the rest of its life would be work for nothing."""
-    if (job.get("status") or {}).get("result"):
-        yield Name(job["metadata"]["namespace"], job["spec"]["model"]["name"])
+    result = (job.get("status") or {}).get("result")
+    if result:
+        yield Name(job["metadata"]["namespace"], result["origin"]["model"])
 
 
 def _of_version(_: View, version: Body) -> Iterable[Name]:

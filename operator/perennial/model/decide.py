@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from perennial.api.meta import API_VERSION
-from perennial.api.modelversion import ModelStatus, Reservation
+from perennial.api.modelversion import MAX_RESERVED, ModelStatus, Reservation
 from perennial.api.resources import MODELS
 from perennial.config import Config
 from perennial.model.snapshot import Snapshot
@@ -21,12 +21,15 @@ def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
         return Plan()
     kept = _kept(snapshot)
     given = {reservation.uid for reservation in kept}
+    # Their versions outlive a Model that somebody deleted.
+    made = {origin_uid(version): number for number, version in snapshot.versions.items()}
     number = _highest(snapshot)
     fresh = []
-    for job in snapshot.waiting:
-        if job["metadata"]["uid"] not in given:
-            number += 1
-            fresh.append(Reservation(version=number, uid=job["metadata"]["uid"]))
+    for job in snapshot.waiting[: MAX_RESERVED - len(kept)]:
+        uid = job["metadata"]["uid"]
+        if uid not in given:
+            number += uid not in made
+            fresh.append(Reservation(version=made.get(uid, number), uid=uid))
     # Settled reservations go with the next write for a better reason.
     reserved = [*kept, *fresh] if fresh else list(snapshot.status.reserved)
     status = ModelStatus(
@@ -41,8 +44,8 @@ def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
         actions.append(_write(snapshot, status))
     versions = {reservation.uid: reservation.version for reservation in (*kept, *fresh)}
     for job in snapshot.waiting:
-        version = versions[job["metadata"]["uid"]]
-        if version not in snapshot.versions:
+        version = versions.get(job["metadata"]["uid"])
+        if version is not None and version not in snapshot.versions:
             actions.append(Create(model_version(job, version)))
     return Plan(actions)
 

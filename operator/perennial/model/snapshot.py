@@ -50,4 +50,5 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
 
 def _waits(job: Body, model: str) -> bool:
     status = job.get("status") or {}
-    return job["spec"]["model"]["name"] == model and status.get("phase") == "Publishing" and bool(status.get("result"))
+    result = status.get("result")
+    return bool(result) and status.get("phase") == "Publishing" and result["origin"]["model"] == model

@@ -15,9 +15,10 @@ from perennial.plan import Body
 
 def model_version(job: Body, version: int) -> Body:
     """The ModelVersion with this number for a TrainingJob whose status holds a result."""
-    spec, status, metadata = job["spec"], job["status"], job["metadata"]
+    status, metadata = job["status"], job["metadata"]
     result = status["result"]
-    model = spec["model"]["name"]
+    origin = result["origin"]
+    model = origin["model"]
     digests = result.get("inputs") or {}
     recorded: Body = {
         "model": model,
@@ -28,10 +29,10 @@ def model_version(job: Body, version: int) -> Body:
         "metrics": result.get("metrics") or {},
         "evaluation": result.get("evaluation"),
         "image": result.get("image"),
-        "parameters": spec.get("parameters") or {},
-        "inputs": [one | _digest(digests.get(one["name"])) for one in spec.get("inputs") or ()],
-        "storage": spec.get("storage"),
-        "code": spec.get("code"),
+        "parameters": origin.get("parameters") or {},
+        "inputs": [one | _digest(digests.get(one["name"])) for one in origin.get("inputs") or ()],
+        "storage": origin.get("storage"),
+        "code": origin.get("code"),
         "champion": status.get("champion"),
         "trainingJob": {"name": metadata["name"], "uid": metadata["uid"]},
         "retrain": _retrain(metadata),

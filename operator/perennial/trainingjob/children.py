@@ -7,6 +7,7 @@ from typing import Any
 
 from perennial.api.meta import (
     ANNOTATION_CHAMPION,
+    ANNOTATION_SPEC,
     ANNOTATION_SPEC_HASH,
     API_VERSION,
     DEFAULT_CLAIM,
@@ -31,13 +32,11 @@ from perennial.pods import (
     tmp_volume,
 )
 from perennial.trainingjob.pod import AGENT, PREPARE, TRAINING
-from perennial.trainingjob.snapshot import Snapshot, recovery_name
+from perennial.trainingjob.snapshot import MUTABLE, Snapshot, recovery_name
 
 ROOT = "/perennial"
 HOME = "/perennial-home"
 LAUNCH = f"{ROOT}/bin/launch"
-# Fields that may change once the Job is there: they are ours to keep, not rendered into anything.
-MUTABLE = {"suspend", "activeDeadlineSeconds", "pendingDeadlineSeconds", "ttlSecondsAfterFinished"}
 RESERVED_NAMES = {PREPARE, AGENT}
 
 
@@ -47,8 +46,11 @@ class InvalidSpec(Exception):
 
 def spec_hash(body: Body) -> str:
     """Identity of all of a spec that a Job is made from."""
-    fixed = {field: value for field, value in (body.get("spec") or {}).items() if field not in MUTABLE}
-    return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(_fixed(body), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _fixed(body: Body) -> Body:
+    return {field: value for field, value in (body.get("spec") or {}).items() if field not in MUTABLE}
 
 
 def destination(snapshot: Snapshot, spec: TrainingJobSpec, config: Config) -> str:
@@ -62,7 +64,8 @@ def job(snapshot: Snapshot, spec: TrainingJobSpec, config: Config) -> Body:
     template = _template(spec, config)
     pod = _pod(snapshot, spec, template.get("spec") or {}, config)
     metadata = template.get("metadata") or {}
-    annotations = {ANNOTATION_SPEC_HASH: spec_hash(snapshot.body)}
+    kept = {field: value for field, value in _fixed(snapshot.body).items() if field != "template"}
+    annotations = {ANNOTATION_SPEC_HASH: spec_hash(snapshot.body), ANNOTATION_SPEC: json.dumps(kept, sort_keys=True)}
     if snapshot.champion:
         annotations[ANNOTATION_CHAMPION] = json.dumps(snapshot.champion.body())
     return {

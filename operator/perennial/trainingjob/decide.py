@@ -4,10 +4,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from perennial.api.base import parse_time
 from perennial.api.resources import JOBS, PODS, TRAININGJOBS
 from perennial.api.task import Failure as Answer
 from perennial.api.task import Result
-from perennial.api.trainingjob import Failure, Outcome, Phase, PublishedModel
+from perennial.api.trainingjob import Failure, Origin, Outcome, Phase, PublishedModel
 from perennial.config import Config
 from perennial.plan import Action, Body, Create, Delete, Event, Explain, Patch, Plan
 from perennial.trainingjob import children
@@ -22,7 +23,9 @@ Rule = Callable[[Snapshot, datetime, Config], Plan | None]
 MAX_DISRUPTIONS = 10
 # A run that lasts less than this never shows as Running: one write less for it.
 RUNNING_DELAY = 1.0
-# A Job that has no pod after this long has been refused one; its Events say why.
+# So long a wait for the pod to start, or for the upload, is nothing to write about before: it mostly ends by then.
+QUIET = 10.0
+# A Job that its controller has begun to work on and that has no pod after this long was refused one; its Events say why.
 NO_POD_AFTER = timedelta(seconds=3)
 # How soon the Events of such a Job are read again.
 EXPLAIN_EVERY = 15.0
@@ -116,11 +119,9 @@ def refused(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
     actions, invalid = _creation(snapshot, config)
     if invalid:
         return None
-    words = f"{refusal.resource.kind} {refusal.name}: {refusal.message}"
-    status = build(snapshot, now, Phase.PENDING, refusal.reason, words, stalled=True)
-    return Plan(
-        actions, status, [Event("Warning", refusal.reason, words)], requeue_after=_until_deadline(snapshot, now)
-    )
+    status = build(snapshot, now, Phase.PENDING, refusal.reason, refusal.message, stalled=True)
+    event = Event("Warning", refusal.reason, refusal.message)
+    return Plan(actions, status, [event], requeue_after=_until_deadline(snapshot, now))
 
 
 def create(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
@@ -240,15 +241,12 @@ def progress(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
         failure = failed.failure().model_copy(update={"time": now})
         changes["failure"] = failure
         events.append(Event("Warning", failure.reason, f"attempt {failed.name}: {failure.message}"))
-    if pod is None or pod.outcome is not Outcome.ACTIVE:
+    if pod is None or pod.outcome in (Outcome.FAILED, Outcome.DISRUPTED):
         return _without_pod(snapshot, now, later, changes, events)
     if pod.trained:
         words = "the training has ended; its output is being published"
-        return Plan(
-            status=build(snapshot, now, Phase.PUBLISHING, "Publishing", words, **changes),
-            events=events,
-            requeue_after=later,
-        )
+        status = build(snapshot, now, Phase.PUBLISHING, "Publishing", words, **changes)
+        return Plan(status=status, events=events, requeue_after=later, status_delay=0 if changes else QUIET)
     if pod.started:
         words = f"training in pod {pod.name}"
         if later is None or later > RUNNING_DELAY:
@@ -258,7 +256,7 @@ def progress(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
     reason, words = pod.waiting or ("Preparing", f"pod {pod.name} is being prepared")
     if pod.waiting:
         events.append(Event("Warning", reason, words))
-    delay = 0.0 if changes or pod.waiting else RUNNING_DELAY
+    delay = 0.0 if changes or pod.waiting else _pending_delay(snapshot)
     status = build(snapshot, now, Phase.PENDING, reason, words, **changes)
     return Plan(status=status, events=events, requeue_after=later, status_delay=delay)
 
@@ -293,10 +291,10 @@ def _without_pod(
         events.append(Event("Warning", "PodRefused", explanation))
     words = explanation or "waiting for the Job's pod"
     status = build(snapshot, now, Phase.PENDING, "PodRefused" if explanation else "Starting", words, **changes)
-    waited = now - (snapshot.status.pending_since or now) >= NO_POD_AFTER
+    metadata, begun = snapshot.job["metadata"], (snapshot.job.get("status") or {}).get("startTime")
+    waited = begun is not None and now - parse_time(begun) >= NO_POD_AFTER
     actions: list[Action] = []
     if waited and not snapshot.pods:
-        metadata = snapshot.job["metadata"]
         actions.append(Explain(JOBS, snapshot.namespace, metadata["name"], metadata["uid"]))
     look_again = EXPLAIN_EVERY if waited else NO_POD_AFTER.total_seconds()
     return Plan(
@@ -304,13 +302,24 @@ def _without_pod(
         status,
         events,
         requeue_after=min(look_again, later or look_again),
-        status_delay=0 if changes or explanation else RUNNING_DELAY,
+        status_delay=0 if changes or explanation else _pending_delay(snapshot),
     )
+
+
+def _pending_delay(snapshot: Snapshot) -> float:
+    """The API server shows a new run as Pending by itself; one that was something else must be seen to change."""
+    return RUNNING_DELAY if snapshot.status.observed_generation else QUIET
 
 
 def _creation(snapshot: Snapshot, config: Config) -> tuple[list[Action], str]:
     """The actions that make the Job, or what is wrong with the spec."""
     assert snapshot.spec
+    before = snapshot.status.spec_hash
+    if before and before != children.spec_hash(snapshot.body):
+        return [], (
+            "spec was edited after the Job was made, and the Job is gone: undo the edit, or apply a TrainingJob of "
+            "another name"
+        )
     try:
         job = children.job(snapshot, snapshot.spec, config)
     except InvalidSpec as error:
@@ -323,11 +332,15 @@ def _creation(snapshot: Snapshot, config: Config) -> tuple[list[Action], str]:
 
 def _record(snapshot: Snapshot, now: datetime, answer: Result, pod: Pod | None) -> Plan:
     assert snapshot.spec
-    prepared = pod.prepared if pod else None
+    prepared, spec = pod.prepared if pod else None, snapshot.spec
+    origin = Origin(
+        model=spec.model.name, parameters=spec.parameters, inputs=spec.inputs, storage=spec.storage, code=spec.code
+    )
     result = PublishedModel(
+        origin=origin,
         uri=answer.uri,
         digest=answer.digest,
-        format=snapshot.spec.model.format or answer.format,
+        format=spec.model.format or answer.format,
         metrics=answer.metrics,
         evaluation=answer.evaluation,
         image=pod.image if pod else None,
@@ -346,7 +359,9 @@ def _recover(snapshot: Snapshot, now: datetime, config: Config, pod: Pod | None)
     words = "the pod's message was lost; looking for the result where it was published"
     if snapshot.recovery is None:
         actions = [Create(children.recovery(snapshot, snapshot.spec, config))]
-        return Plan(actions, build(snapshot, now, Phase.PUBLISHING, "Recovering", words))
+        refusal = snapshot.refusal
+        reason, words = (refusal.reason, refusal.message) if refusal else ("Recovering", words)
+        return Plan(actions, build(snapshot, now, Phase.PUBLISHING, reason, words, stalled=refusal is not None))
     done = next((one for one in reversed(snapshot.recovery_pods) if one.outcome is Outcome.SUCCEEDED), None)
     answer = done.answer if done else None
     if isinstance(answer, Result):

@@ -1,20 +1,24 @@
 """Everything that a decision about a TrainingJob looks at, read from the view in one go."""
 
+import json
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from perennial.api.meta import ANNOTATION_SPEC_HASH, DEFAULT_CLAIM, LABEL_MODELDEPLOYMENT
+from perennial.api.meta import ANNOTATION_SPEC, ANNOTATION_SPEC_HASH, DEFAULT_CLAIM, LABEL_MODELDEPLOYMENT
 from perennial.api.resources import JOBS, MODELDEPLOYMENTS, MODELS, MODELVERSIONS, PODS, PVCS, TRAININGJOBS
 from perennial.api.trainingjob import Champion, OutputMode, TrainingJobSpec, TrainingJobStatus
 from perennial.plan import Body
 from perennial.trainingjob.pod import Pod
 from perennial.view import Refusal, View
 
+# Fields that may change once the Job is there: they are ours to keep, not rendered into anything.
+MUTABLE = {"suspend", "activeDeadlineSeconds", "pendingDeadlineSeconds", "ttlSecondsAfterFinished"}
+
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One TrainingJob and what belongs to it."""
+    """One TrainingJob and what belongs to it. `spec` is what its Job was made from, but for what may change."""
 
     body: Body
     spec: TrainingJobSpec | None
@@ -65,31 +69,37 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
     if body is None:
         return None
     uid = body["metadata"]["uid"]
-    spec, invalid = _spec(body)
     job = _own(view, namespace, name, uid)
+    spec, invalid = _spec(body, job)
+    status = TrainingJobStatus.model_validate(body.get("status") or {})
+    model = status.result.origin.model if status.result else spec.model.name if spec else ""
     recovery = _own(view, namespace, recovery_name(name), uid)
     managed = spec is None or spec.output.mode is OutputMode.MANAGED
     return Snapshot(
         body=body,
         spec=spec,
         invalid=invalid,
-        status=TrainingJobStatus.model_validate(body.get("status") or {}),
+        status=status,
         job=job,
         pods=_pods(view, job, managed=managed),
         recovery=recovery,
         recovery_pods=_pods(view, recovery, managed=False),
-        model_version=_model_version(view, namespace, uid, spec),
+        model_version=_model_version(view, namespace, uid, model),
         champion=_champion(view, body, spec),
         claim=view.get(PVCS, namespace, DEFAULT_CLAIM),
         refusal=view.refusal(TRAININGJOBS, namespace, name),
         explanation=view.explanation(JOBS, namespace, name) if job else None,
-        model_refusal=view.refusal(MODELS, namespace, spec.model.name) if spec else None,
+        model_refusal=view.refusal(MODELS, namespace, model),
     )
 
 
-def _spec(body: Body) -> tuple[TrainingJobSpec | None, str]:
+def _spec(body: Body, job: Body | None) -> tuple[TrainingJobSpec | None, str]:
+    spec = body.get("spec") or {}
+    rendered = ((job or {}).get("metadata", {}).get("annotations") or {}).get(ANNOTATION_SPEC)
+    if rendered:
+        spec = {field: spec[field] for field in (*MUTABLE, "template") if field in spec} | json.loads(rendered)
     try:
-        return TrainingJobSpec.model_validate(body.get("spec") or {}), ""
+        return TrainingJobSpec.model_validate(spec), ""
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         return None, f"spec.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
@@ -108,12 +118,12 @@ def _pods(view: View, job: Body | None, *, managed: bool) -> tuple[Pod, ...]:
     return tuple(sorted(pods, key=lambda pod: (pod.created, pod.name)))
 
 
-def _model_version(view: View, namespace: str, uid: str, spec: TrainingJobSpec | None) -> Body | None:
+def _model_version(view: View, namespace: str, uid: str, model: str) -> Body | None:
     """The ModelVersion that the Model gave this run."""
-    model = view.get(MODELS, namespace, spec.model.name) if spec else None
-    for reservation in (model or {}).get("status", {}).get("reserved") or ():
-        if reservation["uid"] == uid and spec:
-            version = view.get(MODELVERSIONS, namespace, f"{spec.model.name}-{reservation['version']}")
+    record = view.get(MODELS, namespace, model)
+    for reservation in (record or {}).get("status", {}).get("reserved") or ():
+        if reservation["uid"] == uid:
+            version = view.get(MODELVERSIONS, namespace, f"{model}-{reservation['version']}")
             origin = (version or {}).get("spec", {}).get("trainingJob") or {}
             return version if origin.get("uid") == uid else None
     return None

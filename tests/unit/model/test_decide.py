@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perennial.api.modelversion import MAX_RESERVED
 from perennial.api.resources import MODELS, MODELVERSIONS
 from perennial.config import Config
 from perennial.model.decide import decide
@@ -28,15 +29,17 @@ def a_finished_run(name: str, **metadata: object) -> Body:
             "creationTimestamp": "2026-11-20T00:00:00Z",
             **metadata,
         },
-        "spec": {
-            "model": {"name": "churn"},
-            "parameters": {"depth": 3},
-            "inputs": [{"name": "data", "uri": "s3://d/1"}],
-            "code": {"revision": "abc"},
-        },
+        # Edited since: what a version came from is in the result.
+        "spec": {"model": {"name": "edited"}, "parameters": {"depth": 4}},
         "status": {
             "phase": "Publishing",
             "result": {
+                "origin": {
+                    "model": "churn",
+                    "parameters": {"depth": 3},
+                    "inputs": [{"name": "data", "uri": "s3://d/1"}],
+                    "code": {"revision": "abc"},
+                },
                 "uri": "s3://m/1",
                 "digest": DIGEST,
                 "format": "sklearn",
@@ -147,6 +150,29 @@ def test_a_number_taken_meanwhile_is_replaced_by_the_next() -> None:
     records.decide()
     assert records.versions() == ["churn-1", "churn-2"]
     assert records.given == [("churn-2", "uid-one")]
+
+
+def test_a_deleted_model_is_made_again_and_the_run_keeps_its_number() -> None:
+    records = Records(a_version(4), a_finished_run("one"))
+    records.decide()
+    records.world.remove(records.world.get(MODELS, "team", "churn") or {})
+    records.decide()
+    assert records.versions() == ["churn-4", "churn-5"]
+    model = records.world.get(MODELS, "team", "churn")
+    assert model
+    assert model["status"]["reserved"] == [{"version": 5, "uid": "uid-one"}]
+    assert records.decide() == 0
+
+
+def test_more_runs_than_fit_into_one_write_get_their_numbers_one_after_the_other() -> None:
+    runs = [a_finished_run(f"r{number:04}") for number in range(MAX_RESERVED + 1)]
+    records = Records(*runs)
+    records.decide(10_000)
+    assert len(records.versions()) == MAX_RESERVED
+    for run in runs[:MAX_RESERVED]:
+        records.world.add(run | {"status": run["status"] | {"phase": "Succeeded"}})
+    records.decide()
+    assert records.given[-1] == (f"churn-{MAX_RESERVED + 1}", f"uid-r{MAX_RESERVED}")
 
 
 def test_a_deleted_version_leaves_a_gap() -> None:

@@ -56,6 +56,32 @@ def test_a_quick_run_is_written_thrice_at_most() -> None:
     assert team.status["metrics"] == {"accuracy": 0.9}
 
 
+def test_a_wait_or_an_upload_that_is_soon_over_is_not_written() -> None:
+    team = Team()
+    team.decide()
+    assert team.decide().status_delay >= 10, "without a pod"
+    pod = team.pod()
+    del team.run["status"]
+    assert team.decide().status_delay >= 10, "being prepared"
+    pod.running()
+    team.settle()
+    pod.trained()
+    assert team.decide().status_delay >= 10, "publishing"
+    pod.published()
+    plan = team.decide()
+    assert plan.status
+    assert plan.status["phase"] == "Publishing", "until the Job is seen to be complete"
+    assert plan.status_delay >= 10
+
+
+def test_lifting_a_suspension_is_seen_soon() -> None:
+    team = Team(a_run(suspend=True))
+    team.settle()
+    team.run["spec"]["suspend"] = False
+    team.decide()
+    assert team.decide().status_delay <= 1
+
+
 def give_version(team: Team, number: int = 1) -> None:
     uid = team.run["metadata"]["uid"]
     meta = {"namespace": "team", "uid": "m"}
@@ -201,8 +227,10 @@ def test_what_holds_a_pod_is_on_the_status_at_once(reason: str) -> None:
     assert conditions(team.status)["Running"] == ("False", reason)
 
 
-def test_a_job_without_a_pod_is_asked_why() -> None:
+def test_a_job_without_a_pod_is_asked_why_once_its_controller_had_it() -> None:
     team = Team().started()
+    assert not team.after(60).decide().actions, "in a burst the Job controller comes late"
+    team.job["status"] = {"startTime": format_time(team.now)}
     assert not team.decide().actions
     plan = team.after(4).decide()
     assert [type(action) for action in plan.actions] == [Explain]
@@ -342,6 +370,15 @@ def test_a_lost_message_is_looked_for_in_the_store() -> None:
     assert team.status["result"]["uri"] == "s3://a/b"
 
 
+def test_a_refused_recovery_is_told() -> None:
+    team = Team().started()
+    team.job_is("Complete")
+    team.world.refusals[TRAININGJOBS, "team", "churn-1"] = Refusal(JOBS, "churn-1-recover", "QuotaExceeded", "no more")
+    plan = team.decide()
+    assert creates(plan) == ["Job/churn-1-recover"]
+    assert conditions(team.status)["Stalled"] == ("True", "QuotaExceeded")
+
+
 def test_an_external_run_that_left_no_result_failed() -> None:
     run = a_run(output={"mode": "External"}, template={"spec": {"containers": [{"name": "main", "image": "x"}]}})
     team = Team(run).started()
@@ -361,6 +398,46 @@ def test_an_edit_after_the_start_is_shown_and_changes_nothing() -> None:
     team.settle()
     assert conditions(team.status)["SpecChanged"] == ("True", "ChangedAfterStart")
     assert team.job == job
+
+
+def test_what_a_run_is_recorded_with_is_what_it_was_trained_with() -> None:
+    edits: dict[str, Any] = {
+        "model": {"name": "other"},
+        "parameters": {"depth": 7},
+        "inputs": [{"name": "other", "uri": "s3://a/other"}],
+        "storage": {"secretName": "other"},
+        "code": {"revision": "other"},
+    }
+    told: dict[str, Any] = {
+        "model": {"name": "churn"},
+        "parameters": {"depth": 6},
+        "inputs": [{"name": "data", "uri": "s3://a/b"}],
+        "storage": {"secretName": "acme"},
+        "code": {"revision": "abc"},
+    }
+    team = Team(a_run(**told)).started()
+    # Before the first status the API server lets every edit pass.
+    team.run["spec"].update(edits)
+    team.job_is("Complete")
+    team.decide()
+    recovery = team.world.get(JOBS, "team", "churn-1-recover")
+    assert recovery
+    assert '"destination":"s3://acme/models/churn/' in json.dumps(recovery).replace("\\", "")
+    team.world.remove(recovery)
+    team.pod().published()
+    team.decide()
+    assert team.status["result"]["origin"] == told | {"model": "churn"}
+
+
+def test_an_edit_after_the_start_is_not_rendered_when_the_job_is_gone() -> None:
+    team = Team().started()
+    team.world.remove(team.job)
+    team.run["spec"]["parameters"] = {"depth": 7}
+    plan = team.settle()
+    assert not plan.actions
+    assert conditions(team.status)["Stalled"] == ("True", "InvalidSpec")
+    del team.run["spec"]["parameters"]
+    assert creates(team.decide()) == ["Job/churn-1"]
 
 
 @pytest.mark.parametrize(
