@@ -7,16 +7,14 @@ from pathlib import Path
 
 XGBOOST_JSON = re.compile(rb'\s*\{\s*"learner"')
 
-# In this order: an MLmodel says itself how the files beside it are read, and a safe format goes before pickle.
+# In this order: an MLmodel says itself how the files beside it are read. Pickle is not here: loading one runs the code
+# that is in it, so a person must ask for it by name (spec.model.format: sklearn-pickle).
 BY_NAME = (
     ("MLmodel", "mlflow"),
     ("*.skops", "sklearn"),
     ("*.onnx", "onnx"),
     ("*.ubj", "xgboost"),
     ("model.json", "xgboost"),
-    ("*.pkl", "sklearn-pickle"),
-    ("*.pickle", "sklearn-pickle"),
-    ("*.joblib", "sklearn-pickle"),
 )
 OTHER = "files"
 
