@@ -1,0 +1,104 @@
+"""The operator as the chart deploys it: its arguments, its configuration, and nobody's rights but those of its account."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.cluster.apiserver import ApiServer
+from perennial.api.meta import ANNOTATION_RUN_REQUEST
+from perennial.api.resources import (
+    DEPLOYMENTS,
+    JOBS,
+    MODELDEPLOYMENTS,
+    MODELVERSIONS,
+    PVCS,
+    RETRAINPOLICIES,
+    SERVICES,
+    TRAININGJOBS,
+    Resource,
+)
+from perennial.plan import Body
+from tests.apiserver.charts import CHART, helm
+from tests.apiserver.kubelet import Kubelet
+from tests.apiserver.operators import USER, Perennial, eventually
+from tests.apiserver.space import Space
+
+SYSTEM = "perennial-system"
+ACCOUNT = f"system:serviceaccount:{SYSTEM}:perennial"
+
+
+class Deployed(Perennial):
+    """The process that the chart's Deployment would start."""
+
+    def __init__(self, server: ApiServer, folder: Path) -> None:
+        token = server.service_account_token(SYSTEM, "perennial")
+        path = f"/api/v1/namespaces/{SYSTEM}/configmaps/perennial"
+        config = folder / "config.yaml"
+        config.write_text(server.request("GET", path)["data"]["config.yaml"])
+        kubeconfig = server.write_kubeconfig("deployed", token)
+        super().__init__(server, "deployed-0", config, kubeconfig=kubeconfig)
+        deployment = server.request("GET", DEPLOYMENTS.path(SYSTEM, "perennial"))
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        program, own = self._command[:3], self._command[3:]
+        # The last of two equal arguments counts: paths and ports are of this machine.
+        self._command = [*program, *container["args"], *own, "--namespace", SYSTEM]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    # The plugin is part of some distributions: naming an owner then asks for a right of its own.
+    plugins = ["--enable-admission-plugins=OwnerReferencesPermissionEnforcement"]
+    folder = tmp_path_factory.mktemp("rights")
+    users = {USER: ["nobody"]}
+    with ApiServer(folder, users=users, audit=True, controller_manager=True, apiserver_args=plugins) as server:
+        helm(server, "install", "perennial", str(CHART), "--namespace", SYSTEM, "--create-namespace")
+        with Deployed(server, folder) as operator:
+            eventually(operator.watches, 30)
+            yield server
+
+
+def forbidden(server: ApiServer) -> list[str]:
+    """What the operator asked for and may not do."""
+    lines = (json.loads(line) for line in server.audit_log.read_text().splitlines())
+    return [
+        f"{line['verb']} {line['requestURI']}"
+        for line in lines
+        if line["user"]["username"] == ACCOUNT and line.get("responseStatus", {}).get("code") == 403
+    ]
+
+
+def test_the_loop_needs_no_right_that_the_chart_does_not_give(server: ApiServer) -> None:
+    space = Space(server)
+    kubelet = Kubelet(space)
+
+    def make(resource: Resource, name: str, spec: Body, **metadata: Any) -> None:
+        about = {"name": name, "namespace": space.name, **metadata}
+        space.create({"apiVersion": resource.api_version, "kind": resource.kind, "metadata": about, "spec": spec})
+
+    # On a claim that the operator makes; and it goes when its time has come.
+    space.train("churn-first", output={}, ttlSecondsAfterFinished=1)
+    space.there(PVCS, "perennial-models")
+    kubelet.runs("churn-first")
+    kubelet.publishes("churn-first", uri="pvc://perennial-models/churn", metrics={"accuracy": 0.9})
+    space.there(MODELVERSIONS, "churn-1")
+    eventually(lambda: space.get(TRAININGJOBS, "churn-first") is None)
+
+    make(MODELDEPLOYMENTS, "churn", {"model": {"name": "churn"}})
+    space.there(SERVICES, "churn")
+    eventually(lambda: space.every(DEPLOYMENTS))
+
+    container = {"name": "main", "image": "train:1", "command": ["python", "train.py"]}
+    training = {"model": {"name": "churn"}, "template": {"spec": {"containers": [container]}}}
+    policy = {"deployment": {"name": "churn"}, "trainingJobTemplate": {"spec": training}}
+    make(RETRAINPOLICIES, "churn", policy, annotations={ANNOTATION_RUN_REQUEST: "by-hand"})
+    eventually(lambda: space.every(TRAININGJOBS))
+    eventually(lambda: space.every(JOBS))
+
+    space.train("held", suspend=True)
+    space.reaches("held", "Suspended")
+    space.edit("held", suspend=False)
+    space.reaches("held", "Pending")
+    assert forbidden(server) == []
