@@ -1,0 +1,35 @@
+"""The documentation holds together: examples are the files that other tests apply, and links lead somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PAGES = sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("*.md"), *ROOT.glob("charts/*/README.md")])
+EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.yaml"))
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """(file, text) of the page's YAML blocks that begin with the name of an example."""
+    found = re.findall(r"^```yaml\n# (examples/\S+)\n(.*?)^```", page.read_text(), flags=re.S | re.M)
+    return [(name, text) for name, text in found]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_an_example_on_a_page_is_the_file(page: Path) -> None:
+    for name, text in blocks(page):
+        assert text == (ROOT / "docs" / name).read_text(), f"{page.name} and docs/{name} differ"
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_every_example_is_on_a_page(example: Path) -> None:
+    shown = {name for page in PAGES for name, _ in blocks(page)}
+    assert f"examples/{example.name}" in shown
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
