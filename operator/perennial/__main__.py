@@ -10,6 +10,8 @@ from pathlib import Path
 
 from perennial import app, config
 from perennial.controllers import CONTROLLERS
+from perennial.ingest.service import IngestService
+from perennial.ingest.settings import Settings
 from perennial.kube import login
 from perennial.kube.http import HttpClient
 from perennial.runtime.lease import Lease
@@ -27,16 +29,36 @@ def main() -> None:
 async def _run(arguments: argparse.Namespace) -> int:
     credentials = login.load(arguments.kubeconfig)
     namespace = arguments.namespace or login.own_namespace() or "default"
+    configuration = config.load(arguments.config)
+    health = Health()
+    services = []
     async with HttpClient(credentials) as client:
+        lease = Lease(client, namespace, arguments.lease, arguments.identity)
+        if arguments.ingest_port:
+            ingest = IngestService(client, _ingest(arguments, namespace), leads=lease.holds)
+            health.ready["ingest"] = ingest.ready
+            services.append(ingest)
         return await app.run(
             CONTROLLERS,
-            config.load(arguments.config),
+            configuration,
             client,
             credentials,
-            Lease(client, namespace, arguments.lease, arguments.identity),
-            health=Health(),
+            lease,
+            services=services,
+            health=health,
             address=(arguments.health_host, arguments.health_port),
         )
+
+
+def _ingest(arguments: argparse.Namespace, namespace: str) -> Settings:
+    return Settings(
+        namespace=namespace,
+        replica=os.environ.get("POD_NAME", socket.gethostname()),
+        port=arguments.ingest_port,
+        names=tuple(arguments.ingest_name or ("localhost", "127.0.0.1")),
+        certificates=arguments.ingest_certificates,
+        replicas=arguments.replicas,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,6 +74,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--health-host", default="0.0.0.0", help="address of /healthz, /readyz and /metrics")
     parser.add_argument("--health-port", type=int, default=8080, help="their port (%(default)s)")
+    parser.add_argument("--ingest-port", type=int, help="port of the endpoint for reported metrics; default: none")
+    parser.add_argument("--ingest-name", action="append", default=[], help="a DNS name of it; may be repeated")
+    parser.add_argument("--ingest-certificates", type=Path, help="folder with tls.crt and tls.key; default: its own")
+    parser.add_argument("--replicas", type=int, default=1, help="replicas of the operator, which share the ingest")
     parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     return parser
 
