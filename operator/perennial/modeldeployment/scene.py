@@ -68,32 +68,39 @@ class Scene:
 
     @property
     def settled_at(self) -> datetime | None:
-        """When every node routes by what the Service selects, and to the incoming revision; None while not known."""
+        """When every node routes by what the Service selects, and to a pod of each revision that serves or comes; None
+        while that is not known."""
         traffic = self.memory.traffic
         if self.seen.service is None or traffic is None or traffic.revision != self.selected:
             return None
-        since = traffic.since
-        if self.memory.rollout is not None and self.stable is not None and self.pods(self.incoming).ready:
-            first = min(filter(None, map(ready_since, self.seen.pods.get(self.incoming or "", ()))), default=None)
-            if first is None:
-                return None
-            since = max(since, first)
-        return since + SETTLE
+        times = [traffic.since]
+        for revision in (self.stable, self.incoming):
+            if self.pods(revision).ready:
+                first = self._first_ready(revision)
+                if first is None:
+                    return None
+                times.append(first)
+        return max(times) + SETTLE
 
     @property
     def state(self) -> rollout.State:
         """The pods, for the strategy."""
         rolling = self.memory.rollout is not None and self.stable is not None
         settled = self.settled_at
+        # Of those that leave, the one that is known best comes first: it is kept longest.
+        leaving = sorted(self.leaving, key=lambda name: self._first_ready(name) or self.now)
         return rollout.State(
             limits=self.limits,
             incoming=self.pods(self.incoming),
             stable=self.pods(self.stable) if rolling else None,
-            leaving={name: pods for name in self.leaving if (pods := self.pods(name)).count},
+            leaving={name: pods for name in leaving if (pods := self.pods(name)).count},
             selected=self._traffic(),
             settled=settled is not None and self.now >= settled,
             warm=self.warm if self.limits.replicas else None,
         )
+
+    def _first_ready(self, revision: str | None) -> datetime | None:
+        return min(filter(None, map(ready_since, self.seen.pods.get(revision or "", ()))), default=None)
 
     def _traffic(self) -> Traffic | None:
         if self.seen.service is None:
