@@ -163,7 +163,7 @@ class RetrainPolicySpec(ApiModel):
         description="Forbid: a cause during a run starts nothing. Replace: it ends that run. Allow: both run.",
     )
     budget: Budget | None = Field(None, description="How many runs may start in a period.")
-    unpromoted_limit: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+    unpromoted_limit: Annotated[int, Field(ge=1, le=1000)] = Field(
         3,
         description="So many runs in a row without a promotion, and the policy is Stalled until a person asks for one.",
     )

@@ -146,8 +146,7 @@ def trouble(snapshot: Snapshot, spec: RetrainPolicySpec) -> Hold | None:
 
 def stalled_by_runs(spec: RetrainPolicySpec, book: Book) -> Hold | None:
     """unpromotedLimit."""
-    limit = spec.unpromoted_limit
-    if limit is None or book.unpromoted < limit:
+    if book.unpromoted < spec.unpromoted_limit:
         return None
     words = (
         f"{book.unpromoted} runs in a row ended without a promotion (spec.unpromotedLimit). Look at status.runs, then "

@@ -251,7 +251,7 @@ class TestLimits:
         assert team.skipped == []
 
     def test_a_breach_rests_after_failures_even_without_a_cooldown(self) -> None:
-        team = low(unpromotedLimit=None)
+        team = low(unpromotedLimit=9)
         for seconds in (10, 20, 40):
             team.settle().fails().settle().after(seconds=seconds - 1).settle()
             assert team.skipped == [("accuracy", "Cooldown")]
