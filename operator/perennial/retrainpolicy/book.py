@@ -59,8 +59,8 @@ class Book:
             self.last_request = cause.request
             self.unpromoted = 0
 
-    def change(self, run: Run, phase: RunPhase, message: str = "", model_version: str | None = None) -> Run:
-        """Where a run under way stands now. The run with the change, whose number is as before."""
+    def change(self, run: Run, phase: RunPhase, message: str = "", model_version: str | None = None) -> None:
+        """Where a run under way stands now."""
         ended = phase not in UNDER_WAY
         changed = run.model_copy(
             update={
@@ -77,7 +77,6 @@ class Book:
             elif phase in UNPROMOTED:
                 self.unpromoted += 1
             self.events.append(Event(*_TOLD[phase], f"run {run.number}: {message}"))
-        return changed
 
     def renumber(self, run: Run, number: int, job: str) -> None:
         """A run whose TrainingJob's name turned out to be taken gets the next one."""

@@ -12,7 +12,6 @@ from perennial.retrainpolicy.snapshot import Snapshot
 
 # A value that moves within its limit is news of little worth: one write in so many seconds.
 VALUES_DELAY = 10.0
-_DECISIVE = (TriggerState.CROSSED, TriggerState.HELD, TriggerState.FIRING)
 
 
 def build(
