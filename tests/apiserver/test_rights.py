@@ -1,6 +1,7 @@
-"""The operator as the chart deploys it: its arguments, its configuration, and nobody's rights but those of its account."""
+"""The operator as the chart deploys it: its arguments, its configuration, and no rights but those of its account."""
 
 import json
+import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from perennial.api.resources import (
     JOBS,
     MODELDEPLOYMENTS,
     MODELVERSIONS,
+    PODS,
     PVCS,
     RETRAINPOLICIES,
     SERVICES,
@@ -102,3 +104,14 @@ def test_the_loop_needs_no_right_that_the_chart_does_not_give(server: ApiServer)
     space.edit("held", suspend=False)
     space.reaches("held", "Pending")
     assert forbidden(server) == []
+
+
+def test_its_pods_meet_the_restricted_standard(server: ApiServer) -> None:
+    labels = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+    server.request("PATCH", f"/api/v1/namespaces/{SYSTEM}", labels, "application/merge-patch+json")
+    template = server.request("GET", DEPLOYMENTS.path(SYSTEM, "perennial"))["spec"]["template"]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "restricted"}, "spec": template["spec"]}
+    server.request("POST", PODS.path(SYSTEM) + "?dryRun=All", pod)
+    pod["spec"]["containers"][0].pop("securityContext")
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        server.request("POST", PODS.path(SYSTEM) + "?dryRun=All", pod)
