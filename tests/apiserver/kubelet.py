@@ -23,7 +23,8 @@ class Kubelet:
 
     def pods(self, run: str) -> list[Body]:
         """All pods of a run, also of its recovery."""
-        return [pod for pod in self._space.every(PODS) if pod["metadata"]["labels"]["perennial.dev/trainingjob"] == run]
+        label = "perennial.dev/trainingjob"
+        return [pod for pod in self._space.every(PODS) if pod["metadata"]["labels"].get(label) == run]
 
     def pod(self, run: str, job: str | None = None) -> Body:
         """The pod that waits or runs, as soon as the Job controller has made it."""
@@ -40,12 +41,14 @@ class Kubelet:
 
     def report(self, run: str, phase: str, states: Body | None = None, *, job: str | None = None, **status: Any) -> str:
         """Write a pod's status: the states of its containers by name. The pod's name."""
-        pod = self.pod(run, job)
+        return self._write(self.pod(run, job), phase, states or {}, status)
+
+    def _write(self, pod: Body, phase: str, states: Body, status: Body) -> str:
         name = str(pod["metadata"]["name"])
         lists = {"initContainers": "initContainerStatuses", "containers": "containerStatuses"}
         for field, of in lists.items():
             status[of] = [
-                _container(one["name"], (states or {}).get(one["name"], {"waiting": {"reason": "PodInitializing"}}))
+                _container(one["name"], states.get(one["name"], {"waiting": {"reason": "PodInitializing"}}))
                 for one in pod["spec"].get(field) or ()
             ]
         self._space.patch(PODS, name, {"status": {"phase": phase, **status}}, "status")
@@ -89,6 +92,12 @@ class Kubelet:
         answer = json.dumps({"error": {"reason": "TrainingFailed", "message": "the training failed"}})
         states = {"prepare": (0,), "main": (code, message, reason), "agent": (1, answer)}
         return self.ends(run, "Failed", states)
+
+    def stops(self, run: str) -> str:
+        """A pod that was deleted is ended, as soon as it is."""
+        deleted = eventually(lambda: [p for p in self.pods(run) if "deletionTimestamp" in p["metadata"]])[0]
+        ended = {name: _ended(143) for name in ("main", "agent")}
+        return self._write(deleted, "Failed", {"prepare": _ended(0)} | ended, {})
 
     def loses(self, run: str) -> str:
         """The node takes the pod away."""
