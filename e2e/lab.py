@@ -68,7 +68,7 @@ class Lab:
         body: Body = json.loads(done.stdout)
         return body
 
-    def list(self, kind: str, namespace: str, selector: str = "") -> list[Body]:
+    def every(self, kind: str, namespace: str, selector: str = "") -> list[Body]:
         """The objects of a kind in a namespace."""
         text = self.kubectl("get", kind, "-n", namespace, "-o", "json", *(["-l", selector] if selector else []))
         items: list[Body] = json.loads(text)["items"]

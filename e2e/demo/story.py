@@ -136,7 +136,7 @@ class Story:
 
     def _list(self, kind: str) -> list[Body]:
         try:
-            return self.lab.list(kind, NAMESPACE)
+            return self.lab.every(kind, NAMESPACE)
         except Failed:
             return []
 
@@ -175,6 +175,6 @@ class Story:
 
     def _camera_pod(self) -> str | None:
         """The ready pod of the camera, when no other one is left."""
-        pods = self.lab.list("pods", NAMESPACE, "app=camera")
+        pods = self.lab.every("pods", NAMESPACE, "app=camera")
         ready = [pod for pod in pods if condition(pod, "Ready")["status"] == "True"]
         return str(ready[0]["metadata"]["name"]) if len(pods) == len(ready) == 1 else None
