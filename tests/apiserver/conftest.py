@@ -58,10 +58,15 @@ def controlled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 @pytest.fixture(scope="session")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The operator's configuration file, with one preset."""
+    """The operator's configuration file, with a preset for training and one for serving."""
     preset = {"spec": {"containers": [{"name": "train", "image": "preset:1", "command": ["python", "preset.py"]}]}}
+    server = {"spec": {"containers": [{"name": "server", "image": "preset:1"}]}}
+    runtimes = {
+        "trainingRuntimes": {"sklearn": {"template": preset}},
+        "servingRuntimes": {"sklearn": {"formats": ["sklearn"], "template": server}},
+    }
     path = tmp_path_factory.mktemp("config") / "config.yaml"
-    path.write_text(json.dumps({"trainingRuntimes": {"sklearn": {"template": preset}}}))
+    path.write_text(json.dumps(runtimes))
     return path
 
 

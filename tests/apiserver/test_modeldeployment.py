@@ -1,0 +1,314 @@
+"""ModelDeployments on a real API server with Kubernetes' own controllers; the test plays the kubelet of their pods."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from perennial.api.base import format_time
+from perennial.api.resources import DEPLOYMENTS, MODELDEPLOYMENTS, MODELVERSIONS, PODS, SERVICES
+from perennial.plan import Body
+from tests.apiserver.operators import Perennial, eventually
+from tests.apiserver.space import Space
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "modeldeployment.yaml"
+SERVER = {"name": "mine", "image": "mine:1"}
+LOAD_FAILED = json.dumps({"error": {"reason": "ModelLoadFailed", "message": "not a model at all"}})
+
+
+class Serving:
+    """The ModelDeployment `churn` of one namespace, its versions, and the kubelet of its pods."""
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+
+    def deploy(self, **spec: Any) -> None:
+        plain = {"model": {"name": "churn"}, "template": {"spec": {"containers": [SERVER]}}, "scaleDownDelay": "1s"}
+        metadata = {"name": "churn", "namespace": self.space.name}
+        kind = {"apiVersion": MODELDEPLOYMENTS.api_version, "kind": MODELDEPLOYMENTS.kind}
+        self.space.create({**kind, "metadata": metadata, "spec": plain | spec})
+
+    def version(self, number: int, **spec: Any) -> None:
+        plain = {
+            "model": "churn",
+            "version": number,
+            "uri": f"s3://acme/churn/{number}",
+            "digest": f"sha256:{number:064x}",
+            "format": "sklearn",
+        }
+        metadata = {"name": f"churn-{number}", "namespace": self.space.name}
+        kind = {"apiVersion": MODELVERSIONS.api_version, "kind": MODELVERSIONS.kind}
+        self.space.create({**kind, "metadata": metadata, "spec": plain | spec})
+
+    def edit(self, **spec: Any) -> None:
+        self.space.patch(MODELDEPLOYMENTS, "churn", {"spec": spec})
+
+    @property
+    def status(self) -> Body:
+        return (self.space.get(MODELDEPLOYMENTS, "churn") or {}).get("status") or {}
+
+    def says(self, type_: str, status: str, reason: str, seconds: float = 20.0) -> str:
+        """The message of a condition, once it has this status and reason."""
+        found: Body = {}
+
+        def said() -> bool:
+            found.update({one["type"]: one for one in self.status.get("conditions") or ()})
+            one = found.get(type_) or {}
+            return (one.get("status"), one.get("reason")) == (status, reason)
+
+        try:
+            eventually(said, seconds)
+        except AssertionError:
+            pytest.fail(f"{type_}={status} {reason} is not said: {json.dumps(self.status, indent=1)}")
+        return str(found[type_]["message"])
+
+    def rolling(self) -> str:
+        """The revision that is rolled out, as soon as it has a Deployment."""
+        revision = eventually(lambda: (self.status.get("rollout") or {}).get("revision"))
+        self.space.there(DEPLOYMENTS, str(revision))
+        return str(revision)
+
+    def pods(self, revision: str, number: int = 1) -> list[Body]:
+        """The pods of a revision, as soon as there are so many."""
+
+        def there() -> list[Body] | None:
+            label = "perennial.dev/revision"
+            pods = [pod for pod in self.space.every(PODS) if pod["metadata"]["labels"].get(label) == revision]
+            return pods if len(pods) >= number else None
+
+        return eventually(there) or []
+
+    def ready(self, revision: str, number: int = 1) -> None:
+        """As the kubelet writes it when the readiness probe succeeds."""
+        for pod in self.pods(revision, number):
+            now = format_time(datetime.now(UTC))
+            condition = {"type": "Ready", "status": "True", "lastTransitionTime": now}
+            status = {"phase": "Running", "conditions": [condition]}
+            self.space.patch(PODS, pod["metadata"]["name"], {"status": status}, "status")
+
+    def ended(self, revision: str, code: int, message: str, restarts: int = 0) -> None:
+        """The server's container ended and is restarted."""
+        for pod in self.pods(revision):
+            container = {
+                "name": "mine",
+                "image": "mine:1",
+                "imageID": "",
+                "ready": False,
+                "restartCount": restarts,
+                "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                "lastState": {"terminated": {"exitCode": code, "reason": "Error", "message": message}},
+            }
+            status = {"phase": "Running", "containerStatuses": [container]}
+            self.space.patch(PODS, pod["metadata"]["name"], {"status": status}, "status")
+
+    def serve_first(self, **spec: Any) -> str:
+        """Version 1 serves, and all is at rest. Its revision."""
+        self.version(1)
+        self.deploy(**spec)
+        revision = self.rolling()
+        self.ready(revision)
+        self.says("Ready", "True", "Serving")
+        return revision
+
+    def pinned(self) -> str | None:
+        service = self.space.there(SERVICES, "churn")
+        return service["spec"]["selector"].get("perennial.dev/revision")
+
+    def wanted(self, revision: str) -> int | None:
+        deployment = self.space.get(DEPLOYMENTS, revision)
+        return deployment["spec"]["replicas"] if deployment else None
+
+
+@pytest.fixture
+def serving(space: Space) -> Serving:
+    return Serving(space)
+
+
+def test_a_version_is_served_and_then_nothing_is_written(serving: Serving) -> None:
+    serving.deploy()
+    assert "no version yet" in serving.says("Ready", "False", "WaitingForVersion")
+    serving.version(1)
+    revision = serving.rolling()
+    assert serving.pinned() == revision
+    serving.ready(revision)
+    serving.says("Ready", "True", "Serving")
+    serving.space.server.kubectl(
+        "wait", "-n", serving.space.name, "--for=condition=Ready", "--timeout=5s", "mdep/churn"
+    )
+    status = serving.status
+    assert (status["modelVersion"], status["stableRevision"]) == ("churn-1", revision)
+    assert status["url"] == f"http://churn.{serving.space.name}.svc"
+    (pod,) = serving.pods(revision)
+    assert [one["name"] for one in pod["spec"]["initContainers"]] == ["fetch"]
+    assert pod["spec"]["containers"][0]["ports"][0]["name"] == "http"
+    eventually(lambda: {event["reason"] for event in serving.space.events("churn")} >= {"RolloutStarted", "Promoted"})
+    serving.space.idle(5)
+
+
+def test_a_new_version_takes_over(serving: Serving) -> None:
+    old = serving.serve_first()
+    serving.version(2)
+    new = serving.rolling()
+    assert serving.pinned() == old
+    serving.ready(new)
+    eventually(lambda: serving.pinned() is None)
+    assert serving.wanted(old) == 1
+    serving.says("Ready", "True", "Serving", 30)
+    assert serving.pinned() == new
+    assert serving.wanted(old) == 1, "it goes when every node knows"
+    eventually(lambda: serving.wanted(old) == 0, 30)
+    assert serving.status["modelVersion"] == "churn-2"
+
+
+def test_a_model_that_does_not_load_never_takes_traffic(serving: Serving) -> None:
+    old = serving.serve_first()
+    serving.version(2)
+    new = serving.rolling()
+    serving.ended(new, 78, LOAD_FAILED)
+    assert "not a model at all" in serving.says("Ready", "False", "RolloutFailed")
+    serving.says("Available", "True", "Serving")
+    eventually(lambda: serving.space.get(DEPLOYMENTS, new) is None, 30)
+    assert (serving.pinned(), serving.wanted(old)) == (old, 1)
+    assert serving.status["vetoes"][0]["version"] == 2
+    serving.version(3)
+    serving.ready(serving.rolling())
+    serving.says("Ready", "True", "Serving", 30)
+
+
+def test_a_server_that_never_answers_ready_is_rolled_back_at_the_deadline(serving: Serving) -> None:
+    old = serving.serve_first(progressDeadlineSeconds=5)
+    serving.version(2)
+    serving.rolling()
+    assert "within 5 s" in serving.says("Ready", "False", "RolloutFailed")
+    assert serving.pinned() == old
+
+
+def test_pods_that_are_refused_are_said_in_the_servers_words(serving: Serving) -> None:
+    serving.serve_first()
+    quota = {"metadata": {"name": "full"}, "spec": {"hard": {"pods": "1"}}}
+    serving.space.server.request("POST", f"/api/v1/namespaces/{serving.space.name}/resourcequotas", quota)
+    used = f"/api/v1/namespaces/{serving.space.name}/resourcequotas/full"
+    eventually(lambda: serving.space.server.request("GET", used).get("status", {}).get("used"))
+    serving.version(2)
+    serving.rolling()
+    eventually(lambda: "exceeded quota: full" in serving.status["rollout"].get("message", ""))
+    serving.says("Available", "True", "Serving")
+
+
+def test_a_template_that_the_server_refuses_is_rolled_back_in_its_words(serving: Serving) -> None:
+    old = serving.serve_first()
+    serving.edit(template={"spec": {"containers": [SERVER | {"imagePullPolicy": "Sometimes"}]}})
+    assert "imagePullPolicy" in serving.says("Ready", "False", "RolloutFailed")
+    assert (serving.pinned(), serving.wanted(old)) == (old, 1)
+    serving.edit(template={"spec": {"containers": [SERVER]}})
+    serving.says("Ready", "True", "Serving")
+
+
+def test_a_rollout_goes_on_where_a_killed_operator_left_it(serving: Serving, perennial: Perennial) -> None:
+    old = serving.serve_first()
+    serving.version(2)
+    new = serving.rolling()
+    perennial.kill()
+    try:
+        serving.ready(new)
+        assert serving.pinned() == old
+    finally:
+        perennial.restart()
+    eventually(lambda: serving.pinned() is None)
+    perennial.kill()
+    perennial.restart()
+    serving.says("Ready", "True", "Serving", 40)
+    assert serving.pinned() == new
+    created = serving.space.requests()["create deployments"]
+    assert created == 2
+
+
+def test_what_is_changed_or_deleted_by_hand_is_put_right(serving: Serving) -> None:
+    revision = serving.serve_first()
+    serving.space.patch(DEPLOYMENTS, revision, {"spec": {"replicas": 4}})
+    eventually(lambda: serving.wanted(revision) == 1)
+    serving.space.patch(SERVICES, "churn", {"spec": {"selector": {"app": "other", "perennial.dev/revision": "x"}}})
+    expected = {"perennial.dev/modeldeployment": "churn", "perennial.dev/revision": revision}
+    eventually(lambda: serving.space.there(SERVICES, "churn")["spec"]["selector"] == expected)
+    before = serving.space.there(DEPLOYMENTS, revision)["metadata"]["uid"]
+    serving.space.delete(DEPLOYMENTS, revision)
+    eventually(
+        lambda: (serving.space.get(DEPLOYMENTS, revision) or {"metadata": {"uid": before}})["metadata"]["uid"] != before
+    )
+    serving.space.delete(SERVICES, "churn")
+    eventually(lambda: serving.pinned() == revision)
+
+
+def test_a_service_of_somebody_else_is_not_touched(serving: Serving) -> None:
+    theirs = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "churn", "namespace": serving.space.name},
+        "spec": {"selector": {"app": "theirs"}, "ports": [{"port": 1}]},
+    }
+    serving.space.create(theirs)
+    serving.version(1)
+    serving.deploy()
+    assert "Service churn" in serving.says("Stalled", "True", "NameTaken")
+    assert serving.space.there(SERVICES, "churn")["spec"]["selector"] == {"app": "theirs"}
+    serving.space.delete(SERVICES, "churn")
+    serving.ready(serving.rolling())
+    serving.says("Ready", "True", "Serving", 70)
+
+
+def test_scaling_by_kubectl(serving: Serving) -> None:
+    revision = serving.serve_first()
+    scale = ("scale", "-n", serving.space.name, "mdep/churn")
+    serving.space.server.kubectl(*scale, "--replicas=3")
+    serving.ready(revision, 3)
+    eventually(lambda: serving.status["readyReplicas"] == 3)
+    serving.says("Ready", "True", "Serving")
+    serving.space.server.kubectl(*scale, "--replicas=0")
+    serving.says("Ready", "True", "ScaledToZero")
+    eventually(lambda: serving.status["replicas"] == 0)
+
+
+def test_a_rejected_version_gives_way_to_its_predecessor(serving: Serving) -> None:
+    old = serving.serve_first()
+    serving.version(2)
+    serving.ready(serving.rolling())
+    eventually(lambda: serving.status.get("modelVersion") == "churn-2", 30)
+    serving.space.patch(MODELVERSIONS, "churn-2", {"spec": {"approval": "Rejected", "approvedBy": "kim"}})
+    assert serving.rolling() == old
+    serving.ready(old)
+    eventually(lambda: serving.status.get("modelVersion") == "churn-1", 30)
+    serving.says("Ready", "True", "Serving")
+
+
+def test_the_gate_holds_a_worse_version(serving: Serving) -> None:
+    old = serving.serve_first()
+    serving.edit(gate={"metrics": [{"name": "accuracy", "noWorseThanChampionBy": 0.01}]})
+    champion = {"deployment": "churn", "version": 1, "uri": "s3://acme/churn/1", "digest": f"sha256:{1:064x}"}
+    serving.version(2, metrics={"accuracy": 0.8, "champion.accuracy": 0.9}, champion=champion)
+    eventually(lambda: serving.status.get("candidates"))
+    (candidate,) = serving.status["candidates"]
+    assert (candidate["state"], candidate["reason"]) == ("Rejected", "GateNotPassed")
+    assert "accuracy 0.8 is worse than the champion's 0.9" in candidate["message"]
+    serving.version(3, metrics={"accuracy": 0.9, "champion.accuracy": 0.9}, champion=champion)
+    assert serving.rolling() != old
+
+
+def test_a_format_that_nothing_serves(serving: Serving) -> None:
+    serving.version(1, format="onnx")
+    serving.deploy(template={})
+    assert "'onnx'" in serving.says("Stalled", "True", "NoRuntime")
+
+
+def test_the_example_of_the_documentation(serving: Serving) -> None:
+    serving.space.server.kubectl("apply", "-n", serving.space.name, "-f", str(EXAMPLE))
+    assert yaml.safe_load(EXAMPLE.read_text())["metadata"]["name"] == "churn"
+    serving.version(1, metrics={"accuracy": 0.91})
+    revision = serving.rolling()
+    (container,) = serving.pods(revision, 3)[0]["spec"]["containers"]
+    assert (container["name"], container["image"]) == ("server", "preset:1")
+    assert container["resources"]["requests"]["memory"] == "512Mi"
+    serving.ready(revision, 3)
+    serving.says("Ready", "True", "Serving")
