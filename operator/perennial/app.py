@@ -139,7 +139,13 @@ async def _watch(
         kopf.on.event(resource.group, resource.version, resource.plural, registry=registry)(_handler(cache, resource))
     others = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
-        registry=registry, settings=_settings(selectors), clusterwide=True, standalone=True, stop_flag=kopf_stop
+        registry=registry,
+        settings=_settings(selectors),
+        clusterwide=True,
+        standalone=True,
+        stop_flag=kopf_stop,
+        # Else kopf asks for the name of the user, which an image without a passwd entry for it does not have.
+        identity="perennial",  # type: ignore[arg-type]
     )
     # kopf took the signals. Ours end things in another order: the lease is given up before kopf winds down.
     _on_signals(stop)
