@@ -49,9 +49,7 @@ class Story:
 
     def ask(self, many: int = 10) -> int:
         """Send real images over HTTP; how many answers were right."""
-        words = ["python", "camera.py", "--ask", str(many)]
-        pod = self._camera_pod()
-        answers = json.loads(self.lab.kubectl("exec", "-n", NAMESPACE, str(pod), "--", *words))
+        answers = json.loads(self._in_camera("python", "camera.py", "--ask", str(many)))
         right = sum(answer == label for answer, label in answers)
         shown = " ".join(f"{label}→{answer}{'' if answer == label else '!'}" for answer, label in answers)
         self.say(f"Asked about {many} images over HTTP (written→read): {shown}: {right} right.")
@@ -96,9 +94,7 @@ class Story:
 
     def failed_requests(self) -> tuple[int, int]:
         """(requests, failed requests) of the camera that runs now, as it counted them."""
-        pod = self._camera_pod()
-        text = self.lab.kubectl("exec", "-n", NAMESPACE, str(pod), "--", "cat", "/recorded/digits/counts.json")
-        counts = json.loads(text)
+        counts = json.loads(self._in_camera("cat", "/recorded/digits/counts.json"))
         return counts["requests"], counts["failures"]
 
     def table(self) -> str:
@@ -172,6 +168,10 @@ class Story:
         camera = self.lab.get("deployment", "camera", NAMESPACE) or {}
         env = camera["spec"]["template"]["spec"]["containers"][0]["env"]
         return int(next(one["value"] for one in env if one["name"] == "ROTATION"))
+
+    def _in_camera(self, *command: str) -> str:
+        pod: str = self.lab.until("the camera runs", self._camera_pod, 60)
+        return self.lab.kubectl("exec", "-n", NAMESPACE, pod, "--", *command)
 
     def _camera_pod(self) -> str | None:
         """The ready pod of the camera, when no other one is left."""

@@ -88,7 +88,7 @@ def batch() -> None:
             failed += 1
             say(failed=str(error))
             continue
-        right.setdefault(revision, []).append(answer == live_labels[index])
+        right.setdefault(revision, []).append(bool(answer == live_labels[index]))
     count(PER_BATCH, failed)
     for revision, answers in right.items():
         say(revision=revision, asked=len(answers), right=sum(answers), accuracy=round(sum(answers) / len(answers), 3))
