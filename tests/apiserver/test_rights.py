@@ -46,16 +46,14 @@ class Deployed(Perennial):
         (container,) = deployment["spec"]["template"]["spec"]["containers"]
         program, own = self._command[:3], self._command[3:]
         # The last of two equal arguments counts: paths and ports are of this machine.
-        self._command = [*program, *container["args"], *own, "--namespace", SYSTEM]
+        self._command = [*program, *container["args"], *own, "--namespace", SYSTEM, "--ingest-port", "0"]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    # The plugin is part of some distributions: naming an owner then asks for a right of its own.
-    plugins = ["--enable-admission-plugins=OwnerReferencesPermissionEnforcement"]
     folder = tmp_path_factory.mktemp("rights")
     users = {USER: ["nobody"]}
-    with ApiServer(folder, users=users, audit=True, controller_manager=True, apiserver_args=plugins) as server:
+    with ApiServer(folder, users=users, audit=True, controller_manager=True) as server:
         helm(server, "install", "perennial", str(CHART), "--namespace", SYSTEM, "--create-namespace")
         with Deployed(server, folder) as operator:
             eventually(operator.watches, 30)
