@@ -26,6 +26,7 @@ TOKEN = Path("/var/run/secrets/perennial/token")
 CA = Path("/var/run/perennial/ca.crt")
 KEPT = 600  # labelled images that training sees: the newest
 PER_BATCH = 40
+LABELLED = 60  # in each batch
 EVERY = 2.0  # seconds
 
 (recorded_images, recorded_labels), (live_images, live_labels) = halves()
@@ -116,7 +117,7 @@ def show(many: int) -> None:
 
 def keep_recording() -> None:
     while True:
-        record(PER_BATCH)
+        record(LABELLED)
         time.sleep(EVERY)
 
 
