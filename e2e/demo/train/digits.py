@@ -25,4 +25,5 @@ def turned(images: Images, degrees: float) -> Images:
         return images
     from scipy.ndimage import rotate
 
-    return np.clip(rotate(images, degrees, axes=(1, 2), reshape=False, order=1), 0, 16)
+    turned_images: Images = np.clip(rotate(images, degrees, axes=(1, 2), reshape=False, order=1), 0, 16)
+    return turned_images

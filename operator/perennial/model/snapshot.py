@@ -50,5 +50,5 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
 
 def _waits(job: Body, model: str) -> bool:
     status = job.get("status") or {}
-    result = status.get("result")
-    return bool(result) and status.get("phase") == "Publishing" and result["origin"]["model"] == model
+    result: Body = status.get("result") or {}
+    return status.get("phase") == "Publishing" and (result.get("origin") or {}).get("model") == model
