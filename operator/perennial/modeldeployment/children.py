@@ -65,7 +65,6 @@ def _metadata(seen: Snapshot, name: str) -> Body:
                 "name": seen.name,
                 "uid": seen.uid,
                 "controller": True,
-                "blockOwnerDeletion": True,
             }
         ],
     }

@@ -154,7 +154,6 @@ def _metadata(snapshot: Snapshot, spec: TrainingJobSpec, name: str) -> Body:
                 "name": snapshot.name,
                 "uid": snapshot.uid,
                 "controller": True,
-                "blockOwnerDeletion": True,
             }
         ],
     }

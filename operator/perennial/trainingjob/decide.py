@@ -15,7 +15,7 @@ from perennial.trainingjob import children
 from perennial.trainingjob.children import InvalidSpec
 from perennial.trainingjob.pod import Pod
 from perennial.trainingjob.snapshot import Snapshot
-from perennial.trainingjob.status import TERMINAL, build, running_time
+from perennial.trainingjob.status import TERMINAL, build, pending_since, running_time
 
 Rule = Callable[[Snapshot, datetime, Config], Plan | None]
 
@@ -25,7 +25,7 @@ MAX_DISRUPTIONS = 10
 RUNNING_DELAY = 1.0
 # So long a wait for the pod to start, or for the upload, is nothing to write about before: it mostly ends by then.
 QUIET = 10.0
-# A Job that its controller has begun to work on and that has no pod after this long was refused one; its Events say why.
+# A Job that its controller works on and that has no pod after this long was refused one; its Events say why.
 NO_POD_AFTER = timedelta(seconds=3)
 # How soon the Events of such a Job are read again.
 EXPLAIN_EVERY = 15.0
@@ -101,7 +101,7 @@ def held(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
 def pending_too_long(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
     """pendingDeadlineSeconds: the wait for a pod that runs."""
     assert snapshot.spec
-    deadline, since = snapshot.spec.pending_deadline_seconds, snapshot.status.pending_since
+    deadline, since = snapshot.spec.pending_deadline_seconds, pending_since(snapshot, now)
     if deadline is None or since is None or snapshot.spec.suspend or _live_start(snapshot):
         return None
     if now < since + timedelta(seconds=deadline):
@@ -413,6 +413,6 @@ def _until_deadline(snapshot: Snapshot, now: datetime) -> float | None:
     if snapshot.spec.active_deadline_seconds and snapshot.status.running_since:
         left.append(snapshot.spec.active_deadline_seconds - running_time(snapshot.status, now).total_seconds())
     if snapshot.spec.pending_deadline_seconds and not _live_start(snapshot):
-        since = snapshot.status.pending_since or now
+        since = pending_since(snapshot, now) or now
         left.append(snapshot.spec.pending_deadline_seconds - (now - since).total_seconds())
     return max(0.1, min(left)) if left else None

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from perennial.api.base import parse_time
 from perennial.api.conditions import Said, merge
 from perennial.api.meta import ANNOTATION_CHAMPION
 from perennial.api.trainingjob import Attempt, Champion, Outcome, Phase, TrainingJobStatus
@@ -52,6 +53,14 @@ def running_time(status: TrainingJobStatus, now: datetime) -> timedelta:
     return before + (now - status.running_since if status.running_since else timedelta())
 
 
+def pending_since(snapshot: Snapshot, now: datetime) -> datetime | None:
+    """Since when it waits for its pod to run; None when it does not wait. Until it is written, since it was made."""
+    before = snapshot.status
+    if before.pending_since or before.running_since:
+        return before.pending_since
+    return now if before.observed_generation else parse_time(snapshot.body["metadata"]["creationTimestamp"])
+
+
 def _clocks(snapshot: Snapshot, phase: Phase, now: datetime) -> Mapping[str, Any]:
     before = snapshot.status
     starts = [started for pod in snapshot.pods if (started := pod.started)]
@@ -60,9 +69,7 @@ def _clocks(snapshot: Snapshot, phase: Phase, now: datetime) -> Mapping[str, Any
         clocks["running_seconds"] = int(running_time(before, now).total_seconds()) or None
         clocks["running_since"] = clocks["pending_since"] = None
         return clocks
-    clocks["pending_since"] = before.pending_since
-    if before.running_since is None and before.pending_since is None:
-        clocks["pending_since"] = now
+    clocks["pending_since"] = pending_since(snapshot, now)
     live = [pod.started for pod in snapshot.pods if pod.outcome is Outcome.ACTIVE and pod.started]
     if live and before.running_since is None:
         clocks["running_since"], clocks["pending_since"] = min(at for at in live if at), None
