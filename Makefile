@@ -74,6 +74,10 @@ bench: venv ## Measure against a real API server, and print a table
 demo: venv ## Play the loop on a cluster of its own, which is left up
 	@$(PY) -m e2e.demo
 
+.PHONY: demo-kubeconfig
+demo-kubeconfig: venv ## Print the path of the demo's kubeconfig
+	@$(CLUSTER_CLI) kubeconfig --name perennial-demo
+
 .PHONY: clean
 clean: ## Remove what tools leave in the tree (what is built lies outside: see CACHE)
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

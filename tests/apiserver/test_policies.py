@@ -192,12 +192,6 @@ class TestTheOperatorsAccount:
         with pytest.raises(Refused, match="cannot patch"):
             send(server, "PATCH", path, {"spec": {"approval": "Approved"}}, token=token, content_type=MERGE)
 
-    def test_names_owners_where_that_asks_for_a_right(self, server: ApiServer, place: str) -> None:
-        """What the admission plugin OwnerReferencesPermissionEnforcement, part of some distributions, looks at."""
-        account = f"system:serviceaccount:{SYSTEM}:perennial"
-        for resource in ("trainingjobs", "modeldeployments"):
-            assert _may(server, place, account, "update", resource, "finalizers"), resource
-
     def test_writes_statuses(self, server: ApiServer, place: str, token: str) -> None:
         path = make(server, place) + "/status"
         send(server, "PATCH", path, {"status": {"servedBy": ["churn"]}}, token=token, content_type=MERGE)

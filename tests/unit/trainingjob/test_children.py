@@ -155,3 +155,10 @@ def test_disruptions_are_ignored_by_the_job_and_nothing_else() -> None:
     assert [(r["action"], [c["type"] for c in r["onPodConditions"]]) for r in rules] == [
         ("Ignore", ["DisruptionTarget"])
     ]
+
+
+def test_owners_are_named_without_a_right_on_their_finalizers() -> None:
+    """Blocking an owner's deletion needs one where OwnerReferencesPermissionEnforcement is on."""
+    (owner,) = Team(a_run()).started().job["metadata"]["ownerReferences"]
+    assert owner["controller"]
+    assert "blockOwnerDeletion" not in owner
