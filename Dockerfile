@@ -27,9 +27,21 @@ FROM pip AS digits-requirements
 COPY requirements/digits.txt /tmp/requirements.txt
 RUN --mount=type=cache,target=/root/.cache/pip $INSTALL && $SHRINK
 
-# Compiled here, because nothing can be written where it runs.
-FROM ${BASE} AS code
+# Compiled here, because nothing can be written where it runs. The agent and the server get only what is theirs, so that a
+# change of the operator leaves them as they are.
+FROM ${BASE} AS operator-code
 COPY operator/perennial /app/perennial
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash /app
+
+FROM ${BASE} AS agent-code
+COPY operator/perennial/__init__.py /app/perennial/
+COPY operator/perennial/api/__init__.py operator/perennial/api/task.py /app/perennial/api/
+COPY operator/perennial/agent /app/perennial/agent
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash /app
+
+FROM ${BASE} AS server-code
+COPY operator/perennial/__init__.py /app/perennial/
+COPY operator/perennial/server /app/perennial/server
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash /app
 
 FROM ${BUILD_BASE} AS launcher
@@ -43,18 +55,18 @@ USER 65532:65532
 
 FROM runtime AS operator
 COPY --from=operator-requirements /opt/venv /opt/venv
-COPY --from=code /app /app
+COPY --from=operator-code /app /app
 ENTRYPOINT ["python", "-m", "perennial"]
 
 FROM runtime AS agent
 COPY --from=agent-requirements /opt/venv /opt/venv
 COPY --from=launcher /launch /opt/perennial/launch
-COPY --from=code /app /app
+COPY --from=agent-code /app /app
 ENTRYPOINT ["python", "-m", "perennial.agent"]
 
 FROM runtime AS server
 COPY --from=server-requirements /opt/venv /opt/venv
-COPY --from=code /app /app
+COPY --from=server-code /app /app
 ENTRYPOINT ["python", "-m", "perennial.server"]
 
 FROM runtime AS digits

@@ -24,6 +24,14 @@ _BOOTSTRAP = (
     "--include=usr-is-merged",
     *(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "locale", "man", "info")),
 )
+# What the Dockerfile copies into each image.
+_PACKAGE = "operator/perennial"
+_COPIED = {
+    "operator": [_PACKAGE],
+    "agent": [f"{_PACKAGE}/{part}" for part in ("__init__.py", "api/__init__.py", "api/task.py", "agent")],
+    "server": [f"{_PACKAGE}/{part}" for part in ("__init__.py", "server")],
+    "digits": ["e2e/demo/train"],
+}
 _KEPT_ARCHIVES = 3
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
@@ -67,11 +75,12 @@ def _inputs(target: str) -> Iterator[str | Path]:
         yield from (ROOT / "e2e/cluster/pause/Dockerfile", Path("/usr/bin/catatonit"))
         return
     yield from (str(_BASES), str(_BOOTSTRAP), ROOT / "Dockerfile", ROOT / f"requirements/{target}.txt")
-    folder = ROOT / ("e2e/demo/train" if target == "digits" else "operator/perennial")
-    for file in sorted(folder.rglob("*")):
-        if file.is_file() and "__pycache__" not in file.parts:
-            yield str(file.relative_to(ROOT))
-            yield file
+    for part in _COPIED[target]:
+        place = ROOT / part
+        for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                yield str(file.relative_to(ROOT))
+                yield file
 
 
 def _build(target: str, archive: Path) -> None:
