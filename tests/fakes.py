@@ -5,11 +5,14 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from perennial.api.resources import Resource, of
+from perennial.api.resources import METRICSERIES, MODELS, Resource, of
 from perennial.kube.client import PAGE, Page
 from perennial.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from perennial.plan import Body
 from perennial.runtime.key import Key, key_of
+
+# Kinds without a status subresource: their status is written with the object.
+_RECORDS = (MODELS, METRICSERIES)
 
 
 def merged(value: Any, patch: Any) -> Any:
@@ -86,7 +89,7 @@ class FakeClient:
         self._called("create", resource, key.name)
         if key in self.objects:
             raise AlreadyExists(f"{key} already exists", code=409, reason="AlreadyExists")
-        return self._store(key, {k: v for k, v in copy.deepcopy(body).items() if k != "status"})
+        return self._store(key, {k: v for k, v in copy.deepcopy(body).items() if k != "status" or resource in _RECORDS})
 
     async def apply(self, body: Body) -> Body:
         resource = of(body)

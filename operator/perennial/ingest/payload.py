@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from perennial.api.base import MetricName, parse_time
 from perennial.api.metricseries import Revision
@@ -23,13 +23,19 @@ def _seconds(value: object) -> object:
     return parse_time(value).timestamp() if isinstance(value, str) else value
 
 
+def _bounded(value: float) -> float:
+    if abs(value) > _LARGEST:
+        raise ValueError(f"must be at most {_LARGEST:g}, or at least {-_LARGEST:g}")
+    return value
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
 
 class _Sample(_Strict):
     name: MetricName
-    value: Annotated[float, Field(allow_inf_nan=False, ge=-_LARGEST, le=_LARGEST)]
+    value: Annotated[float, Field(allow_inf_nan=False), AfterValidator(_bounded)]
     revision: Revision
     timestamp: Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_seconds)] | None = None
     count: Annotated[int, Field(ge=1, le=_MOST)] = 1
@@ -76,8 +82,12 @@ def _refusal(error: ValidationError) -> Refusal:
             case ("samples", int() as index, *rest):
                 field = ".".join(str(part)[:63] for part in rest[:1])
                 missing = fault["type"] == "missing" and field == "revision"
-                problems.append(Problem(index, field, _NO_REVISION if missing else fault["msg"]))
+                problems.append(Problem(index, field, _NO_REVISION if missing else _words(fault["msg"])))
             case place:
                 words = ".".join(str(part)[:63] for part in place) or "the body"
-                return Refusal(400, f"{words}: {fault['msg']}")
+                return Refusal(400, f"{words}: {_words(fault['msg'])}")
     return faulty(problems)
+
+
+def _words(message: str) -> str:
+    return message.removeprefix("Value error, ")

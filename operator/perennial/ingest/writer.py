@@ -29,6 +29,7 @@ _PATIENCE = 10.0
 _WRITE_TIME = 10.0
 _ATTEMPTS = 8
 _MAX_WAITING = 50_000
+_STOPS = Refusal(503, "the operator stops", retry_after=1)
 
 
 @dataclass(slots=True)
@@ -89,6 +90,8 @@ class Writer:
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
+        for reports in self._waiting.values():
+            _fail(reports, _STOPS)
 
     async def _work(self, deployment: Name, delay: float) -> None:
         """Write for one record until nothing waits: never two writes of it at a time."""
@@ -101,11 +104,10 @@ class Writer:
                 delay = self._pace.take()
         finally:
             del self._workers[deployment]
-            _fail(self._waiting.pop(deployment, ()), Refusal(503, "the operator stops", retry_after=1))
 
     async def _settle(self, deployment: Name, reports: list[_Report]) -> None:
         """Write the reports, and tell each what became of it."""
-        failure: Exception = Refusal(503, "the operator stops", retry_after=1)
+        failure: Exception = _STOPS
         try:
             async with asyncio.timeout(_WRITE_TIME):
                 await self._write(deployment, reports)

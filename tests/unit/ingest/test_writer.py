@@ -1,0 +1,152 @@
+"""How reports wait, come together and are told apart. What a real API server makes of it is tested there."""
+
+import asyncio
+import itertools
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perennial.api.metricseries import MAX_SERIES
+from perennial.api.resources import METRICSERIES, MODELDEPLOYMENTS
+from perennial.ingest.refusal import Refusal
+from perennial.ingest.writer import Pace, Writer
+from perennial.kube.errors import Conflict, Unavailable
+from perennial.metricseries.sample import Sample
+from perennial.metricseries.series import summarise
+from perennial.plan import Body
+from perennial.view import Name
+from tests.fakes import FakeClient
+
+NOW = datetime(2026, 11, 21, 10, 7, 30, tzinfo=UTC)
+CHURN = Name("team", "churn")
+BUSY = Conflict("changed meanwhile", code=409)
+
+
+def deployment(name: str = "churn") -> Body:
+    metadata = {"name": name, "namespace": "team"}
+    return {"apiVersion": MODELDEPLOYMENTS.api_version, "kind": MODELDEPLOYMENTS.kind, "metadata": metadata, "spec": {}}
+
+
+def sample(name: str = "accuracy", count: int = 1) -> Sample:
+    return Sample(name, 0.9, NOW.timestamp(), "churn-1", count)
+
+
+@pytest.fixture
+def client() -> FakeClient:
+    client = FakeClient()
+    client.put(deployment())
+    return client
+
+
+@pytest.fixture
+def writer(client: FakeClient) -> Writer:
+    return Writer(client, 100, now=lambda: NOW)
+
+
+def counted(client: FakeClient) -> int:
+    body = next(body for key, body in client.objects.items() if key.resource == METRICSERIES)
+    summary = summarise(body, "accuracy", "churn-1", NOW.replace(hour=0), NOW)
+    return summary.count if summary else 0
+
+
+async def told(writer: Writer, *reports: list[Sample], deployment: Name = CHURN) -> list[BaseException | None]:
+    return await asyncio.gather(*(writer.report(deployment, report) for report in reports), return_exceptions=True)
+
+
+async def test_what_waits_for_one_record_is_one_write(client: FakeClient, writer: Writer) -> None:
+    assert await told(writer, *[[sample()]] * 5) == [None] * 5
+    assert await told(writer, *[[sample()]] * 5) == [None] * 5
+    assert client.writes == [("create", "metricseries/churn"), ("patch", "metricseries/churn")]
+    assert counted(client) == 10
+
+
+async def test_a_report_is_folded_again_when_another_write_came_first(client: FakeClient, writer: Writer) -> None:
+    await writer.report(CHURN, [sample()])
+    client.fail("patch", METRICSERIES, BUSY)
+    client.fail("patch", METRICSERIES, BUSY)
+    await writer.report(CHURN, [sample(count=3)])
+    assert counted(client) == 4
+
+
+async def test_a_record_that_is_always_busy_takes_nothing(client: FakeClient, writer: Writer) -> None:
+    await writer.report(CHURN, [sample()])
+    client.fail("patch", METRICSERIES, BUSY, always=True)
+    (refusal,) = await told(writer, [sample()])
+    assert isinstance(refusal, Refusal)
+    assert (refusal.status, counted(client)) == (503, 1)
+    client.heal()
+    assert await told(writer, [sample()]) == [None]
+
+
+async def test_a_write_that_fails_is_told_to_all_who_wait(client: FakeClient, writer: Writer) -> None:
+    client.fail("create", METRICSERIES, Unavailable("no answer"))
+    refusals = await told(writer, [sample()], [sample()])
+    assert [getattr(refusal, "status", None) for refusal in refusals] == [503, 503]
+    assert await told(writer, [sample()]) == [None]
+    assert counted(client) == 1
+
+
+async def test_only_the_report_that_has_no_room_is_refused(client: FakeClient, writer: Writer) -> None:
+    many = [sample(f"m{i}") for i in range(MAX_SERIES)]
+    good, refusal, good_too = await told(writer, [sample()], [sample(), *many], [sample()])
+    assert (good, good_too) == (None, None)
+    assert isinstance(refusal, Refusal)
+    assert (refusal.status, refusal.problems[0].index) == (400, MAX_SERIES)
+    assert counted(client) == 2
+
+
+async def test_an_unknown_deployment_takes_nothing(client: FakeClient, writer: Writer) -> None:
+    client.put(deployment("leaving") | {"metadata": {**deployment("leaving")["metadata"], "deletionTimestamp": "now"}})
+    for name in ("missing", "leaving"):
+        (refusal,) = await told(writer, [sample()], deployment=Name("team", name))
+        assert isinstance(refusal, Refusal)
+        assert refusal.status == 404
+    assert client.writes == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "status"),
+    [({"kind": "ModelDeployment", "uid": "earlier", "controller": True}, 503), (None, 409)],
+    ids=["an earlier deployment's", "somebody's"],
+)
+async def test_another_ones_record_is_not_touched(
+    client: FakeClient, writer: Writer, owner: Body | None, status: int
+) -> None:
+    metadata = {"name": "churn", "namespace": "team", "ownerReferences": [owner] if owner else []}
+    client.put({"apiVersion": METRICSERIES.api_version, "kind": METRICSERIES.kind, "metadata": metadata})
+    (refusal,) = await told(writer, [sample()])
+    assert isinstance(refusal, Refusal)
+    assert refusal.status == status
+    assert client.writes == []
+
+
+async def test_too_many_waiting_samples_are_refused_with_a_time(writer: Writer) -> None:
+    answers = await told(writer, *[[sample()] * 1000] * 51)
+    (refusal,) = [answer for answer in answers if answer]
+    assert isinstance(refusal, Refusal)
+    assert (refusal.status, refusal.retry_after) == (429, 1.0)
+    assert await told(writer, [sample()]) == [None]
+
+
+async def test_who_waits_when_it_stops_is_told_so(client: FakeClient) -> None:
+    writer = Writer(client, 0.5, now=lambda: NOW)
+    await writer.report(CHURN, [sample()])
+    waiting = asyncio.create_task(writer.report(CHURN, [sample()]))
+    await asyncio.sleep(0)
+    await writer.stop()
+    with pytest.raises(Refusal, match="the operator stops"):
+        await waiting
+
+
+@given(pauses=st.lists(st.floats(0, 0.5), min_size=1, max_size=100))
+def test_turns_are_never_closer_than_the_rate(pauses: list[float]) -> None:
+    now = 100.0
+    pace = Pace(5, clock=lambda: now)
+    turns = []
+    for pause in pauses:
+        now += pause
+        turns.append(now + pace.take())
+    assert all(later - first >= 0.2 - 1e-9 for first, later in itertools.pairwise(turns))
+    assert turns[0] == 100.0 + pauses[0]
