@@ -157,6 +157,8 @@ def _kubelet(state: Path, network: Network) -> dict[str, Any]:
         "imageGCHighThresholdPercent": 100,
         "serializeImagePulls": False,
         "nodeStatusUpdateFrequency": "10s",
+        # How soon a pod sees a ConfigMap that was not there when it started; a minute is long in a demo.
+        "syncFrequency": "5s",
     }
 
 

@@ -74,7 +74,7 @@ def show(story: Story) -> None:
 LOOK = """Look around:
   export KUBECONFIG={kubeconfig}
   kubectl get perennial -n {namespace}
-  kubectl describe retrainpolicy digits -n {namespace}     # why it retrained, and what came of it
+  kubectl describe retrainpolicy digits-fresh -n {namespace}     # why it retrained, and what came of it
   kubectl get modelversion digits-2 -n {namespace} -o yaml # data, code, cause, champion, metrics
   kubectl logs -n {namespace} deployment/camera --tail 5   # what is asked and answered now
 Tear it down:

@@ -7,6 +7,7 @@ from pathlib import Path
 from e2e.lab import Body, Failed, Lab, condition, is_true
 
 NAMESPACE = "digits"
+POLICY = "digits-fresh"
 MANIFESTS = Path(__file__).parent / "manifests"
 ROTATION = 30  # degrees by which the incoming images turn
 LIMIT = 0.85  # the policy's, see manifests/policy.yaml
@@ -128,7 +129,8 @@ class Story:
                 if trigger.get("value") is not None and trigger["value"] < LIMIT:
                     yield f"accuracy {trigger['value']:.3f} over {trigger['samples']} answers: below {LIMIT}"
             for run in reversed((policy.get("status") or {}).get("runs") or ()):
-                yield f"RetrainPolicy digits: run {run['number']} {run['phase']}: {run.get('message') or ''}"
+                words = run.get("message") or run["cause"]["message"]
+                yield f"RetrainPolicy {POLICY}: run {run['number']} {run['phase']}: {words}"
 
     def _list(self, kind: str) -> list[Body]:
         try:
@@ -148,7 +150,7 @@ class Story:
         return found if not ready or is_true(found, "Ready") else None
 
     def _policy(self) -> Body | None:
-        return self.lab.get("retrainpolicy", NAMESPACE, NAMESPACE)
+        return self.lab.get("retrainpolicy", POLICY, NAMESPACE)
 
     def _measured(self) -> Body | None:
         policy = self._policy()
