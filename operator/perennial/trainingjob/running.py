@@ -1,0 +1,83 @@
+"""A run under way: how it stands, in words, and when to look again."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from perennial.api.base import parse_time
+from perennial.api.resources import JOBS
+from perennial.api.trainingjob import Outcome, Phase
+from perennial.config import Config
+from perennial.plan import Action, Event, Explain, Plan
+from perennial.trainingjob.job import until_deadline
+from perennial.trainingjob.snapshot import Snapshot
+from perennial.trainingjob.status import build
+
+# A run that lasts less than this never shows as Running: one write less for it.
+RUNNING_DELAY = 1.0
+# So long a wait for the pod to start, or for the upload, is nothing to write about before: it mostly ends by then.
+QUIET = 10.0
+# A Job that its controller works on and that has no pod after this long was refused one; its Events say why.
+NO_POD_AFTER = timedelta(seconds=3)
+# How soon the Events of such a Job are read again.
+EXPLAIN_EVERY = 15.0
+
+
+def progress(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
+    """Nothing to do but to say how it stands, and to come back when a clock runs out."""
+    pod = snapshot.pod
+    later = until_deadline(snapshot, now)
+    failed = next((one for one in reversed(snapshot.pods) if one.outcome in (Outcome.FAILED, Outcome.DISRUPTED)), None)
+    changes: dict[str, Any] = {}
+    events = []
+    if failed and (snapshot.status.failure is None or snapshot.status.failure.pod != failed.name):
+        failure = failed.failure().model_copy(update={"time": now})
+        changes["failure"] = failure
+        events.append(Event("Warning", failure.reason, f"attempt {failed.name}: {failure.message}"))
+    if pod is None or pod.outcome in (Outcome.FAILED, Outcome.DISRUPTED):
+        return _without_pod(snapshot, now, later, changes, events)
+    if pod.trained:
+        words = "the training has ended; its output is being published"
+        status = build(snapshot, now, Phase.PUBLISHING, "Publishing", words, **changes)
+        return Plan(status=status, events=events, requeue_after=later, status_delay=0 if changes else QUIET)
+    if pod.started:
+        words = f"training in pod {pod.name}"
+        if later is None or later > RUNNING_DELAY:
+            later = RUNNING_DELAY if snapshot.status.phase is not Phase.RUNNING else later
+        status = build(snapshot, now, Phase.RUNNING, "Training", words, **changes)
+        return Plan(status=status, events=events, requeue_after=later, status_delay=0 if changes else RUNNING_DELAY)
+    reason, words = pod.waiting or ("Preparing", f"pod {pod.name} is being prepared")
+    if pod.waiting:
+        events.append(Event("Warning", reason, words))
+    delay = 0.0 if changes or pod.waiting else _pending_delay(snapshot)
+    status = build(snapshot, now, Phase.PENDING, reason, words, **changes)
+    return Plan(status=status, events=events, requeue_after=later, status_delay=delay)
+
+
+def _without_pod(
+    snapshot: Snapshot, now: datetime, later: float | None, changes: dict[str, Any], events: list[Event]
+) -> Plan:
+    """Between two attempts, or before the first: has the cluster refused the pod?"""
+    assert snapshot.job
+    explanation = snapshot.explanation
+    if explanation:
+        events.append(Event("Warning", "PodRefused", explanation))
+    words = explanation or "waiting for the Job's pod"
+    status = build(snapshot, now, Phase.PENDING, "PodRefused" if explanation else "Starting", words, **changes)
+    metadata, begun = snapshot.job["metadata"], (snapshot.job.get("status") or {}).get("startTime")
+    waited = begun is not None and now - parse_time(begun) >= NO_POD_AFTER
+    actions: list[Action] = []
+    if waited and not snapshot.pods:
+        actions.append(Explain(JOBS, snapshot.namespace, metadata["name"], metadata["uid"]))
+    look_again = EXPLAIN_EVERY if waited else NO_POD_AFTER.total_seconds()
+    return Plan(
+        actions,
+        status,
+        events,
+        requeue_after=min(look_again, later or look_again),
+        status_delay=0 if changes or explanation else _pending_delay(snapshot),
+    )
+
+
+def _pending_delay(snapshot: Snapshot) -> float:
+    """The API server shows a new run as Pending by itself; one that was something else must be seen to change."""
+    return RUNNING_DELAY if snapshot.status.observed_generation else QUIET
