@@ -48,7 +48,7 @@ async def client(apiserver: ApiServer) -> AsyncIterator[HttpClient]:
 
 @pytest.fixture(scope="session")
 def controlled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """A server with the kinds of Perennial and Kubernetes' own controllers, which make a Job's pods, and an audit log."""
+    """A server with an audit log, the kinds of Perennial, and Kubernetes' own controllers, which make a Job's pods."""
     folder = tmp_path_factory.mktemp("controlled")
     with ApiServer(folder, users={USER: ["system:masters"]}, audit=True, controller_manager=True) as server:
         server.kubectl("apply", "--server-side", "-f", "crds")

@@ -101,7 +101,12 @@ class Kubelet:
 
     def loses(self, run: str) -> str:
         """The node takes the pod away."""
-        condition = {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": "taken"}
+        condition = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": "PreemptionByScheduler",
+            "message": "taken",
+        }
         return self.ends(run, "Failed", {"prepare": (0,), "main": (137,), "agent": (137,)}, conditions=[condition])
 
 

@@ -6,10 +6,21 @@ from typing import Any
 
 import pytest
 
+from e2e.cluster.apiserver import ApiServer
 from perennial.api.resources import JOBS, MODELS, MODELVERSIONS, PODS, PVCS, TRAININGJOBS
 from tests.apiserver.kubelet import DIGEST, Kubelet
-from tests.apiserver.operators import eventually
+from tests.apiserver.operators import Perennial, eventually
 from tests.apiserver.space import Space
+
+
+@pytest.fixture(scope="module", autouse=True)
+def slow(perennial: Perennial, controlled: ApiServer) -> Space:
+    """Runs that take longer than the other tests."""
+    space = Space(controlled)
+    for name in ("waits", "uploads"):
+        space.train(name)
+    Kubelet(space).trained("uploads")
+    return space
 
 
 def test_a_run_from_its_manifest_to_its_version(space: Space, kubelet: Kubelet) -> None:
@@ -54,24 +65,13 @@ def test_few_writes_no_reads_and_nothing_when_idle(space: Space, kubelet: Kubele
         kubelet.publishes(name)
     for name in runs:
         space.reaches(name, "Succeeded")
-    time.sleep(2)
+    time.sleep(1)
     asked = space.requests()
     assert asked["create jobs"] == len(runs)
     assert asked["patch trainingjobs/status"] <= 3 * len(runs)
     assert space.writes() <= 6 * len(runs), "standards: at most 6 writes in the life of a run"
     assert not [what for what in asked if what.split()[0] in ("get", "list", "watch")], "standards: no reads"
-    space.idle(3)
-
-
-def test_a_long_wait_and_a_long_upload_are_told(space: Space, kubelet: Kubelet) -> None:
-    space.train("slow")
-    pod = kubelet.pod("slow")["metadata"]["name"]
-    space.train("big")
-    kubelet.trained("big")
-    assert f"pod {pod} is being prepared" in space.says("slow", "Reconciling", "Preparing")
-    assert space.status("slow")["phase"] == "Pending"
-    space.says("big", "Reconciling", "Publishing")
-    assert space.status("big")["phase"] == "Publishing"
+    space.idle(2)
 
 
 WAITS: dict[str, tuple[Any, str]] = {
@@ -312,3 +312,11 @@ def test_an_edit_that_the_schema_cannot_see_is_told_and_has_no_effect(space: Spa
     kubelet.publishes("edited")
     space.reaches("edited", "Succeeded")
     assert space.there(MODELVERSIONS, "churn-1")["spec"]["parameters"] == {"depth": 6}, "what it was trained with"
+
+
+def test_a_long_wait_and_a_long_upload_are_told(slow: Space) -> None:
+    pod = Kubelet(slow).pod("waits")["metadata"]["name"]
+    assert f"pod {pod} is being prepared" in slow.says("waits", "Reconciling", "Preparing")
+    assert slow.status("waits")["phase"] == "Pending"
+    assert slow.says("uploads", "Reconciling", "Publishing")
+    assert slow.status("uploads")["phase"] == "Publishing"

@@ -35,7 +35,12 @@ FAILURES: dict[str, tuple[Any, str, str, int | None]] = {
     "out-of-memory": (lambda k, run: k.fails(run, 137, reason="OOMKilled"), "OutOfMemory", "raise limits.memory", 137),
     "killed": (lambda k, run: k.fails(run, 137), "Killed", "SIGKILL", 137),
     "told-to-stop": (lambda k, run: k.fails(run, 143), "Interrupted", "nothing was published", 143),
-    "wrong-command": (lambda k, run: k.fails(run, 127, "pyton: no such file"), "StartError", "pyton: no such file", 127),
+    "wrong-command": (
+        lambda k, run: k.fails(run, 127, "pyton: no such file"),
+        "StartError",
+        "pyton: no such file",
+        127,
+    ),
     "evicted": (
         lambda k, run: k.ends(run, "Failed", reason="Evicted", message="The node was low on ephemeral-storage"),
         "Evicted",
@@ -148,5 +153,6 @@ def test_a_result_that_is_nowhere_to_be_found(space: Space, kubelet: Kubelet) ->
 
 def test_a_damaged_recovery_is_no_success(space: Space, kubelet: Kubelet) -> None:
     space.train("lost")
-    kubelet.ends("lost", "Succeeded", {"prepare": (0,), "main": (0,), "agent": (0, f'{{"uri": 1, "digest": "{DIGEST}"}}')})
+    message = f'{{"uri": 1, "digest": "{DIGEST}"}}'
+    kubelet.ends("lost", "Succeeded", {"prepare": (0,), "main": (0,), "agent": (0, message)})
     assert space.reaches("lost", "Failed")["failure"]["reason"] == "MessageInvalid"

@@ -340,6 +340,16 @@ def test_the_wait_has_its_own_deadline_and_says_what_it_waited_for() -> None:
     assert team.job["spec"]["activeDeadlineSeconds"] == 1
 
 
+def test_the_wait_counts_from_the_start_although_nothing_is_written_of_it() -> None:
+    team = Team(a_run(pendingDeadlineSeconds=5)).started()
+    del team.run["status"]
+    plan = team.after(3).decide()
+    assert (plan.requeue_after, plan.status_delay) == (pytest.approx(2), 10)
+    del team.run["status"]
+    team.after(2).decide()
+    assert team.status["failure"]["reason"] == "PendingDeadlineExceeded"
+
+
 STUCK = {
     "StartError": lambda p: p.trained(128, "StartError", "exec: python"),
     "AgentFailed": lambda p: p.running().state("agent", terminated={"exitCode": 137, "message": "boom"}),

@@ -1,0 +1,135 @@
+"""Operators that die in the middle, and two of them: the same end as without, and nothing made twice."""
+
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster.apiserver import ApiServer
+from perennial.api.resources import JOBS, MODELVERSIONS
+from tests.apiserver.assassin import Assassin
+from tests.apiserver.kubelet import Kubelet
+from tests.apiserver.operators import Perennial, eventually
+from tests.apiserver.space import Space
+
+
+def test_killed_at_each_stage_it_ends_where_it_would_have_ended(
+    space: Space, kubelet: Kubelet, perennial: Perennial
+) -> None:
+    for name in ("made", "running", "trained", "failing", "suspending", "late", "retried"):
+        space.train(name, model={"name": name}, backoffLimit=1 if name == "retried" else 0)
+        kubelet.pod(name)
+    space.train("held", suspend=True)
+    kubelet.runs("running")
+    kubelet.trained("trained")
+    kubelet.runs("suspending")
+    space.reaches("suspending", "Running")
+    space.reaches("held", "Suspended")
+    perennial.kill()
+
+    kubelet.publishes("running")
+    kubelet.publishes("trained")
+    kubelet.fails("failing", 3)
+    kubelet.fails("retried", 4)
+    space.edit("suspending", suspend=True)
+    space.edit("held", suspend=False)
+    space.edit("late", pendingDeadlineSeconds=1)
+    space.train("new", model={"name": "new"})
+    kubelet.publishes("retried")
+    kubelet.runs("made")
+    eventually(lambda: "succeeded" in space.there(JOBS, "trained")["status"])
+    perennial.restart()
+
+    for name in ("running", "trained", "retried"):
+        assert space.reaches(name, "Succeeded")["modelVersion"] == f"{name}-1"
+    assert [a["outcome"] for a in space.status("retried")["attempts"]] == ["Failed", "Succeeded"]
+    assert space.reaches("failing", "Failed")["failure"]["exitCode"] == 3
+    space.reaches("suspending", "Suspended")
+    space.reaches("made", "Running")
+    space.reaches("late", "Failed")
+    kubelet.publishes("held")
+    space.reaches("held", "Succeeded")
+    space.there(JOBS, "new")
+    asked = space.requests()
+    assert asked["create jobs"] == 9
+    assert asked["create modelversions"] == 4
+    space.idle(1)
+
+
+def test_killed_by_every_write_it_makes_each_object_once(
+    space: Space, kubelet: Kubelet, perennial: Perennial, config: Path
+) -> None:
+    perennial.kill()
+    died = threading.Event()
+    mortal: Perennial | None = None
+
+    def kill() -> None:
+        assert mortal
+        mortal.kill()
+        died.set()
+
+    with Assassin(space.server, kill) as assassin:
+        mortal = Perennial(space.server, perennial.identity, config, kubeconfig=assassin.kubeconfig)
+        with mortal:
+            for name in ("good", "bad"):
+                space.train(name, backoffLimit=0, output={}, activeDeadlineSeconds=1000)
+            reported, deadline = False, time.monotonic() + 90
+            while not {space.status(name)["phase"] for name in ("good", "bad")} <= {"Succeeded", "Failed"}:
+                assert time.monotonic() < deadline
+                if died.wait(0.2):
+                    died.clear()
+                    mortal.__enter__()
+                if not reported and len(space.every(JOBS)) == 2:
+                    kubelet.publishes("good")
+                    kubelet.fails("bad", 3)
+                    reported = True
+    perennial.restart()
+    space.idle(2)
+    assert space.reaches("good", "Succeeded")["modelVersion"] == "churn-1"
+    assert space.reaches("bad", "Failed")["failure"]["exitCode"] == 3
+    made = Counter({what: count for what, count in space.requests().items() if what.startswith(("create", "delete"))})
+    assert made == {
+        "create persistentvolumeclaims": 1,
+        "create jobs": 2,
+        "create models": 1,
+        "create modelversions": 1,
+    }
+    deaths = [victim for victim in assassin.victims if space.name in victim]
+    assert len(deaths) == space.writes() >= 8, "it died of each"
+
+
+@pytest.fixture
+def second(controlled: ApiServer, config: Path, perennial: Perennial) -> Iterator[Perennial]:
+    """Another replica, which stands by."""
+    with Perennial(controlled, "perennial-1", config) as operator:
+        eventually(lambda: operator.get("/healthz"), 20)
+        yield operator
+        operator.signal(signal.SIGTERM)
+        assert operator.exit_code() == 0
+    perennial.restart()
+
+
+def test_two_operators_make_everything_once(
+    space: Space, kubelet: Kubelet, perennial: Perennial, second: Perennial
+) -> None:
+    runs = [f"run-{number:02}" for number in range(12)]
+    assert not second.leads()
+    for number, name in enumerate(runs):
+        space.train(name)
+        if number == 6:
+            perennial.signal(signal.SIGTERM)
+    for name in runs:
+        kubelet.publishes(name)
+    assert perennial.exit_code() == 0
+    eventually(second.leads)
+    for name in runs:
+        space.reaches(name, "Succeeded", 40)
+    assert sorted(body["spec"]["version"] for body in space.every(MODELVERSIONS)) == list(range(1, 13))
+    asked = space.requests()
+    # A request whose sender went away may have been carried out, and is not told as done.
+    assert len(space.every(JOBS)) == 12 >= asked["create jobs"]
+    assert asked["create modelversions"] == 12
