@@ -67,6 +67,9 @@ def progress(what: str, every: float = 15.0) -> Iterator[None]:
     try:
         yield
         outcome = "done"
+    except KeyboardInterrupt:
+        outcome = "interrupted"
+        raise
     finally:
         done.set()
         ticker.join()

@@ -177,9 +177,12 @@ class Native:
         return subprocess.run(command, input=stdin, capture_output=True, text=True)
 
     def _healthy(self) -> bool:
-        """Say whether pods can run and find each other: API, default service account, node and DNS."""
+        """Say whether pods can run and find each other: API, default service account, OBJECTS, node and DNS."""
         network = self._network
         if not network or self._kubectl("get", "serviceaccount", "default").returncode:
+            return False
+        # An interrupted start may have left a node that is ready without them.
+        if self._kubectl("get", "-f-", stdin=OBJECTS).returncode:
             return False
         checks = (f"{servers.DNS_READY_PORT}/ready", f"{servers.KUBELET_HEALTH_PORT}/healthz")
         if not all(node.answers(f"http://{network.node}:{check}") for check in checks):

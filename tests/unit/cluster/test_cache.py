@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.cluster.cache import digest, load_once
+from e2e.cluster.cache import digest, load_once, progress
 
 
 def load(state: Path, *names: str) -> list[str]:
@@ -36,3 +36,10 @@ def test_a_key_tells_files_apart_by_content_and_by_where_one_ends(tmp_path: Path
     keys = {digest(parts) for parts in ([one, two], [two, one], [one], ["a", "bc"], ["abc"])}
     assert len(keys) == 5
     assert digest([one, two]) == digest(["ab", b"c"])
+
+
+def test_progress_tells_an_interruption_from_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    for error, word in ((KeyboardInterrupt, "interrupted"), (OSError, "failed")):
+        with pytest.raises(error), progress("building"):
+            raise error
+        assert f"building: {word} in" in capsys.readouterr().err
