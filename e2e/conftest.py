@@ -1,0 +1,79 @@
+"""One cluster for all end-to-end tests, with Perennial of this tree installed by Helm, and a store for models."""
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from e2e import operators
+from e2e.begun import Played, play, schedule
+from e2e.demo.story import NAMESPACE
+from e2e.lab import SYSTEM, Lab
+from e2e.space import MARK, Space
+from e2e.store import Store
+
+CLUSTER = "perennial-e2e"
+# What waits most is begun first; what takes the operator away, or looks back on everything, comes last.
+ORDER = ("training", "serving", "faults", "replicas", "schedule", "demo", "chart", "rights")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: ORDER.index(item.path.stem.removeprefix("test_")))
+
+
+@pytest.fixture(scope="session")
+def began() -> float:
+    """When this session began, in seconds since the epoch."""
+    return time.time()
+
+
+@pytest.fixture(scope="session")
+def lab(began: float, pytestconfig: pytest.Config) -> Iterator[Lab]:
+    """The cluster, with two ready replicas of the operator. E2E_KEEP=1 leaves it up for the next time."""
+    lab = Lab(CLUSTER)
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        lab.up()
+        # Of an earlier session that left them behind, on purpose or not.
+        lab.kubectl("delete", "namespace", "--selector", MARK, "--timeout=300s")
+        lab.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=300s")
+        lab.install()
+        operators.ready(lab)
+        lab.kubectl("rollout", "status", "deployment/perennial", "-n", SYSTEM, "--timeout=120s")
+    yield lab
+    if not os.environ.get("E2E_KEEP"):
+        with capture.global_and_fixture_disabled():
+            lab.cluster.down()
+
+
+@pytest.fixture(scope="session")
+def store(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """An S3 store that pods can reach."""
+    store = Store(lab, Path(tmp_path_factory.mktemp("store")))
+    store.start()
+    yield store
+    store.stop()
+
+
+@pytest.fixture(scope="session")
+def scheduled(lab: Lab) -> Space:
+    """A policy that trains every minute."""
+    return schedule(lab)
+
+
+@pytest.fixture(scope="session")
+def playing(lab: Lab) -> "Future[Played]":
+    """The demo's loop, which is mostly waiting."""
+    return ThreadPoolExecutor(1).submit(play, lab)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def begun(request: pytest.FixtureRequest) -> None:
+    """What takes long and needs nobody is begun at once, if a test of this session wants it."""
+    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    for name in ("playing", "scheduled"):
+        if name in wanted:
+            request.getfixturevalue(name)

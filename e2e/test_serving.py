@@ -1,0 +1,182 @@
+"""Versions change under load, and bad ones never get any: no request fails, whatever becomes of the operator."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sklearn.datasets import load_digits
+
+from e2e import operators
+from e2e.lab import SYSTEM, Body, Lab, condition, is_true
+from e2e.load import Load
+from e2e.space import IMAGE, RESTRICTED, Space, digits, program, serving, version
+from e2e.store import Store
+
+RATE = 50  # requests per second
+REQUESTS = 5_000
+
+
+@dataclass(frozen=True)
+class Served:
+    """A deployment under load."""
+
+    space: Space
+    load: Load
+    name: str
+
+    @property
+    def deployment(self) -> Body:
+        return self.space.get("modeldeployment", self.name) or {}
+
+    def vetoed(self, number: int) -> Body:
+        """The version's verdict, once it is vetoed."""
+
+        def check() -> Body | None:
+            record = self.space.get("modelversion", f"{self.name}-{number}") or {}
+            verdicts = (record.get("status") or {}).get("deployments") or ()
+            return next((one for one in verdicts if one["state"] == "Vetoed"), None)
+
+        return dict(self.space.until(f"version {number} is vetoed", check))
+
+    def unharmed(self, served: int) -> None:
+        """No request failed, and none was answered by a version above the one that is served."""
+        counts = self.load.counts()
+        assert counts["failures"] == 0, counts
+        assert max(int(number) for number in counts["versions"]) == served, counts
+        assert is_true(self.deployment, "Available")
+
+
+@pytest.fixture(scope="module")
+def restricted(lab: Lab, store: Store) -> Space:
+    """A namespace where Pod Security refuses everything that is not `restricted`."""
+    space = Space(lab, "e2e-serving", labels={"pod-security.kubernetes.io/enforce": "restricted"})
+    space.use(store)
+    return space
+
+
+@pytest.fixture(scope="module")
+def odd(restricted: Space, store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server of one's own, whose models say how it behaves."""
+    container = {
+        "name": "server",
+        "image": IMAGE,
+        "command": program("odd"),
+        "ports": [{"name": "http", "containerPort": 8080}],
+        "readinessProbe": {"httpGet": {"path": "/v2/health/ready", "port": "http"}, "periodSeconds": 1},
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+        "securityContext": RESTRICTED,
+    }
+    fine = store.put("odd/1", {"behaviour.txt": b"fine"})
+    restricted.apply(version("odd", 1, fine, format="files"))
+    template = {"spec": {"containers": [container]}}
+    restricted.apply(serving("odd", replicas=1, template=template, progressDeadlineSeconds=10))
+    restricted.serves("odd", 1)
+    folder = tmp_path_factory.mktemp("odd")
+    with Load(restricted.lab, folder, restricted.address("odd"), rate=10) as load:
+        yield Served(restricted, load, "odd")
+
+
+@pytest.fixture(scope="module")
+def served(restricted: Space, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The bundled server with a trained model, behind a gate, in two replicas."""
+    restricted.apply(digits("first", c=1))
+    gate = {"metrics": [{"name": "accuracy", "min": 0.9}, {"name": "accuracy", "noWorseThanChampionBy": 0.01}]}
+    restricted.apply(serving("digits", replicas=2, gate=gate, progressDeadlineSeconds=120))
+    restricted.serves("digits", 1)
+    image = load_digits().images[0]
+    tensor = {"name": "image", "shape": [1, 64], "datatype": "FP64", "data": image.reshape(-1).tolist()}
+    url = f"{restricted.address('digits')}/v2/models/digits/infer"
+    folder = Path(tmp_path_factory.mktemp("load"))
+    with Load(restricted.lab, folder, url, rate=RATE, body={"inputs": [tensor]}) as load:
+        yield Served(restricted, load, "digits")
+
+
+def test_the_next_version_takes_over(served: Served) -> None:
+    served.space.apply(digits("second"))
+    served.space.serves("digits", 2)
+    answered = served.load.counts()["versions"]
+    assert set(answered) == {"1", "2"}
+    served.unharmed(2)
+
+
+def test_a_restart_of_the_operator_is_not_noticed(served: Served, lab: Lab) -> None:
+    revision = served.deployment["status"]["stableRevision"]
+    before = served.space.servers("digits", revision)
+    lab.kubectl("rollout", "restart", "deployment/perennial", "-n", SYSTEM)
+    lab.kubectl("rollout", "status", "deployment/perennial", "-n", SYSTEM, "--timeout=180s")
+    operators.ready(lab)
+    assert served.space.servers("digits", revision) == before
+    assert len(before) == 2
+    served.unharmed(2)
+
+
+def test_one_that_cannot_be_loaded_never_gets_traffic(served: Served, store: Store) -> None:
+    files = store.put("corrupt", {"model.skops": b"PK\x03\x04 this was a model once"})
+    measured = {"metrics": {"accuracy": 0.99}, "evaluation": "digits-unseen"}
+    served.space.apply(version("digits", 3, files, format="sklearn", **measured))
+    verdict = served.vetoed(3)
+    assert verdict["reason"] == "ModelLoadFailed"
+    assert "model.skops" in verdict["message"]
+    said = condition(served.deployment, "Ready")
+    assert (said["status"], said["reason"]) == ("False", "RolloutFailed")
+    assert verdict["message"] in said["message"]
+    assert served.deployment["status"]["modelVersion"] == "digits-2"
+    served.unharmed(2)
+
+
+def test_one_that_is_worse_than_the_champion_never_gets_traffic(served: Served) -> None:
+    served.space.apply(digits("worse", gamma=0.0001, c=0.1))
+    job = served.space.finished("worse")
+    assert job["status"]["phase"] == "Succeeded", job["status"]
+    metrics = job["status"]["metrics"]
+    assert metrics["accuracy"] < metrics["champion.accuracy"] - 0.01
+    assert job["status"]["champion"]["version"] == 2
+
+    def rejected() -> Body | None:
+        candidates = served.deployment["status"].get("candidates") or ()
+        return next((one for one in candidates if (one.get("version"), one["state"]) == (4, "Rejected")), None)
+
+    candidate = served.space.until("version 4 is rejected", rejected)
+    assert candidate["reason"] == "GateNotPassed"
+    assert "worse than the champion's" in candidate["message"] or "below the minimum" in candidate["message"]
+    revisions = served.space.every("deployments", "perennial.dev/modeldeployment=digits")
+    assert "4" not in {one["metadata"]["labels"]["perennial.dev/model-version"] for one in revisions}
+    served.unharmed(2)
+
+
+def test_a_takeover_survives_the_death_of_the_operator(served: Served, lab: Lab) -> None:
+    served.space.apply(digits("third", c=5))
+
+    def rolling() -> bool:
+        return (served.deployment["status"].get("rollout") or {}).get("version") == 5
+
+    served.space.until("version 5 is rolled out", rolling, 120, every=0.1)
+    operators.succeeded(lab, operators.kill_leader(lab))
+    served.space.serves("digits", 5)
+    served.unharmed(5)
+
+
+@pytest.mark.parametrize(("number", "behaviour"), [(2, "garbage"), (3, "error")])
+def test_one_that_answers_nonsense_when_asked_whether_it_is_ready_never_gets_traffic(
+    odd: Served, store: Store, number: int, behaviour: str
+) -> None:
+    files = store.put(f"odd/{number}", {"behaviour.txt": behaviour.encode()})
+    odd.space.apply(version("odd", number, files, format="files"))
+    verdict = odd.vetoed(number)
+    assert verdict["reason"] == "ProgressDeadlineExceeded"
+    assert "do not answer ready" in verdict["message"]
+    said = condition(odd.deployment, "Ready")
+    assert (said["status"], said["reason"]) == ("False", "RolloutFailed")
+    assert verdict["message"] in said["message"]
+    assert odd.deployment["status"]["modelVersion"] == "odd-1"
+    odd.unharmed(1)
+
+
+def test_no_request_failed(served: Served, odd: Served) -> None:
+    served.space.until("enough requests were sent", lambda: served.load.sent() >= REQUESTS, 120)
+    counts = served.load.stop()
+    print(counts)
+    assert counts["failures"] == 0, counts["words"]
+    assert min(counts["requests"].values()) >= REQUESTS // 2 - RATE
+    assert odd.load.stop()["failures"] == 0
