@@ -9,20 +9,38 @@ from e2e.lab import Body, Lab
 
 def of(lab: Lab, user: str, since: float, namespace: str | None = None) -> Iterator[Body]:
     """The requests of a user since then (seconds since the epoch), each as the audit log has it."""
+    for entry in _entries(lab, user, since):
+        where = entry.get("objectRef") or {}
+        if entry["user"]["username"] == user and namespace in (None, where.get("namespace")):
+            yield entry
+
+
+def of_roles(lab: Lab, name: str, since: float) -> Iterator[Body]:
+    """What anybody did to the roles and bindings of this name, since then."""
+    for entry in _entries(lab, "rbac.authorization.k8s.io", since):
+        where = entry.get("objectRef") or {}
+        if where.get("apiGroup") == "rbac.authorization.k8s.io" and where.get("name") == name:
+            yield entry
+
+
+def at(entry: Body) -> float:
+    """When the request came, in seconds since the epoch."""
+    return datetime.fromisoformat(entry["requestReceivedTimestamp"]).timestamp()
+
+
+def _entries(lab: Lab, word: str, since: float) -> Iterator[Body]:
     # Older parts have the time of their end in their names.
     for file in sorted((lab.cluster.state / "logs").glob("audit*.log")):
         with file.open() as lines:
             for line in lines:
-                if user not in line:
+                if word not in line:
                     continue
                 try:
                     entry = json.loads(line)
                 except ValueError:
                     # The last line, which is being written.
                     continue
-                at = datetime.fromisoformat(entry["requestReceivedTimestamp"]).timestamp()
-                where = entry.get("objectRef") or {}
-                if entry["user"]["username"] == user and at >= since and namespace in (None, where.get("namespace")):
+                if at(entry) >= since:
                     yield entry
 
 

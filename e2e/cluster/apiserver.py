@@ -39,7 +39,8 @@ class ApiServer:
     users: further users by name with their groups; each gets a token. ADMIN is in system:masters.
     audit: write every request (metadata only) to `audit_log`.
     controller_manager: run Kubernetes' controllers too: Jobs get pods (that nothing runs), owners are collected.
-    apiserver_args: further flags of kube-apiserver, which win over the ones given here.
+    apiserver_args, controller_args: further flags of kube-apiserver and kube-controller-manager, which win over the
+        ones given here.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class ApiServer:
         audit: bool = False,
         controller_manager: bool = False,
         apiserver_args: Sequence[str] = (),
+        controller_args: Sequence[str] = (),
     ) -> None:
         self.folder = folder.resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -57,6 +59,7 @@ class ApiServer:
         self._groups = {ADMIN: ("system:masters",), **(users or {})}
         self._tokens = {name: secrets.token_hex(16) for name in self._groups}
         self._audit, self._controllers, self._extra = audit, controller_manager, tuple(apiserver_args)
+        self._controller_args = tuple(controller_args)
         self._etcd_port, self._peer_port, self._port = _free_ports(3)
         self.etcd = Server(self.folder, "etcd")
         self.apiserver = Server(self.folder, "kube-apiserver")
@@ -207,6 +210,7 @@ class ApiServer:
                 "--use-service-account-credentials=true",
                 f"--service-account-private-key-file={self.folder / 'sa.key'}",
                 f"--root-ca-file={self.ca}",
+                *self._controller_args,
             ]
         )
         self._wait(self.controller_manager, "/api/v1/namespaces/default/serviceaccounts/default")
