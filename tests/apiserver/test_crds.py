@@ -67,9 +67,9 @@ def test_kubectl_get_shows_what_goes_on_and_why(kinds: ApiServer, namespace: str
 
 def test_numbers_of_a_model_are_shown(kinds: ApiServer, namespace: str) -> None:
     record = {"apiVersion": TRAININGJOBS.api_version, "kind": "Model", "metadata": {"name": "churn"}}
-    status = {"highestVersion": 7, "latestApproved": 6, "servedBy": ["churn=6"]}
+    status = {"highestVersion": 7, "latestApproved": 6, "serving": "churn=6, churn-eu=5"}
     kinds.kubectl("create", "-n", namespace, "-f", "-", stdin=json.dumps(record | {"status": status}))
-    assert kinds.kubectl("get", "models", "-n", namespace, "--no-headers").split()[:4] == [
+    assert kinds.kubectl("get", "models", "-n", namespace, "--no-headers").split()[:5] == [
         *("churn", "7", "6"),
-        '["churn=6"]',
+        *("churn=6,", "churn-eu=5"),
     ]

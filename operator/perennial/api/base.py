@@ -16,8 +16,9 @@ class ApiModel(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
 
     def body(self) -> dict[str, Any]:
-        """As it stands in YAML: camelCase, without what is not set."""
-        return self.model_dump(by_alias=True, exclude_none=True, mode="json")
+        """As it stands in YAML: camelCase, without what is not set, empty lists among it."""
+        body = self.model_dump(by_alias=True, exclude_none=True, mode="json")
+        return {field: value for field, value in body.items() if value != []}
 
 
 def format_time(value: datetime) -> str:

@@ -93,7 +93,7 @@ KINDS = (
         (
             Column("Highest", ".status.highestVersion", "integer"),
             Column("Approved", ".status.latestApproved", "integer"),
-            Column("Served-By", ".status.servedBy"),
+            Column("Serving", ".status.serving"),
             Column("Last-Trained", ".status.lastTrained", "date"),
             _AGE,
         ),
@@ -108,7 +108,7 @@ KINDS = (
             Column("Model", ".spec.model"),
             Column("Version", ".spec.version", "integer"),
             Column("Approval", ".spec.approval"),
-            Column("Served-By", ".status.servedBy"),
+            Column("State", ".status.state"),
             _AGE,
             Column("Cause", ".spec.retrain.cause.message", wide=True),
             Column("TrainingJob", ".spec.trainingJob.name", wide=True),

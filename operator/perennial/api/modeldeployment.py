@@ -229,7 +229,7 @@ class ModelDeploymentStatus(ApiModel):
     observed_generation: int | None = Field(None, description="The generation that this status was decided on.")
     selector: str | None = Field(None, description="Selects the pods; read by /scale.")
     replicas: int = Field(0, description="Pods of all revisions.")
-    ready_replicas: int = Field(0, description="Ready pods of all revisions.")
+    ready_replicas: int = Field(0, description="Ready pods that the Service sends requests to.")
     url: str | None = Field(None, description="Where it answers inside the cluster.")
     model_version: str | None = Field(None, description="The ModelVersion that is served.")
     stable_revision: str | None = Field(None, description="The revision that is served.")

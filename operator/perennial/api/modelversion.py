@@ -137,6 +137,7 @@ class ModelVersionStatus(ApiModel):
     deployments: Annotated[list[DeploymentVerdict], Field(max_length=256, json_schema_extra=_MAP_BY_NAME)] = Field(
         default=[], description="What each ModelDeployment made of it."
     )
+    state: str | None = Field(None, description="The same in short: deployment=state.")
 
 
 class Reservation(ApiModel):
@@ -157,7 +158,5 @@ class ModelStatus(ApiModel):
         default=[], description="Numbers that are given to runs whose ModelVersion is being made."
     )
     latest_approved: int | None = Field(None, description="The highest version that a person approved.")
-    served_by: Annotated[list[str], Field(max_length=256)] = Field(
-        default=[], description="Where it is served: deployment=version."
-    )
+    serving: str | None = Field(None, description="Where which version is served: deployment=version.")
     last_trained: Time | None = Field(None, description="When a version of it was last trained.")

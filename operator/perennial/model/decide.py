@@ -36,7 +36,7 @@ def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
         highest_version=number,
         reserved=reserved,
         latest_approved=max((v for v, body in snapshot.versions.items() if _approved(body)), default=None),
-        served_by=_served_by(snapshot),
+        serving=_serving(snapshot),
         last_trained=now if fresh else snapshot.status.last_trained,
     )
     actions: list[Action] = []
@@ -69,13 +69,13 @@ def _approved(version: Body) -> bool:
     return bool(version["spec"].get("approval") == "Approved")
 
 
-def _served_by(snapshot: Snapshot) -> list[str]:
+def _serving(snapshot: Snapshot) -> str | None:
     served = []
     for deployment in snapshot.deployments:
         promotions = (deployment.get("status") or {}).get("promotions") or ()
         if promotions and promotions[0].get("version"):
             served.append(f"{deployment['metadata']['name']}={promotions[0]['version']}")
-    return served
+    return ", ".join(served) or None
 
 
 def _write(snapshot: Snapshot, status: ModelStatus) -> Action:

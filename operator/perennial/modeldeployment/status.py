@@ -26,7 +26,7 @@ def report(scene: Scene, doing: Act) -> Body:
             "observed_generation": scene.seen.generation,
             "selector": f"{LABEL_MODELDEPLOYMENT}={scene.seen.name}",
             "replicas": sum(scene.pods(name).present for name in scene.seen.deployments),
-            "ready_replicas": sum(scene.pods(name).ready for name in scene.seen.deployments),
+            "ready_replicas": _serving(scene),
             "url": f"http://{scene.seen.name}.{scene.seen.namespace}.svc",
             "model_version": version_name(Model.of_promotion(memory.promotions[0])) if memory.promotions else None,
             "stable_revision": scene.stable,
@@ -113,9 +113,9 @@ def _conditions(scene: Scene, doing: Act) -> list[Said]:
     said = [
         ready,
         _available(scene),
-        Said(
-            "Progressing", rolling, "RollingOut" if rolling else ready.reason, _rolling_words(scene) if rolling else ""
-        ),
+        Said("Progressing", True, "RollingOut", _rolling_words(scene))
+        if rolling
+        else Said("Progressing", False, ready.reason, ready.message),
     ]
     if block and block.stalled:
         said.append(Said("Stalled", True, block.reason, block.message))
@@ -169,15 +169,17 @@ def _ready(scene: Scene, block: Block | None) -> Said:
 def _available(scene: Scene) -> Said:
     if not scene.spec.replicas:
         return Said("Available", False, "ScaledToZero", "spec.replicas is 0")
-    if scene.seen.service is None:
-        serving = 0
-    elif scene.selected is None:
-        serving = sum(scene.pods(name).ready for name in scene.seen.deployments)
-    else:
-        serving = scene.pods(scene.selected).ready
-    if serving:
-        return Said("Available", True, "Serving", f"{serving} pods answer")
+    if serving := _serving(scene):
+        return Said("Available", True, "Serving", "1 pod answers" if serving == 1 else f"{serving} pods answer")
     return Said("Available", False, "NoReadyReplica", "no pod is ready to answer")
+
+
+def _serving(scene: Scene) -> int:
+    """Ready pods that the Service sends requests to: not those that are kept warm."""
+    if scene.seen.service is None:
+        return 0
+    selected = scene.seen.deployments if scene.selected is None else (scene.selected,)
+    return sum(scene.pods(name).ready for name in selected)
 
 
 def _update_available(scene: Scene) -> Iterable[Said]:

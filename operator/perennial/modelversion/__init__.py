@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 from perennial.api.modelversion import DeploymentState, DeploymentVerdict, ModelVersionStatus
 from perennial.api.resources import MODELDEPLOYMENTS, MODELVERSIONS
@@ -38,6 +39,7 @@ def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
         observed_generation=snapshot.body["metadata"]["generation"],
         served_by=[one.name for one in verdicts if one.state in (DeploymentState.SERVING, DeploymentState.ROLLING_OUT)],
         deployments=verdicts,
+        state=", ".join(f"{one.name}={one.state}" for one in verdicts) or None,
     )
     return Plan(status=status.body())
 
@@ -51,7 +53,8 @@ def verdict(deployment: Body, version: int) -> DeploymentVerdict | None:
         and promotions[0].get("version") == version
         and promotions[0]["revision"] == status.get("stableRevision")
     ):
-        return DeploymentVerdict(name=name, state=DeploymentState.SERVING, reason="Promoted")
+        words = f"it serves since {promotions[0]['time']}"
+        return DeploymentVerdict(name=name, state=DeploymentState.SERVING, reason="Promoted", message=words)
     for candidate in status.get("candidates") or ():
         if candidate["version"] == version:
             return DeploymentVerdict(
@@ -65,9 +68,16 @@ def verdict(deployment: Body, version: int) -> DeploymentVerdict | None:
             return DeploymentVerdict(
                 name=name, state=DeploymentState.VETOED, reason=veto["reason"], message=veto.get("message", "")
             )
-    if any(promotion.get("version") == version for promotion in promotions):
-        return DeploymentVerdict(name=name, state=DeploymentState.SUPERSEDED, reason="Replaced")
+    for later, promotion in pairwise(promotions):
+        if promotion.get("version") == version:
+            words = f"it served until {later['time']}; {_words(later)} took its place"
+            return DeploymentVerdict(name=name, state=DeploymentState.SUPERSEDED, reason="Replaced", message=words)
     return None
+
+
+def _words(promotion: Body) -> str:
+    version = promotion.get("version")
+    return f"version {version}" if version else str(promotion["uri"])
 
 
 def _model(deployment: Body) -> str | None:

@@ -79,7 +79,8 @@ def _conditions(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, rows: l
         return [Said("Ready", True, "RunUnderWay", words)]
     if spec.dry_run:
         return [Said("Ready", True, "DryRun", "spec.dryRun is true: runs are recorded, no TrainingJob is made")]
-    words = f"looks at {len(spec.triggers)} triggers" if spec.triggers else "runs are started by hand"
+    names = ", ".join(one.name for one in spec.triggers)
+    words = f"watches {names}" if names else "no triggers: runs are started by hand"
     return [Said("Ready", True, "Watching", words)]
 
 

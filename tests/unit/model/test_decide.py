@@ -248,5 +248,5 @@ def test_the_overview_says_what_is_approved_and_where_it_is_served() -> None:
     model = records.world.get(MODELS, "team", "churn")
     assert model
     assert model["status"]["latestApproved"] == 2
-    assert model["status"]["servedBy"] == ["prod=1"]
+    assert model["status"]["serving"] == "prod=1"
     assert model["status"]["highestVersion"] == 2

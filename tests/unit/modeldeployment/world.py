@@ -259,7 +259,7 @@ class World:
         return next(one["message"] for one in self.status["conditions"] if one["type"] == type_)
 
     def candidate(self, version: int) -> Body:
-        return next(one for one in self.status["candidates"] if one.get("version") == version)
+        return next(one for one in self.status.get("candidates", ()) if one.get("version") == version)
 
     def replicas(self) -> dict[str, int]:
         return {body["metadata"]["name"]: body["spec"]["replicas"] for body in self.list(DEPLOYMENTS, NAMESPACE)}

@@ -30,11 +30,11 @@ def decide(status: Body, version: Body = VERSION, model: str = "churn") -> Plan:
     return CONTROLLER.decide(snapshot, datetime(2026, 1, 1, tzinfo=UTC), Config())
 
 
-PROMOTED = {"version": 3, "revision": "r3"}
+PROMOTED = {"version": 3, "revision": "r3", "time": "2026-01-01T00:00:00Z"}
 CASES: dict[str, tuple[Body, str, bool]] = {
     "served": ({"promotions": [PROMOTED], "stableRevision": "r3"}, "Serving", True),
     "replaced": (
-        {"promotions": [{"version": 4, "revision": "r4"}, PROMOTED], "stableRevision": "r4"},
+        {"promotions": [{**PROMOTED, "version": 4, "revision": "r4"}, PROMOTED], "stableRevision": "r4"},
         "Superseded",
         False,
     ),
@@ -55,7 +55,15 @@ def test_a_deployments_word_is_on_the_version(case: str) -> None:
     plan = decide(status)
     assert plan.status
     assert [(one["name"], one["state"]) for one in plan.status["deployments"]] == [("prod", state)]
-    assert plan.status["servedBy"] == (["prod"] if served else [])
+    assert plan.status.get("servedBy", []) == (["prod"] if served else [])
+    assert plan.status["state"] == f"prod={state}"
+
+
+def test_a_version_that_was_replaced_says_by_which() -> None:
+    plan = decide(CASES["replaced"][0])
+    assert plan.status
+    words = plan.status["deployments"][0]["message"]
+    assert words == "it served until 2026-01-01T00:00:00Z; version 4 took its place"
 
 
 @pytest.mark.parametrize("case", ["other model", "not looked at"])
@@ -70,7 +78,7 @@ def test_when_nobody_serves_it_any_more_that_is_written() -> None:
     known = {**VERSION, "status": {"servedBy": ["prod"], "deployments": []}}
     plan = decide({}, version=known)
     assert plan.status
-    assert plan.status["servedBy"] == []
+    assert plan.status == {"observedGeneration": 1}
 
 
 def test_a_version_that_is_gone_is_nothing_to_decide() -> None:

@@ -211,7 +211,7 @@ class Team:
     @property
     def runs(self) -> list[tuple[int, str]]:
         """(number, phase), newest first."""
-        return [(run["number"], run["phase"]) for run in self.status["runs"]]
+        return [(run["number"], run["phase"]) for run in self.status.get("runs", ())]
 
     def trigger(self, name: str) -> Body:
         found: Body = next(row for row in self.status["triggers"] if row["name"] == name)
@@ -220,4 +220,4 @@ class Team:
     @property
     def skipped(self) -> list[tuple[str, str]]:
         """(trigger, reason), newest first."""
-        return [(row["trigger"], row["reason"]) for row in self.status["skipped"]]
+        return [(row["trigger"], row["reason"]) for row in self.status.get("skipped", ())]
