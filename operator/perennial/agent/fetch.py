@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 def run(task: FetchTask, layout: Layout) -> None:
     """TaskFailed: NotFound, DigestMismatch, or what the store says."""
     source = locate(task.model.uri, layout.volumes)
-    what = f"the model {task.model.name}"
+    what = f"the model {task.model.name}".rstrip()
     try:
         found = download_model(source, Path(task.target))
     except TaskFailed as failed:

@@ -106,6 +106,8 @@ def _server(container: Body, deployment: str, model: Model, revision: str) -> Bo
         *(variable for variable in container.get("env") or () if variable["name"] not in env),
     ]
     merged["ports"] = _ports(container.get("ports") or [])
+    # Its last words say why it ended, where it writes none to /dev/termination-log.
+    merged.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
     return merged
 
 
@@ -120,8 +122,7 @@ def _ports(ports: list[Body]) -> list[Body]:
 
 
 def _fetch(spec: ModelDeploymentSpec, model: Model, config: Config) -> Body:
-    name = model.name or "model"
-    task = FetchTask(model=Artifact(name=name, uri=model.uri, digest=model.digest), target=MODEL_DIR)
+    task = FetchTask(model=Artifact(name=model.name or "", uri=model.uri, digest=model.digest), target=MODEL_DIR)
     mounts = [{"name": _VOLUME, "mountPath": MODEL_DIR}, *claim_mounts(_claims(model), read_only=True)]
     return agent_container(FETCH, FETCH, task, config, storage=model.storage_for(spec), mounts=mounts)
 

@@ -207,6 +207,8 @@ def _pod(snapshot: Snapshot, spec: TrainingJobSpec, template: Body, config: Conf
         {"name": "perennial-home", "mountPath": HOME},
         *(claim_mount(one.uri, f"{ROOT}/inputs/{one.name}") for one in inputs if claim_of(one.uri)),
     ]
+    # Its last words say why it ended, where it writes none to /dev/termination-log.
+    training.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
     containers[index] = training
     if managed:
         publish = PublishTask(

@@ -26,6 +26,7 @@ _WAITING_ON_ERROR = {
     "RunContainerError": "it cannot be started",
     "CrashLoopBackOff": "it ends again and again",
 }
+_LENGTH = 512
 # A container that ended before its program ran: the launcher never said that it started.
 _NEVER_STARTED = {"StartError", "ContainerCannotRun", "ContainerStatusUnknown"}
 
@@ -114,6 +115,14 @@ class Pod:
         """Whether the training ended well, and only the publishing is left."""
         ended = self.terminated(self.training)
         return ended is not None and ended.get("exitCode") == 0
+
+    @property
+    def lingering(self) -> str | None:
+        """A container that still runs, and keeps the pod, when training and agent have ended."""
+        if not self.terminated(self.training) or (self.managed and not self.terminated(AGENT)):
+            return None
+        others = self._status.get("containerStatuses") or ()
+        return next((str(one["name"]) for one in others if "running" in (one.get("state") or {})), None)
 
     @property
     def answer(self) -> Result | Answer | None:
@@ -245,5 +254,6 @@ _FAILURES: tuple[Callable[[Pod], Found], ...] = (_disrupted, _evicted, _prepare,
 
 
 def _with(ended: dict[str, Any]) -> str:
-    message = str(ended.get("message") or "").strip()
-    return f": {message}" if message else ""
+    """The last words of a container; a traceback says at its end what went wrong."""
+    message = " ".join(str(ended.get("message") or "").split())
+    return f": {message if len(message) <= _LENGTH else '…' + message[1 - _LENGTH :]}" if message else ""

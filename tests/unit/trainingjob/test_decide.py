@@ -138,6 +138,7 @@ def test_terminal_is_terminal_whatever_vanishes(ended: Any, data: Any) -> None:
 FAILURES = {
     "exit code": (lambda p: p.failed(3), "TrainingFailed", "exit code 3", 3),
     "exit code with a message": (lambda p: p.failed(1, message="no column age"), "TrainingFailed", "no column age", 1),
+    "traceback": (lambda p: p.failed(1, message="File\n" * 600 + "KeyError: x\n"), "TrainingFailed", "KeyError: x", 1),
     "out of memory": (lambda p: p.failed(137, "OOMKilled"), "OutOfMemory", "limits.memory", 137),
     "killed": (lambda p: p.failed(137), "Killed", "SIGKILL", 137),
     "told to stop": (lambda p: p.failed(143), "Interrupted", "nothing was published", 143),
@@ -178,6 +179,19 @@ def test_a_failed_prepare_names_the_input(answer: Any, reason: str) -> None:
     team.decide()
     assert team.status["failure"]["reason"] == reason
     assert "dataset" in team.status["failure"]["message"]
+
+
+@pytest.mark.parametrize("exit_code", [0, 3])
+def test_a_container_that_outlives_the_training_is_named(exit_code: int) -> None:
+    team = Team().started()
+    pod = team.pod().published() if exit_code == 0 else team.pod().failed(exit_code)
+    pod.state("train", terminated={"exitCode": exit_code, "startedAt": format_time(NOW)})
+    pod.state("other", running={"startedAt": format_time(NOW)}).phase("Running")
+    team.settle()
+    assert conditions(team.status)["Reconciling"] == ("True", "ContainerRunning")
+    words = team.status["conditions"][-1]["message"]
+    assert "container other" in words
+    assert "initContainers" in words
 
 
 def test_a_retry_shows_what_the_attempt_before_it_failed_with() -> None:
