@@ -1,9 +1,11 @@
 """`make demo`: a cluster of its own, Perennial in it, and the loop on real data, told as it happens."""
 
 import argparse
+import shutil
 import sys
 import time
 
+from e2e.cluster import tools
 from e2e.cluster.cache import ClusterError
 from e2e.demo.story import NAMESPACE, Story
 from e2e.lab import Failed, Lab
@@ -63,7 +65,10 @@ def play(name: str, say: object) -> None:
     requests, failures = story.failed_requests()
     say(f"Requests since the change: {requests}, failed: {failures}, through the change of version.")
     show(story)
-    print(LOOK.format(kubeconfig=lab.cluster.kubeconfig, namespace=NAMESPACE, name=name))
+    export = f"export KUBECONFIG={lab.cluster.kubeconfig}"
+    if shutil.which("kubectl") is None:
+        export += f" PATH=$PATH:{tools.path('kubectl').parent}"
+    print(LOOK.format(export=export, namespace=NAMESPACE, name=name))
 
 
 def show(story: Story) -> None:
@@ -72,11 +77,11 @@ def show(story: Story) -> None:
 
 
 LOOK = """Look around:
-  export KUBECONFIG={kubeconfig}
+  {export}
   kubectl get perennial -n {namespace}
   kubectl describe retrainpolicy digits-fresh -n {namespace}     # why it retrained, and what came of it
-  kubectl get modelversion digits-2 -n {namespace} -o yaml # data, code, cause, champion, metrics
-  kubectl logs -n {namespace} deployment/camera --tail 5   # what is asked and answered now
+  kubectl get modelversion digits-2 -n {namespace} -o yaml       # data, code, cause, champion, metrics
+  kubectl logs -n {namespace} deployment/camera --tail 5         # what is asked and answered now
 Tear it down:
   make cluster-down CLUSTER={name}"""
 
