@@ -11,7 +11,7 @@ import pytest
 from e2e import operators
 from e2e.begun import Played, play, schedule
 from e2e.demo.story import NAMESPACE
-from e2e.lab import SYSTEM, Lab
+from e2e.lab import Lab
 from e2e.space import MARK, Space
 from e2e.store import Store
 
@@ -21,7 +21,11 @@ ORDER = ("training", "serving", "faults", "replicas", "schedule", "demo", "chart
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: ORDER.index(item.path.stem.removeprefix("test_")))
+    def place(item: pytest.Item) -> int:
+        name = item.path.stem.removeprefix("test_")
+        return ORDER.index(name) if name in ORDER else -1
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
@@ -35,18 +39,19 @@ def lab(began: float, pytestconfig: pytest.Config) -> Iterator[Lab]:
     """The cluster, with two ready replicas of the operator. E2E_KEEP=1 leaves it up for the next time."""
     lab = Lab(CLUSTER)
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():
-        lab.up()
-        # Of an earlier session that left them behind, on purpose or not.
-        lab.kubectl("delete", "namespace", "--selector", MARK, "--timeout=300s")
-        lab.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=300s")
-        lab.install()
-        operators.ready(lab)
-        lab.kubectl("rollout", "status", "deployment/perennial", "-n", SYSTEM, "--timeout=120s")
-    yield lab
-    if not os.environ.get("E2E_KEEP"):
+    try:
         with capture.global_and_fixture_disabled():
-            lab.cluster.down()
+            lab.up()
+            # Of an earlier session that left them behind, on purpose or not.
+            lab.kubectl("delete", "namespace", "--selector", MARK, "--timeout=300s")
+            lab.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=300s")
+            lab.install()
+            operators.ready(lab)
+        yield lab
+    finally:
+        if not os.environ.get("E2E_KEEP"):
+            with capture.global_and_fixture_disabled():
+                lab.cluster.down()
 
 
 @pytest.fixture(scope="session")
