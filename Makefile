@@ -68,7 +68,7 @@ e2e: venv ## Run the tests on a real cluster, with real pods (ARGS for pytest)
 	@$(PY) -m pytest e2e $(ARGS)
 
 bench: venv ## Measure against a real API server, and print a table
-	@$(PY) -m e2e.bench $(ARGS)
+	@$(PY) -m tests.bench $(ARGS)
 
 .PHONY: demo
 demo: venv ## Play the loop on a cluster of its own, which is left up

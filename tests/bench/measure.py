@@ -1,0 +1,112 @@
+"""The measurements: a burst beside bare Jobs, an idle minute, start-up, and memory with all kinds watched."""
+
+import asyncio
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from perennial.api.resources import DEPLOYMENTS, JOBS, MODELVERSIONS, TRAININGJOBS
+from tests.bench import load
+from tests.bench.kubelet import Kubelets
+from tests.bench.scene import WRITES, Scene, scene
+
+Result = dict[str, Any]
+RUNS, BARE = "runs", "bare"
+OF_OTHER_KINDS = 200
+
+
+async def burst(stage: Scene, size: int) -> Result:
+    """So many TrainingJobs at once, then as many bare Jobs like theirs from the same client. The operator runs."""
+    await stage.namespace(RUNS)
+    stage.requests()
+    result: Result = {"size": size, "memory before (MiB)": stage.rss}
+    stage.peak, cpu = stage.rss, stage.cpu
+    memory = asyncio.create_task(stage.watch_memory())
+    async with Kubelets(stage.client, stage.credentials):
+        began = time.monotonic()
+        making = asyncio.create_task(load.create_all(stage.client, (load.trainingjob(RUNS, n) for n in range(size))))
+        result["all Jobs (s)"] = await stage.until(lambda: stage.count(JOBS, RUNS), size) - began
+        await making
+        result["all Complete (s)"] = await stage.until(lambda: stage.complete(RUNS), size, 0.5) - began
+        result["all ModelVersions (s)"] = await stage.until(lambda: stage.count(MODELVERSIONS, RUNS), size) - began
+        await _settled(stage)
+        memory.cancel()
+        result["operator CPU per run (ms)"] = (stage.cpu - cpu) / size * 1000
+        result["memory peak (MiB)"], result["memory after (MiB)"] = stage.peak, stage.rss
+        asked = stage.requests()
+        phases = Counter(
+            run["status"]["phase"] for run in stage.server.request("GET", TRAININGJOBS.path(RUNS))["items"]
+        )
+        assert phases == {"Succeeded": size}, phases
+        result["writes per run"] = sum(n for what, n in asked.items() if what.split()[0] in WRITES) / size
+        # Lists and watches of a whole kind go with time, not with runs.
+        apart = ("list", "watch")
+        result["reads per run"] = sum(n for what, n in asked.items() if what.split()[0] == "get") / size
+        result["requests per run"] = {
+            what: n / size for what, n in sorted(asked.items()) if what.split()[0] not in apart
+        }
+
+        await stage.namespace(BARE)
+        like = stage.server.request("GET", JOBS.path(RUNS, "run-0000"))
+        stage.operator.kill()
+        began = time.monotonic()
+        making = asyncio.create_task(load.create_all(stage.client, (load.bare_job(like, BARE, n) for n in range(size))))
+        result["bare Jobs (s)"] = await stage.until(lambda: stage.count(JOBS, BARE), size) - began
+        await making
+        result["bare Complete (s)"] = await stage.until(lambda: stage.complete(BARE), size, 0.5) - began
+    stage.start()
+    result["ratio of Jobs"] = result["all Jobs (s)"] / result["bare Jobs (s)"]
+    result["ratio of Complete"] = result["all Complete (s)"] / result["bare Complete (s)"]
+    return result
+
+
+async def idle(stage: Scene, seconds: float) -> Result:
+    """What the operator writes while nothing changes."""
+    await _settled(stage)
+    stage.requests()
+    cpu = stage.cpu
+    await asyncio.sleep(seconds)
+    asked = stage.requests()
+    writes = sum(n for what, n in asked.items() if what.split()[0] in WRITES)
+    return {"seconds": seconds, "writes": writes, "CPU (%)": (stage.cpu - cpu) / seconds * 100, "requests": dict(asked)}
+
+
+async def all_kinds(stage: Scene, runs: int) -> Result:
+    """Memory with ModelDeployments and RetrainPolicies beside the finished runs of a burst."""
+    async with Kubelets(stage.client, stage.credentials):
+        for make in (load.modeldeployment, load.retrainpolicy):
+            await load.create_all(stage.client, (make(RUNS, n, n % runs) for n in range(OF_OTHER_KINDS)))
+        await stage.until(lambda: stage.count(DEPLOYMENTS, RUNS), OF_OTHER_KINDS)
+        await _settled(stage)
+        result: Result = {"memory (MiB)": stage.rss}
+    stage.operator.kill()
+    result["synced after (s)"] = stage.start()
+    await _settled(stage)
+    return result | {"memory after a restart (MiB)": stage.rss}
+
+
+async def start_up(folder: Path, objects: int) -> Result:
+    """From the start of the process until everything is in its cache."""
+    async with scene(folder, controllers=False) as stage:
+        await stage.namespace(RUNS)
+        await load.create_all(stage.client, (load.trainingjob(RUNS, n, suspend=True) for n in range(objects)))
+        stage.start()
+        await _settled(stage, 5)
+        stage.operator.kill()
+        stage.requests()
+        result: Result = {"objects": objects, "synced after (s)": stage.start()}
+        await _settled(stage, 5)
+        asked = stage.requests()
+        writes = sum(n for what, n in asked.items() if what.split()[0] in WRITES)
+        return result | {"writes": writes, "memory (MiB)": stage.rss}
+
+
+async def _settled(stage: Scene, seconds: float = 3.0) -> None:
+    """Wait until the operator has neither written nor worked for a while."""
+    last, since = -1.0, time.monotonic()
+    while time.monotonic() - since < seconds:
+        now = stage.operator.metric("controller_runtime_reconcile_total")
+        if now != last:
+            last, since = now, time.monotonic()
+        await asyncio.sleep(0.5)
