@@ -77,7 +77,7 @@ def test_killed_by_every_write_it_makes_each_object_once(
         with mortal:
             for name in ("good", "bad"):
                 space.train(name, backoffLimit=0, output={}, activeDeadlineSeconds=1000)
-            reported, deadline = False, time.monotonic() + 90
+            reported, deadline = False, time.monotonic() + 300
             while not {space.status(name)["phase"] for name in ("good", "bad")} <= {"Succeeded", "Failed"}:
                 assert time.monotonic() < deadline
                 if died.wait(0.2):
