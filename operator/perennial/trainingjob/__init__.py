@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from perennial.api.meta import LABEL_TRAININGJOB
-from perennial.api.resources import JOBS, MODELVERSIONS, PODS, TRAININGJOBS
+from perennial.api.resources import JOBS, MODELVERSIONS, PODS, PVCS, TRAININGJOBS
 from perennial.plan import Body
 from perennial.trainingjob.decide import decide
 from perennial.trainingjob.snapshot import gather
@@ -20,9 +20,14 @@ def _of_version(_: View, version: Body) -> Iterable[Name]:
     return [Name(version["metadata"]["namespace"], origin["name"])] if origin else []
 
 
+def _of_claim(_: View, claim: Body) -> Iterable[Name]:
+    """None has to act: it is watched so that the next run sees whether it is there."""
+    return []
+
+
 CONTROLLER = Controller(
     resource=TRAININGJOBS,
     gather=gather,
     decide=decide,
-    watches={JOBS: owner_of(TRAININGJOBS), PODS: _of_pod, MODELVERSIONS: _of_version},
+    watches={JOBS: owner_of(TRAININGJOBS), PODS: _of_pod, MODELVERSIONS: _of_version, PVCS: _of_claim},
 )
