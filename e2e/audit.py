@@ -1,7 +1,7 @@
 """What the API server's audit log says of one user, since a moment."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from datetime import datetime
 
 from e2e.lab import Body, Lab
@@ -15,11 +15,11 @@ def of(lab: Lab, user: str, since: float, namespace: str | None = None) -> Itera
             yield entry
 
 
-def of_roles(lab: Lab, name: str, since: float) -> Iterator[Body]:
-    """What anybody did to the roles and bindings of this name, since then."""
+def of_roles(lab: Lab, names: Container[str], since: float) -> Iterator[Body]:
+    """What anybody did to the roles and bindings of these names, since then."""
     for entry in _entries(lab, "rbac.authorization.k8s.io", since):
         where = entry.get("objectRef") or {}
-        if where.get("apiGroup") == "rbac.authorization.k8s.io" and where.get("name") == name:
+        if where.get("apiGroup") == "rbac.authorization.k8s.io" and where.get("name") in names:
             yield entry
 
 

@@ -60,14 +60,28 @@ def test_the_other_leads_and_samples_are_taken_all_the_while(space: Space, lab: 
 def _reporter(space: Space, folder: Path) -> Iterator[Any]:
     """Reports until the end of the block; gives what is acknowledged so far, as the reporter wrote it."""
     lab = space.lab
-    bundle = lab.until("there is a CA", lambda: space.get("configmap", "perennial-ca"), 60)
+    authorities = folder / "ca.crt"
+
+    def trusts() -> bool:
+        found = space.get("configmap", "perennial-ca")
+        if found:
+            part = authorities.with_suffix(".part")
+            part.write_text(found["data"]["ca.crt"])
+            part.replace(authorities)
+        return bool(found)
+
+    def acknowledged() -> Any:
+        trusts()
+        return json.loads(counts.read_text())
+
+    lab.until("there is a CA", trusts, 60)
     service = lab.get("service", SERVICE, SYSTEM) or {}
     address, port = service["spec"]["clusterIP"], service["spec"]["ports"][0]["port"]
     counts, log = folder / "acknowledged.json", folder / "reporter.log"
     task: Body = {
         "url": f"https://{address}:{port}/v1/namespaces/{space.name}/modeldeployments/watched/metrics",
         "host": f"{SERVICE}.{SYSTEM}.svc",
-        "ca": bundle["data"]["ca.crt"],
+        "ca": str(authorities),
         "token": space.kubectl("create", "token", "monitor", "--audience=perennial").strip(),
         "sample": {"name": "accuracy", "value": 0.9, "revision": "watched-1"},
         "acknowledged": str(counts),
@@ -77,7 +91,7 @@ def _reporter(space: Space, folder: Path) -> Iterator[Any]:
         process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=output, stderr=output)
     try:
         lab.until("the monitor reports", counts.exists, 30, seen=log.read_text)
-        yield lambda: json.loads(counts.read_text())
+        yield acknowledged
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)

@@ -90,7 +90,9 @@ def space(lab: Lab, store: Store) -> Space:
         container={"volumeMounts": [{"name": "marks", "mountPath": "/marks"}]},
     )
     bad = [training(name, one.command, backoffLimit=one.retries, **one.spec) for name, one in BAD.items()]
-    space.apply(retried, digits("stopped", held=True, backoffLimit=1), *bad)
+    passing = training("passing", shell(WRITE), ttlSecondsAfterFinished=1)
+    held = [digits(name, held=True, backoffLimit=1) for name in ("stopped", "bereft")]
+    space.apply(retried, passing, *held, *bad)
     return space
 
 
@@ -130,15 +132,17 @@ def test_why_it_failed_is_said_in_words(space: Space, name: str) -> None:
     assert wanted.reason in {event["reason"] for event in events}
 
 
+def test_its_version_outlives_one_that_is_removed_when_its_time_has_come(space: Space) -> None:
+    space.until("the TrainingJob is removed", lambda: space.get("trainingjob", "passing") is None)
+    record = space.get("modelversion", "passing-1")
+    assert record is not None
+    assert record["spec"]["trainingJob"]["name"] == "passing"
+
+
 def test_one_that_is_told_to_stop_publishes_nothing_and_is_tried_again(space: Space, store: Store) -> None:
     first = space.in_training("stopped")
     space.kubectl("delete", "pod", first["metadata"]["name"], "--wait=false")
-
-    def second() -> Body | None:
-        pod = space.pod_of("stopped", training=True)
-        return pod if pod and pod["metadata"]["uid"] != first["metadata"]["uid"] else None
-
-    pod = space.until("another attempt trains", second)
+    pod = _next(space, "stopped", first)
     prefix = f"digits/{_uid(space, 'stopped')}/"
     # All that is there of the first is that its store was tried before it began.
     ours = f"{prefix}{first['metadata']['name']}/"
@@ -149,6 +153,19 @@ def test_one_that_is_told_to_stop_publishes_nothing_and_is_tried_again(space: Sp
     assert [one["outcome"] for one in status["attempts"]] == ["Failed", "Succeeded"]
     results = [name for name in store.names(prefix) if name.endswith("result.json")]
     assert results == [f"{prefix}{pod['metadata']['name']}/.perennial/result.json"]
+
+
+def test_one_whose_agent_is_gone_is_ended_and_tried_again(space: Space) -> None:
+    first = space.in_training("bereft")
+    end = "import os, signal; os.kill(1, signal.SIGTERM)"
+    space.kubectl("exec", first["metadata"]["name"], "-c", "agent", "--", "python", "-c", end)
+    pod = _next(space, "bereft", first)
+    job = space.get("trainingjob", "bereft") or {}
+    assert job["status"]["failure"]["reason"] == "AgentFailed"
+    assert "the agent ended before the training did" in job["status"]["failure"]["message"]
+    space.let_go(pod)
+    status = space.finished("bereft")["status"]
+    assert (status["phase"], [one["outcome"] for one in status["attempts"]]) == ("Succeeded", ["Failed", "Succeeded"])
 
 
 def test_a_store_that_is_down_while_publishing_is_waited_for(space: Space, store: Store) -> None:
@@ -168,6 +185,16 @@ def test_a_store_that_is_down_while_publishing_is_waited_for(space: Space, store
     assert record is not None
     assert record["spec"]["metrics"]["accuracy"] > 0.9
     assert record["spec"]["image"].startswith("localhost/perennial/digits")
+
+
+def _next(space: Space, name: str, before: Body) -> Body:
+    """The pod of the next attempt, while its training runs."""
+
+    def check() -> Body | None:
+        pod = space.pod_of(name, training=True)
+        return pod if pod and pod["metadata"]["uid"] != before["metadata"]["uid"] else None
+
+    return dict(space.until(f"another attempt of {name} trains", check))
 
 
 def _uid(space: Space, name: str) -> str:
