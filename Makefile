@@ -65,7 +65,7 @@ apiserver: venv ## Run the tests against a real etcd and kube-apiserver (ARGS fo
 	@$(PY) -m pytest tests/apiserver $(ARGS)
 
 e2e: venv ## Run the tests on a real cluster, with real pods (ARGS for pytest)
-	@$(PY) -m pytest e2e $(ARGS)
+	@$(PY) -m pytest e2e -vv --durations=5 $(ARGS)
 
 bench: venv ## Measure against a real API server, and print a table
 	@$(PY) -m tests.bench $(ARGS)
