@@ -32,7 +32,13 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
 def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
     """The status that follows from the deployments; nothing is written on a version that none has looked at."""
     number = int(snapshot.body["spec"]["version"])
-    verdicts = [found for one in snapshot.deployments if (found := verdict(one, number))]
+    before = ModelVersionStatus.model_validate(snapshot.body.get("status") or {})
+    known = {one.name: one for one in before.deployments}
+    verdicts = [
+        found
+        for one in snapshot.deployments
+        if (found := verdict(one, number) or _past(known.get(one["metadata"]["name"])))
+    ]
     if not verdicts and not snapshot.body.get("status"):
         return Plan()
     status = ModelVersionStatus(
@@ -73,6 +79,14 @@ def verdict(deployment: Body, version: int) -> DeploymentVerdict | None:
             words = f"it served until {later['time']}; {_words(later)} took its place"
             return DeploymentVerdict(name=name, state=DeploymentState.SUPERSEDED, reason="Replaced", message=words)
     return None
+
+
+def _past(known: DeploymentVerdict | None) -> DeploymentVerdict | None:
+    """What is left of a deployment's word when it has gone on: why it never served this version, say."""
+    if known is None or known.state in (DeploymentState.REJECTED, DeploymentState.VETOED, DeploymentState.SUPERSEDED):
+        return known
+    words = "the deployment went on with another version"
+    return DeploymentVerdict(name=known.name, state=DeploymentState.SUPERSEDED, reason="Superseded", message=words)
 
 
 def _words(promotion: Body) -> str:

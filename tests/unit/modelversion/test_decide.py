@@ -81,6 +81,21 @@ def test_when_nobody_serves_it_any_more_that_is_written() -> None:
     assert plan.status == {"observedGeneration": 1}
 
 
+@pytest.mark.parametrize("case", ["rolling out", "waiting", "below the gate", "failed here"])
+def test_why_a_version_never_served_stays_when_the_deployment_goes_on(case: str) -> None:
+    first = decide(CASES[case][0])
+    assert first.status
+    later = {**PROMOTED, "version": 4, "revision": "r4"}
+    plan = decide({"promotions": [later], "stableRevision": "r4"}, version={**VERSION, "status": first.status})
+    assert plan.status
+    known, (verdict,) = first.status["deployments"][0], plan.status["deployments"]
+    assert "servedBy" not in plan.status
+    if known["state"] in ("Rejected", "Vetoed"):
+        assert verdict == known
+    else:
+        assert (verdict["state"], verdict["reason"]) == ("Superseded", "Superseded")
+
+
 def test_a_version_that_is_gone_is_nothing_to_decide() -> None:
     assert CONTROLLER.gather(World(), "team", "churn-3") is None
     assert CONTROLLER.resource == MODELVERSIONS
