@@ -15,8 +15,10 @@ from perennial.trainingjob.status import build
 
 # A run that lasts less than this never shows as Running: one write less for it.
 RUNNING_DELAY = 1.0
-# So long a wait for the pod to start, or for the upload, is nothing to write about before: it mostly ends by then.
-QUIET = 10.0
+# An upload that takes less than this never shows as Publishing.
+UPLOAD_DELAY = 10.0
+# A wait that nothing is known to hold is written about after this long; the API server shows Pending without a write.
+PENDING_DELAY = 60.0
 # A Job that its controller works on and that has no pod after this long was refused one; its Events say why.
 NO_POD_AFTER = timedelta(seconds=3)
 # How soon the Events of such a Job are read again.
@@ -45,7 +47,7 @@ def progress(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
     if pod.trained:
         words = "the training has ended; its output is being published"
         status = build(snapshot, now, Phase.PUBLISHING, "Publishing", words, **changes)
-        return Plan(status=status, events=events, requeue_after=later, status_delay=0 if changes else QUIET)
+        return Plan(status=status, events=events, requeue_after=later, status_delay=0 if changes else UPLOAD_DELAY)
     if pod.started:
         words = f"training in pod {pod.name}"
         if later is None or later > RUNNING_DELAY:
@@ -93,4 +95,4 @@ def _without_pod(
 
 def _pending_delay(snapshot: Snapshot) -> float:
     """The API server shows a new run as Pending by itself; one that was something else must be seen to change."""
-    return RUNNING_DELAY if snapshot.status.observed_generation else QUIET
+    return RUNNING_DELAY if snapshot.status.observed_generation else PENDING_DELAY
