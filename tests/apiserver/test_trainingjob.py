@@ -316,7 +316,7 @@ def test_an_edit_that_the_schema_cannot_see_is_told_and_has_no_effect(space: Spa
 
 def test_a_long_wait_and_a_long_upload_are_told(slow: Space) -> None:
     pod = Kubelet(slow).pod("waits")["metadata"]["name"]
-    assert f"pod {pod} is being prepared" in slow.says("waits", "Reconciling", "Preparing")
+    assert f"pod {pod} is being prepared" in slow.says("waits", "Reconciling", "Preparing", 45)
     assert slow.status("waits")["phase"] == "Pending"
     assert slow.says("uploads", "Reconciling", "Publishing")
     assert slow.status("uploads")["phase"] == "Publishing"

@@ -18,7 +18,7 @@ RUNNING_DELAY = 1.0
 # An upload that takes less than this never shows as Publishing.
 UPLOAD_DELAY = 10.0
 # A wait that nothing is known to hold is written about after this long; the API server shows Pending without a write.
-PENDING_DELAY = 60.0
+PENDING_DELAY = 30.0
 # A Job that its controller works on and that has no pod after this long was refused one; its Events say why.
 NO_POD_AFTER = timedelta(seconds=3)
 # How soon the Events of such a Job are read again.

@@ -358,7 +358,7 @@ def test_the_wait_counts_from_the_start_although_nothing_is_written_of_it() -> N
     team = Team(a_run(pendingDeadlineSeconds=5)).started()
     del team.run["status"]
     plan = team.after(3).decide()
-    assert (plan.requeue_after, plan.status_delay) == (pytest.approx(2), 10)
+    assert (plan.requeue_after, plan.status_delay) == (pytest.approx(2), 30)
     del team.run["status"]
     team.after(2).decide()
     assert team.status["failure"]["reason"] == "PendingDeadlineExceeded"
