@@ -149,7 +149,7 @@ def stalled_by_runs(spec: RetrainPolicySpec, book: Book) -> Hold | None:
     if book.unpromoted < spec.unpromoted_limit:
         return None
     words = (
-        f"{book.unpromoted} runs in a row ended without a promotion (spec.unpromotedLimit). Look at status.runs, then "
-        "ask for a run by a new value of the annotation perennial.dev/run-request"
+        f"runs in a row that ended without a promotion: {book.unpromoted} (spec.unpromotedLimit). Look at status.runs, "
+        "then ask for a run by a new value of the annotation perennial.dev/run-request"
     )
     return Hold("UnpromotedLimit", words)

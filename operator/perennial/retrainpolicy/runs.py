@@ -94,10 +94,11 @@ def _judged(snapshot: Snapshot, book: Book, run: Run, model_version: str) -> Non
 
 def _hindrance(job: Body) -> str:
     """What keeps a training from getting on, in its own words. Its phases are not repeated: each would be a write."""
+    name = job["metadata"]["name"]
     if job["spec"].get("suspend"):
-        return f"TrainingJob {job['metadata']['name']} is suspended"
+        return f"TrainingJob {name} is suspended"
     stalled = find((job.get("status") or {}).get("conditions"), "Stalled")
-    return str(stalled["message"]) if stalled and stalled["status"] == "True" else ""
+    return f"TrainingJob {name} cannot go on: {stalled['message']}" if stalled and stalled["status"] == "True" else ""
 
 
 def _finished(job: Body) -> bool:

@@ -63,7 +63,7 @@ def _with_conditions(snapshot: Snapshot, status: Body, said: Iterable[Said], now
 
 
 def _conditions(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, rows: list[TriggerStatus]) -> list[Said]:
-    hold = trouble(snapshot, spec) or _invalid(rows) or stalled_by_runs(spec, book)
+    hold = trouble(snapshot, spec) or _invalid(rows) or stalled_by_runs(spec, book) or _held_up(book)
     if hold:
         return _stalled(hold.reason, hold.message)
     pending = next((run for run in book.runs if run.phase is RunPhase.PENDING and run.message), None)
@@ -79,6 +79,9 @@ def _conditions(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, rows: l
         return [Said("Ready", True, "RunUnderWay", words)]
     if spec.dry_run:
         return [Said("Ready", True, "DryRun", "spec.dryRun is true: runs are recorded, no TrainingJob is made")]
+    if held := [row.name for row in rows if row.state is TriggerState.HELD]:
+        # Their messages move with what is measured: they are not repeated here.
+        return [Said("Ready", True, "Held", f"{', '.join(held)}: a run waits; status.triggers says for what")]
     names = ", ".join(one.name for one in spec.triggers)
     words = f"watches {names}" if names else "no triggers: runs are started by hand"
     return [Said("Ready", True, "Watching", words)]
@@ -87,6 +90,13 @@ def _conditions(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, rows: l
 def _invalid(rows: Iterable[TriggerStatus]) -> Hold | None:
     invalid = [f"trigger {row.name}: {row.message}" for row in rows if row.state is TriggerState.INVALID]
     return Hold("InvalidTrigger", "; ".join(invalid)) if invalid else None
+
+
+def _held_up(book: Book) -> Hold | None:
+    """A training that only a person can bring on holds up every run after it."""
+    held = (run for run in book.under_way if run.phase is RunPhase.TRAINING and run.message)
+    words = "; ".join(f"run {run.number}: {run.message}" for run in held)
+    return Hold("TrainingHeldUp", f"{words}. Mend the TrainingJob, or delete it to end the run") if words else None
 
 
 def _stalled(reason: str, message: str) -> list[Said]:

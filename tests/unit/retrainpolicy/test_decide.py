@@ -269,6 +269,23 @@ class TestLimits:
         assert "2 runs in 3h are spent until 2026-11-20T16:00:00Z" in team.trigger("hourly")["message"]
         assert team.plan.requeue_after == 3600
 
+    def test_a_cause_that_is_held_shows_on_the_policy(self) -> None:
+        team = low(cooldown="6h").settle().succeeds().promotes().settle()
+        assert conditions(team.status)["Ready"] == ("True", "Watching")
+        team.after(minutes=5).report(0.7).settle()
+        assert conditions(team.status)["Ready"] == ("True", "Held")
+
+    def test_a_training_that_only_a_person_can_bring_on_stalls_the_policy(self) -> None:
+        team = low().settle()
+        stalled = {"type": "Stalled", "status": "True", "reason": "InvalidSpec", "message": "spec.runtime: no such"}
+        team.job()["status"] = {"phase": "Pending", "conditions": [stalled]}
+        team.settle()
+        assert conditions(team.status)["Stalled"] == ("True", "TrainingHeldUp")
+        assert team.status["runs"][0]["message"] == "TrainingJob churn-1 cannot go on: spec.runtime: no such"
+        team.job()["status"] = {"phase": "Running"}
+        team.settle()
+        assert conditions(team.status) == {"Ready": ("True", "RunUnderWay")}
+
     def test_unpromoted_runs_stall_the_policy_until_a_request(self) -> None:
         team = low(unpromotedLimit=2, cooldown="1m")
         for _ in range(2):
