@@ -17,7 +17,7 @@ import kopf
 from perennial.api.meta import LABEL_OWNED
 from perennial.api.resources import CHILD_KINDS, Resource
 from perennial.config import Config
-from perennial.kube.client import Client, Fenced
+from perennial.kube.client import PAGE, Client, Fenced
 from perennial.kube.events import Recorder
 from perennial.kube.login import Credentials
 from perennial.runtime.cache import Cache
@@ -198,7 +198,7 @@ def _settings(selectors: dict[Resource, str]) -> kopf.OperatorSettings:
     settings.scanning.disabled = True
     settings.queueing.idle_timeout = 0.1
     settings.queueing.worker_limit = None
-    settings.watching.chunk_size = 500
+    settings.watching.chunk_size = PAGE
     settings.watching.connect_timeout = 10.0
     settings.networking.request_timeout = 60.0
     settings.networking.connect_timeout = 10.0

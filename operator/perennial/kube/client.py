@@ -8,7 +8,10 @@ from perennial.api.resources import Resource
 from perennial.kube.errors import Expired, NotLeading
 from perennial.plan import Body
 
-PAGE = 500
+# What is read at once lies in memory at once, and several times: as text, as parsed, and as what is kept of it.
+PAGE = 100
+# Of objects that come without their contents.
+METADATA_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,8 @@ async def list_all(
     """Every page of a list over all namespaces, all of one resourceVersion. Expired when it took too long."""
     more, version = "", None
     while True:
-        page = await client.list(resource, labels=labels, more=more, metadata_only=metadata_only)
+        limit = METADATA_PAGE if metadata_only else PAGE
+        page = await client.list(resource, labels=labels, limit=limit, more=more, metadata_only=metadata_only)
         if version not in (None, page.resource_version):
             raise Expired("the list was continued from another resourceVersion", code=410)
         yield page

@@ -89,11 +89,11 @@ def job_failed(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None
 
 
 def job_complete(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
-    """The Job is complete: its answer is recorded, or looked for where it was published."""
-    if job_condition(snapshot.job, "Complete") is None:
+    """Its pod succeeded: its answer is recorded, or looked for where it was published. The Job shows it later."""
+    done = next((pod for pod in reversed(snapshot.pods) if pod.outcome is Outcome.SUCCEEDED), None)
+    if done is None and job_condition(snapshot.job, "Complete") is None:
         return None
     assert snapshot.spec
-    done = next((pod for pod in reversed(snapshot.pods) if pod.outcome is Outcome.SUCCEEDED), None)
     answer = done.answer if done else None
     if isinstance(answer, Result):
         return _record(snapshot, now, answer, done)
