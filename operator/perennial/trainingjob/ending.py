@@ -193,7 +193,10 @@ def _recover(snapshot: Snapshot, now: datetime, config: Config, pod: Pod | None)
 def _fail(snapshot: Snapshot, now: datetime, failure: Failure) -> Plan:
     failure = failure.model_copy(update={"time": failure.time or now})
     status = build(snapshot, now, Phase.FAILED, failure.reason, failure.message, failure=failure)
-    return Plan(status=status, events=[Event("Warning", failure.reason, failure.message)])
+    told = snapshot.status.failure
+    # The only attempt was told of when it failed.
+    events = [] if told and told.message == failure.message else [Event("Warning", failure.reason, failure.message)]
+    return Plan(status=status, events=events)
 
 
 def _stop(job: Body) -> Patch:

@@ -180,6 +180,15 @@ def test_a_failed_prepare_names_the_input(answer: Any, reason: str) -> None:
     assert "dataset" in team.status["failure"]["message"]
 
 
+def test_a_failure_is_told_once() -> None:
+    team = Team(a_run(backoffLimit=0)).started()
+    team.pod().failed(3)
+    assert [event.reason for event in team.decide().events] == ["TrainingFailed"]
+    team.job_is("Failed", "BackoffLimitExceeded")
+    assert not team.decide().events
+    assert team.status["phase"] == "Failed"
+
+
 @pytest.mark.parametrize("exit_code", [0, 3])
 def test_a_container_that_outlives_the_training_is_named(exit_code: int) -> None:
     team = Team().started()
