@@ -104,11 +104,13 @@ class Story:
 
     def _until(self, what: str, check: Callable[[], object], seconds: float) -> Body:
         def look() -> object:
+            found = check()
+            # After the check, so that what it waited for is told before what follows.
             for line in self._news():
                 if line not in self._told:
                     self._told.add(line)
                     self.say(f"  {line}")
-            return check()
+            return found
 
         found = self.lab.until(what, look, seconds, every=1, seen=self._seen)
         return found if isinstance(found, dict) else {}
