@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from perennial.api.resources import Resource, of
+from perennial.indexes import INDEXES
 from perennial.plan import Body
 from perennial.view import Refusal
 
@@ -32,6 +33,9 @@ class World:
 
     def owned(self, resource: Resource, uid: str) -> Sequence[Body]:
         return [body for (kind, _, _), body in self.objects.items() if kind == resource and uid in _owners(body)]
+
+    def indexed(self, resource: Resource, namespace: str, value: str) -> Sequence[Body]:
+        return [body for body in self.list(resource, namespace) if INDEXES[resource](body) == value]
 
     def refusal(self, resource: Resource, namespace: str, name: str) -> Refusal | None:
         return self.refusals.get((resource, namespace, name))

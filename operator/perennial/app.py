@@ -17,6 +17,7 @@ import kopf
 from perennial.api.meta import LABEL_OWNED
 from perennial.api.resources import CHILD_KINDS, Resource
 from perennial.config import Config
+from perennial.indexes import INDEXES
 from perennial.kube.client import PAGE, Client, Fenced
 from perennial.kube.events import Recorder
 from perennial.kube.login import Credentials
@@ -80,7 +81,7 @@ async def _lead(
 ) -> int:
     fenced = Fenced(client, lease.holds)
     recorder = Recorder(fenced)
-    engine = Engine(controllers, config, fenced, recorder, written=domain.written)
+    engine = Engine(controllers, config, fenced, recorder, written=domain.written, indexes=INDEXES)
     selectors = selectors_of(controllers)
     resync = Resync(fenced, engine, selectors, [controller.resource for controller in controllers])
     health.live["workers"] = limit("a reconcile runs", engine.queue.longest_at_work, _STUCK)

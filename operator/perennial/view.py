@@ -29,6 +29,10 @@ class View(Protocol):
 
     def owned(self, resource: Resource, uid: str) -> Sequence[Body]: ...
 
+    def indexed(self, resource: Resource, namespace: str, value: str) -> Sequence[Body]:
+        """The objects of a namespace for which the resource's index gives this value."""
+        ...
+
     def refusal(self, resource: Resource, namespace: str, name: str) -> Refusal | None:
         """The refusal that stands against the object of this key, if its last plan met one."""
         ...
@@ -45,6 +49,7 @@ class Name(NamedTuple):
     name: str
 
 
+Index = Callable[[Body], str | None]
 Watch = Callable[[View, Body], Iterable[Name]]
 
 

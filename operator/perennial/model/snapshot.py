@@ -27,16 +27,14 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
     body = view.get(MODELS, namespace, name)
     versions = {
         int(version["spec"]["version"]): version
-        for version in view.list(MODELVERSIONS, namespace)
-        if version["spec"]["model"] == name and version["metadata"]["name"] == f"{name}-{version['spec']['version']}"
+        for version in view.indexed(MODELVERSIONS, namespace, name)
+        if version["metadata"]["name"] == f"{name}-{version['spec']['version']}"
     }
-    waiting = [job for job in view.list(TRAININGJOBS, namespace) if _waits(job, name)]
+    waiting = [job for job in view.indexed(TRAININGJOBS, namespace, name) if _waits(job)]
     waiting.sort(key=lambda job: (job["metadata"]["creationTimestamp"], job["metadata"]["name"]))
     if body is None and not versions and not waiting:
         return None
-    deployments = [
-        one for one in view.list(MODELDEPLOYMENTS, namespace) if (one["spec"].get("model") or {}).get("name") == name
-    ]
+    deployments = view.indexed(MODELDEPLOYMENTS, namespace, name)
     return Snapshot(
         namespace=namespace,
         name=name,
@@ -48,7 +46,6 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
     )
 
 
-def _waits(job: Body, model: str) -> bool:
-    status = job.get("status") or {}
-    result: Body = status.get("result") or {}
-    return status.get("phase") == "Publishing" and (result.get("origin") or {}).get("model") == model
+def _waits(job: Body) -> bool:
+    status: Body = job.get("status") or {}
+    return status.get("phase") == "Publishing" and bool(status.get("result"))

@@ -76,8 +76,8 @@ def _spec(body: Body) -> tuple[ModelDeploymentSpec | None, str]:
 
 def _versions(view: View, namespace: str, model: str | None) -> dict[int, ModelVersionSpec]:
     found = {}
-    for body in view.list(MODELVERSIONS, namespace) if model else ():
-        if body["spec"].get("model") == model and not body["metadata"].get("deletionTimestamp"):
+    for body in view.indexed(MODELVERSIONS, namespace, model) if model else ():
+        if not body["metadata"].get("deletionTimestamp"):
             version = _version(body["spec"])
             if version is not None:
                 found[version.version] = version
@@ -94,10 +94,9 @@ def _version(spec: Any) -> ModelVersionSpec | None:
 
 def _pods(view: View, namespace: str, name: str) -> Mapping[str, Sequence[Body]]:
     pods: dict[str, list[Body]] = defaultdict(list)
-    for pod in view.list(PODS, namespace):
-        labels = pod["metadata"].get("labels") or {}
-        if labels.get(LABEL_MODELDEPLOYMENT) == name and not pod["metadata"].get("deletionTimestamp"):
-            pods[labels.get(LABEL_REVISION, "")].append(pod)
+    for pod in view.indexed(PODS, namespace, name):
+        if not pod["metadata"].get("deletionTimestamp"):
+            pods[pod["metadata"]["labels"].get(LABEL_REVISION, "")].append(pod)
     return pods
 
 
@@ -107,11 +106,9 @@ def _controller(body: Body) -> str | None:
 
 
 def _of_version(view: View, version: Body) -> Iterable[Name]:
-    namespace = version["metadata"]["namespace"]
-    for deployment in view.list(MODELDEPLOYMENTS, namespace):
-        model = deployment["spec"].get("model") or {}
-        if model.get("name") and model["name"] == version["spec"].get("model"):
-            yield Name(namespace, deployment["metadata"]["name"])
+    namespace, model = version["metadata"]["namespace"], version["spec"].get("model")
+    for deployment in view.indexed(MODELDEPLOYMENTS, namespace, model) if model else ():
+        yield Name(namespace, deployment["metadata"]["name"])
 
 
 def _of_pod(_: View, pod: Body) -> Iterable[Name]:

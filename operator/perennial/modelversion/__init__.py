@@ -25,7 +25,7 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
     body = view.get(MODELVERSIONS, namespace, name)
     if body is None:
         return None
-    deployments = [one for one in view.list(MODELDEPLOYMENTS, namespace) if _model(one) == body["spec"]["model"]]
+    deployments = view.indexed(MODELDEPLOYMENTS, namespace, body["spec"]["model"])
     return Snapshot(body, tuple(sorted(deployments, key=lambda one: str(one["metadata"]["name"]))))
 
 
@@ -94,16 +94,10 @@ def _words(promotion: Body) -> str:
     return f"version {version}" if version else str(promotion["uri"])
 
 
-def _model(deployment: Body) -> str | None:
-    name: str | None = (deployment["spec"].get("model") or {}).get("name")
-    return name
-
-
 def _of_deployment(view: View, deployment: Body) -> Iterable[Name]:
-    namespace, model = deployment["metadata"]["namespace"], _model(deployment)
-    for version in view.list(MODELVERSIONS, namespace) if model else ():
-        if version["spec"]["model"] == model:
-            yield Name(namespace, version["metadata"]["name"])
+    namespace, model = deployment["metadata"]["namespace"], (deployment["spec"].get("model") or {}).get("name")
+    for version in view.indexed(MODELVERSIONS, namespace, model) if model else ():
+        yield Name(namespace, version["metadata"]["name"])
 
 
 CONTROLLER = Controller(

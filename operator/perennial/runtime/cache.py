@@ -1,6 +1,8 @@
 """The cache of watched objects: the View that decisions are gathered from. The newest resourceVersion wins."""
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TypeVar
 
 from perennial.api.resources import Resource
 from perennial.plan import Body
@@ -8,8 +10,9 @@ from perennial.runtime.key import Key, controller_of, version_of
 from perennial.runtime.projection import project
 from perennial.runtime.refusals import Refusals
 from perennial.telemetry import metrics
-from perennial.view import Refusal
+from perennial.view import Index, Refusal
 
+Place = TypeVar("Place", bound=tuple[object, ...])
 Listener = Callable[[Resource, Body | None, Body | None], None]
 
 _TOMBSTONES = 20_000
@@ -22,8 +25,10 @@ class Cache:
     watch has told of the deletion, and must not bring the object back.
     """
 
-    def __init__(self, refusals: Refusals) -> None:
+    def __init__(self, refusals: Refusals, indexes: Mapping[Resource, Index] = MappingProxyType({})) -> None:
         self._refusals = refusals
+        self._indexes = indexes
+        self._indexed: dict[tuple[Resource, str, str], dict[str, Body]] = {}
         self._objects: dict[Resource, dict[str, dict[str, Body]]] = {}
         self._owned: dict[tuple[Resource, str], dict[str, Body]] = {}
         self._tombstones: dict[Key, int] = {}
@@ -45,6 +50,10 @@ class Cache:
     def owned(self, resource: Resource, uid: str) -> Sequence[Body]:
         """All objects whose controller has this uid."""
         return tuple(self._owned.get((resource, uid), {}).values())
+
+    def indexed(self, resource: Resource, namespace: str, value: str) -> Sequence[Body]:
+        """All objects of a namespace for which the resource's index gives this value."""
+        return tuple(self._indexed.get((resource, namespace, value), {}).values())
 
     def refusal(self, resource: Resource, namespace: str, name: str) -> Refusal | None:
         """The refusal that stands against the plan of this object, as it is now."""
@@ -122,16 +131,13 @@ class Cache:
         return known is None or version_of(known) < version
 
     def _index(self, resource: Resource, before: Body | None, after: Body | None) -> None:
+        # An owner and what it controls share a namespace, so the name is enough.
         old = controller_of(before) if before else None
         new = controller_of(after) if after else None
-        if before and old and (old != new or after is None):
-            entries = self._owned[resource, old]
-            del entries[before["metadata"]["name"]]
-            if not entries:
-                del self._owned[resource, old]
-        if after and new:
-            # An owner and what it controls share a namespace, so the name is enough.
-            self._owned.setdefault((resource, new), {})[after["metadata"]["name"]] = after
+        _move(self._owned, (resource, old) if old else None, (resource, new) if new else None, before, after)
+        if index := self._indexes.get(resource):
+            places = [_place(resource, index, body) for body in (before, after)]
+            _move(self._indexed, places[0], places[1], before, after)
 
     def _bury(self, key: Key, version: int) -> None:
         self._tombstones[key] = max(version, self._tombstones.pop(key, -1))
@@ -143,3 +149,21 @@ class Cache:
             metrics.cached_objects.labels(resource.plural).inc(1 if after else -1)
         if self._listener:
             self._listener(resource, before, after)
+
+
+def _place(resource: Resource, index: Index, body: Body | None) -> tuple[Resource, str, str] | None:
+    value = index(body) if body else None
+    return (resource, body["metadata"]["namespace"], value) if body and value else None
+
+
+def _move(
+    table: dict[Place, dict[str, Body]], old: Place | None, new: Place | None, before: Body | None, after: Body | None
+) -> None:
+    """Have the table hold `after` at its new place, by name, and `before` at its old one no more."""
+    if before and old and old != new:
+        entries = table[old]
+        del entries[before["metadata"]["name"]]
+        if not entries:
+            del table[old]
+    if after and new:
+        table.setdefault(new, {})[after["metadata"]["name"]] = after

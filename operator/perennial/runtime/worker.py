@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 
+from perennial.api.resources import Resource
 from perennial.config import Config
 from perennial.kube.client import Client
 from perennial.kube.errors import ApiError, Meaning, NotLeading, TooManyRequests
@@ -19,7 +21,7 @@ from perennial.runtime.queue import Queue
 from perennial.runtime.refusals import Refusals
 from perennial.runtime.status import StatusWriter
 from perennial.telemetry import logs, metrics
-from perennial.view import Controller
+from perennial.view import Controller, Index
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +48,7 @@ class Engine:
         clock: Callable[[], float] = time.monotonic,
         queue: Queue[Key] | None = None,
         written: Written = lambda *_: None,
+        indexes: Mapping[Resource, Index] = MappingProxyType({}),
     ) -> None:
         self._controllers = {controller.resource: controller for controller in controllers}
         self._config = config
@@ -53,7 +56,7 @@ class Engine:
         self._now = now
         self._refusals = Refusals(clock)
         self.queue = Queue[Key](clock=clock) if queue is None else queue
-        self.cache = Cache(self._refusals)
+        self.cache = Cache(self._refusals, indexes)
         self.cache.listen(Dispatch(controllers, self.cache, self.add))
         self._actor = Actor(client, self.cache, self._refusals, written)
         self._status = StatusWriter(client, self.cache, clock, written)

@@ -135,15 +135,14 @@ def _champion(view: View, body: Body, spec: TrainingJobSpec | None) -> Champion 
         return None
     namespace = body["metadata"]["namespace"]
     labelled = (body["metadata"].get("labels") or {}).get(LABEL_MODELDEPLOYMENT)
-    deployments = view.list(MODELDEPLOYMENTS, namespace)
+    if labelled:
+        deployments = [one for one in [view.get(MODELDEPLOYMENTS, namespace, labelled)] if one]
+    else:
+        deployments = list(view.indexed(MODELDEPLOYMENTS, namespace, spec.model.name))
     for deployment in sorted(deployments, key=lambda one: str(one["metadata"]["name"])):
-        name = deployment["metadata"]["name"]
-        serves = (deployment["spec"].get("model") or {}).get("name")
-        if name == labelled if labelled else serves == spec.model.name:
-            promotions = (deployment.get("status") or {}).get("promotions") or ()
-            if promotions:
-                newest = promotions[0]
-                return Champion(
-                    deployment=name, version=newest.get("version"), uri=newest["uri"], digest=newest["digest"]
-                )
+        promotions = (deployment.get("status") or {}).get("promotions") or ()
+        if promotions:
+            newest = promotions[0]
+            name = deployment["metadata"]["name"]
+            return Champion(deployment=name, version=newest.get("version"), uri=newest["uri"], digest=newest["digest"])
     return None

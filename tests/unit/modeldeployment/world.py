@@ -12,6 +12,7 @@ from perennial.api.base import format_time
 from perennial.api.meta import API_VERSION, LABEL_MODELDEPLOYMENT, LABEL_REVISION
 from perennial.api.resources import DEPLOYMENTS, MODELDEPLOYMENTS, MODELVERSIONS, PODS, SERVICES, Resource, of
 from perennial.config import Config, ServingRuntime
+from perennial.indexes import INDEXES
 from perennial.modeldeployment import CONTROLLER
 from perennial.plan import Action, Apply, Create, Delete, Event, Patch, Plan
 from perennial.view import Refusal
@@ -93,6 +94,9 @@ class World:
 
     def list(self, resource: Resource, namespace: str) -> Sequence[Body]:
         return [body for (kind, _), body in self.objects.items() if kind == resource]
+
+    def indexed(self, resource: Resource, namespace: str, value: str) -> Sequence[Body]:
+        return [body for body in self.list(resource, namespace) if INDEXES[resource](body) == value]
 
     def owned(self, resource: Resource, uid: str) -> Sequence[Body]:
         return [

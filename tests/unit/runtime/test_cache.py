@@ -83,3 +83,22 @@ def test_list_is_by_namespace(cache):
     cache.put(JOBS, a_job("there") | {"metadata": {**a_job("there")["metadata"], "namespace": "elsewhere"}})
     assert [body["metadata"]["name"] for body in cache.list(JOBS, "ns")] == ["here"]
     assert cache.list(JOBS, "nowhere") == ()
+
+
+def test_objects_are_found_by_their_index_wherever_they_move():
+    cache = Cache(Refusals(lambda: 0.0), {JOBS: lambda body: body["status"].get("of")})
+
+    def names(value):
+        return [body["metadata"]["name"] for body in cache.indexed(JOBS, JOB.namespace, value)]
+
+    cache.put(JOBS, a_job(version=1, status={"of": "a"}))
+    assert (names("a"), names("b")) == ([JOB.name], [])
+    cache.put(JOBS, a_job(version=2, status={"of": "b"}))
+    assert (names("a"), names("b")) == ([], [JOB.name])
+    cache.put(JOBS, a_job(version=3, status={}))
+    assert (names("a"), names("b")) == ([], [])
+    cache.put(JOBS, a_job(version=4, status={"of": "b"}))
+    assert cache.indexed(JOBS, JOB.namespace, "b")[0] is cache.get(*JOB)
+    cache.remove(JOB, 5)
+    assert names("b") == []
+    assert cache.indexed(JOBS, "elsewhere", "b") == ()
