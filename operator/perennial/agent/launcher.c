@@ -77,8 +77,12 @@ static int make_readable(const char *path, const struct stat *status, int kind, 
     return 0;
 }
 
+static const int stops[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP};
+
 static bool is_stop(int number) {
-    return number == SIGTERM || number == SIGINT || number == SIGQUIT || number == SIGHUP;
+    for (size_t i = 0; i < sizeof stops / sizeof *stops; i++)
+        if (number == stops[i]) return true;
+    return false;
 }
 
 /* Everything a pod or a program may send; not what the kernel raises for a fault of ours, or for job control. */
@@ -145,6 +149,8 @@ int main(int argc, char **argv) {
     int run = open(place("run"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     sigset_t signals, before;
     signal(SIGCHLD, SIG_DFL);
+    /* What starts us may ignore them (nohup, a shell's background job), and a shell cannot trap what it was born ignoring. */
+    for (size_t i = 0; i < sizeof stops / sizeof *stops; i++) signal(stops[i], SIG_DFL);
     forwarded_signals(&signals);
     sigprocmask(SIG_BLOCK, &signals, &before);
     /* As PID 1 orphans come to us anyway; this makes it so where the pod shares one process namespace. */

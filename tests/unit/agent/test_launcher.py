@@ -89,6 +89,23 @@ def test_told_to_stop_it_ends_as_interrupted_whatever_the_child_returns(
     assert pod.kept("interrupted") == ""
 
 
+def test_the_child_can_be_told_to_stop_though_the_launcher_was_born_ignoring_that(
+    pod: Any, until: Callable[..., None]
+) -> None:
+    """As from nohup, or in the background of a shell; a shell cannot trap what it was born ignoring."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGHUP)}
+    try:
+        train = pod.train(
+            "sh", "-c", "trap 'exit 0' INT HUP; touch $PERENNIAL_OUTPUT_DIR/up; while :; do sleep 0.02; done"
+        )
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    until((pod.layout.output / "up").exists)
+    train.send_signal(signal.SIGINT)
+    assert end(train) == 143
+
+
 def test_it_waits_for_a_child_that_takes_its_time_to_stop(pod: Any, until: Callable[..., None]) -> None:
     script = """
 import os, pathlib, signal, time
