@@ -8,9 +8,10 @@ from e2e.lab import SYSTEM, Body, Lab
 _MET = "after a write that met somebody else's, or whose answer was lost"
 # Rights that a run need not use, each for a reason.
 RARE = {
-    **{f"get {plural}": _MET for plural in ("jobs", "deployments", "pods", "models")},
-    **{f"get {plural}": _MET for plural in ("trainingjobs", "modelversions", "retrainpolicies")},
+    **{f"get {plural}": _MET for plural in ("jobs", "deployments", "pods", "persistentvolumeclaims")},
+    **{f"get {plural}": _MET for plural in ("trainingjobs", "models", "modelversions", "retrainpolicies")},
     "create services": "the API server asks for it beside `patch` when an apply makes the object",
+    "list events": "they are read when a Job has had no pod for some seconds",
     "patch events": "an Event that is told again within minutes is counted",
 }
 
