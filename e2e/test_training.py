@@ -34,7 +34,7 @@ class Bad:
 
 
 BAD = {
-    "exits": Bad(shell("exit 7"), "TrainingFailed", "exit code 7 (after 1 retries", 7, retries=1),
+    "exits": Bad(shell("exit 7"), "TrainingFailed", "exit code 7 (spec.backoffLimit of 1 is used up", 7, retries=1),
     "greedy": Bad(
         ["python", "-c", "x = b'x' * (256 << 20)"],
         "OutOfMemory",
@@ -130,6 +130,20 @@ def test_why_it_failed_is_said_in_words(space: Space, name: str) -> None:
         assert len(status["attempts"]) == 1 + wanted.retries
     events = [one for one in space.every("events") if one["involvedObject"]["uid"] == job["metadata"]["uid"]]
     assert wanted.reason in {event["reason"] for event in events}
+
+
+def test_a_pod_that_its_namespace_refuses_says_why_until_it_may_run(lab: Lab) -> None:
+    space = Space(lab, "e2e-refused", labels={"pod-security.kubernetes.io/enforce": "restricted"})
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+    privileged = {"securityContext": {"privileged": True}}
+    space.apply(quota, training("crowded", shell(WRITE)), training("privileged", shell(WRITE), container=privileged))
+    space.says("trainingjob", "crowded", "Reconciling", "True", "exceeded quota: none")
+    refusal = space.says("trainingjob", "privileged", "Reconciling", "True", 'violates PodSecurity "restricted')
+    assert refusal["reason"] == "PodRefused"
+    assert "must not set securityContext.privileged=true" in refusal["message"]
+    space.kubectl("delete", "resourcequota", "none")
+    assert space.finished("crowded")["status"]["phase"] == "Succeeded"
+    assert space.reaches("privileged", "Pending")
 
 
 def test_its_version_outlives_one_that_is_removed_when_its_time_has_come(space: Space) -> None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from perennial.api.resources import Resource
 from perennial.config import Config
+from perennial.owners import controller_of
 from perennial.plan import Body, Plan
 
 
@@ -67,8 +68,8 @@ def owner_of(resource: Resource) -> Watch:
     """A watch that maps a child to its controller owner of that resource."""
 
     def keys(_: View, body: Body) -> Iterable[Name]:
-        for reference in body["metadata"].get("ownerReferences", ()):
-            if reference.get("controller") and reference["kind"] == resource.kind:
-                yield Name(body["metadata"]["namespace"], reference["name"])
+        controller = controller_of(body)
+        if controller and controller["kind"] == resource.kind:
+            yield Name(body["metadata"]["namespace"], controller["name"])
 
     return keys

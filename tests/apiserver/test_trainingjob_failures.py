@@ -103,7 +103,7 @@ def test_a_run_out_of_retries_says_so(space: Space, kubelet: Kubelet) -> None:
     second = kubelet.fails("thrice", 4)
     status = space.reaches("thrice", "Failed")
     assert status["failure"]["exitCode"] == 4
-    assert "(after 1 retries, spec.backoffLimit)" in status["failure"]["message"]
+    assert "(spec.backoffLimit of 1 is used up)" in status["failure"]["message"]
     assert [a["pod"] for a in status["attempts"]] == [first, second]
 
 

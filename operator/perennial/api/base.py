@@ -77,6 +77,10 @@ InputUri = Annotated[str, Field(pattern=r"^(https?|s3|pvc)://[^\s]+$", max_lengt
 # Plain numbers: people type 0.9, not "0.9".
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
+# How server-side apply merges a list: item by item, found by this field.
+MAP_BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+MAP_BY_TYPE = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+
 _POD_CONTAINER = {
     "type": "object",
     "x-kubernetes-preserve-unknown-fields": True,
@@ -106,10 +110,9 @@ POD_TEMPLATE_SCHEMA = {
                     "type": "array",
                     "maxItems": 16,
                     "items": _POD_CONTAINER,
-                    "x-kubernetes-list-type": "map",
-                    "x-kubernetes-list-map-keys": ["name"],
                     "description": "The containers of the pod.",
                 }
+                | MAP_BY_NAME
             },
         }
     },

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from perennial.api.base import (
+    MAP_BY_TYPE,
     ApiModel,
     Condition,
     Digest,
@@ -21,7 +22,6 @@ from perennial.api.modelversion import DeploymentState
 from perennial.api.rules import rule, validations
 from perennial.api.trainingjob import Format, ModelName
 
-_MAP_BY_TYPE = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
 INT_OR_PERCENT = {
     "anyOf": [{"type": "integer"}, {"type": "string"}],
     "x-kubernetes-int-or-string": True,
@@ -248,7 +248,7 @@ class ModelDeploymentStatus(ApiModel):
         default=[], description="The revisions that exist."
     )
     last_retry: str | None = Field(None, description="The last retry by annotation that was dealt with.")
-    conditions: Annotated[list[Condition], Field(max_length=16, json_schema_extra=_MAP_BY_TYPE)] = Field(
+    conditions: Annotated[list[Condition], Field(max_length=16, json_schema_extra=MAP_BY_TYPE)] = Field(
         default=[],
         description="Ready, Available, Progressing; Reconciling, Stalled and UpdateAvailable while they are true.",
     )

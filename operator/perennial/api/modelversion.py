@@ -5,12 +5,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from perennial.api.base import ApiModel, MetricName, Number, Storage, StorageUri, Time
+from perennial.api.base import MAP_BY_NAME, ApiModel, MetricName, Number, Storage, StorageUri, Time
 from perennial.api.retrainpolicy import Cause
 from perennial.api.rules import fixed, rule
 from perennial.api.trainingjob import Champion, Code, Format, Input, ModelName
-
-_MAP_BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 
 
 class Decision(StrEnum):
@@ -89,7 +87,7 @@ class ModelVersionSpec(ApiModel):
             max_length=128, json_schema_extra={"additionalProperties": {"x-kubernetes-preserve-unknown-fields": True}}
         ),
     ] = Field(default={}, description="Parameters of the training.")
-    inputs: Annotated[list[Input], Field(max_length=32, json_schema_extra=_MAP_BY_NAME)] = Field(
+    inputs: Annotated[list[Input], Field(max_length=32, json_schema_extra=MAP_BY_NAME)] = Field(
         default=[], description="Data that it was trained on."
     )
     image: Annotated[str, Field(max_length=1024)] | None = Field(
@@ -134,7 +132,7 @@ class ModelVersionStatus(ApiModel):
         default=[],
         description="The ModelDeployments that serve it or roll it out; it cannot be deleted while there are any.",
     )
-    deployments: Annotated[list[DeploymentVerdict], Field(max_length=256, json_schema_extra=_MAP_BY_NAME)] = Field(
+    deployments: Annotated[list[DeploymentVerdict], Field(max_length=256, json_schema_extra=MAP_BY_NAME)] = Field(
         default=[], description="What each ModelDeployment made of it."
     )
     state: str | None = Field(None, description="The same in short: deployment=state.")

@@ -5,11 +5,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from perennial.api.base import DNS_LABEL, ApiModel, Condition, Duration, MetricName, Number, Time
+from perennial.api.base import (
+    DNS_LABEL,
+    MAP_BY_NAME,
+    MAP_BY_TYPE,
+    ApiModel,
+    Condition,
+    Duration,
+    MetricName,
+    Number,
+    Time,
+)
 from perennial.api.rules import rule, validations
-
-_MAP_BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
-_MAP_BY_TYPE = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
 
 _DAYS_30 = "duration('720h')"
 _YEAR = "duration('8760h')"
@@ -152,7 +159,7 @@ class RetrainPolicySpec(ApiModel):
     training_job_template: TrainingJobTemplate = Field(
         description="The TrainingJob that a run makes; it must train the model that the deployment serves."
     )
-    triggers: Annotated[list[Trigger], Field(max_length=16, json_schema_extra=_MAP_BY_NAME)] = Field(
+    triggers: Annotated[list[Trigger], Field(max_length=16, json_schema_extra=MAP_BY_NAME)] = Field(
         default=[], description="Each is a cause of its own; without any, runs are started by hand."
     )
     cooldown: Annotated[
@@ -266,7 +273,7 @@ class RetrainPolicyStatus(ApiModel):
     unpromoted: int = Field(0, description="Runs in a row that ended without a promotion.")
     last_request: str | None = Field(None, description="The last request by hand that was dealt with.")
     next_schedule_time: Time | None = Field(None, description="The next tick of all schedules.")
-    triggers: Annotated[list[TriggerStatus], Field(max_length=17, json_schema_extra=_MAP_BY_NAME)] = Field(
+    triggers: Annotated[list[TriggerStatus], Field(max_length=17, json_schema_extra=MAP_BY_NAME)] = Field(
         default=[], description="What each trigger last saw."
     )
     runs: Annotated[list[Run], Field(max_length=MAX_RUNS)] = Field(
@@ -275,6 +282,6 @@ class RetrainPolicyStatus(ApiModel):
     skipped: Annotated[list[Skip], Field(max_length=MAX_SKIPPED)] = Field(
         default=[], description="The last 20 causes that started nothing, newest first, and why."
     )
-    conditions: Annotated[list[Condition], Field(max_length=16, json_schema_extra=_MAP_BY_TYPE)] = Field(
+    conditions: Annotated[list[Condition], Field(max_length=16, json_schema_extra=MAP_BY_TYPE)] = Field(
         default=[], description="Ready, Reconciling, Stalled."
     )

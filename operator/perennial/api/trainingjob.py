@@ -7,6 +7,8 @@ from pydantic import ConfigDict, Field
 
 from perennial.api.base import (
     DNS_LABEL,
+    MAP_BY_NAME,
+    MAP_BY_TYPE,
     ApiModel,
     Condition,
     Digest,
@@ -57,7 +59,7 @@ class Input(ApiModel):
 
 Inputs = Annotated[
     list[Input],
-    Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}),
+    Field(max_length=32, json_schema_extra=MAP_BY_NAME),
 ]
 Parameters = Annotated[
     dict[Annotated[str, Field(max_length=63)], Any],
@@ -271,7 +273,5 @@ class TrainingJobStatus(ApiModel):
     failure: Failure | None = Field(None, description="Why the run, or its last attempt, failed.")
     conditions: Annotated[
         list[Condition],
-        Field(
-            max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
-        ),
+        Field(max_length=16, json_schema_extra=MAP_BY_TYPE),
     ] = Field(default=[], description="Complete, Failed, Running, Suspended, Reconciling, Stalled.")

@@ -19,6 +19,7 @@ from perennial.ingest.refusal import Refusal, faulty
 from perennial.kube.client import Client
 from perennial.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from perennial.metricseries.series import Full, Sample, fold
+from perennial.owners import controller_of, controller_reference
 from perennial.plan import Body
 from perennial.view import Name
 
@@ -191,8 +192,7 @@ def _fail(reports: Any, error: Exception) -> None:
 
 def _check_owner(series: Body, owner: Body) -> None:
     """That the record is the deployment's own, and not of one that was deleted, nor somebody else's."""
-    owners = series["metadata"].get("ownerReferences") or ()
-    controller = next((one for one in owners if one.get("controller")), None)
+    controller = controller_of(series)
     if controller and controller["uid"] == owner["metadata"]["uid"] and "deletionTimestamp" not in series["metadata"]:
         return
     if controller and controller["kind"] == MODELDEPLOYMENTS.kind:
@@ -201,17 +201,10 @@ def _check_owner(series: Body, owner: Body) -> None:
 
 
 def _frame(deployment: Name, owner: Body) -> Body:
-    reference = {
-        "apiVersion": MODELDEPLOYMENTS.api_version,
-        "kind": MODELDEPLOYMENTS.kind,
-        "name": deployment.name,
-        "uid": owner["metadata"]["uid"],
-        "controller": True,
-    }
     metadata = {
         "name": deployment.name,
         "namespace": deployment.namespace,
         "labels": {LABEL_MODELDEPLOYMENT: deployment.name},
-        "ownerReferences": [reference],
+        "ownerReferences": [controller_reference(MODELDEPLOYMENTS, deployment.name, owner["metadata"]["uid"])],
     }
     return {"apiVersion": METRICSERIES.api_version, "kind": METRICSERIES.kind, "metadata": metadata}

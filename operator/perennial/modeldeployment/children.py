@@ -2,16 +2,17 @@
 
 from perennial.api.meta import (
     ANNOTATION_RENDERED,
-    API_VERSION,
     LABEL_MODELDEPLOYMENT,
     LABEL_OWNED,
     LABEL_REVISION,
 )
 from perennial.api.modeldeployment import ModelDeploymentSpec
+from perennial.api.resources import MODELDEPLOYMENTS
 from perennial.config import Config
 from perennial.modeldeployment.pod import PORT_NAME, pod_template, revision_labels
 from perennial.modeldeployment.revision import Model, digest_of
 from perennial.modeldeployment.snapshot import Snapshot
+from perennial.owners import controller_reference
 from perennial.plan import Body
 
 SERVICE_PORT = 80
@@ -58,13 +59,5 @@ def _metadata(seen: Snapshot, name: str) -> Body:
     return {
         "name": name,
         "namespace": seen.namespace,
-        "ownerReferences": [
-            {
-                "apiVersion": API_VERSION,
-                "kind": "ModelDeployment",
-                "name": seen.name,
-                "uid": seen.uid,
-                "controller": True,
-            }
-        ],
+        "ownerReferences": [controller_reference(MODELDEPLOYMENTS, seen.name, seen.uid)],
     }

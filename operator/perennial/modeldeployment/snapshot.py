@@ -11,21 +11,18 @@ from perennial.api.meta import LABEL_MODELDEPLOYMENT, LABEL_REVISION
 from perennial.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
 from perennial.api.modelversion import ModelVersionSpec
 from perennial.api.resources import DEPLOYMENTS, MODELDEPLOYMENTS, MODELVERSIONS, PODS, SERVICES
+from perennial.owners import controller_uid
 from perennial.plan import Body
+from perennial.subject import Subject, read_spec
 from perennial.view import Name, Refusal, View, Watch, owner_of
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """One ModelDeployment and everything around it. `spec` is None when it cannot be read; `unreadable` says why."""
+@dataclass(frozen=True)
+class Snapshot(Subject):
+    """One ModelDeployment and everything around it. `spec` is None when it cannot be read; `invalid` says why."""
 
-    name: str
-    namespace: str
-    uid: str
-    generation: int
-    annotations: Mapping[str, str]
     spec: ModelDeploymentSpec | None
-    unreadable: str
+    invalid: str
     status: ModelDeploymentStatus
     conditions: Sequence[Body] = ()  # as they are written now
     versions: Mapping[int, ModelVersionSpec] = field(default_factory=dict)
@@ -40,38 +37,26 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
     body = view.get(MODELDEPLOYMENTS, namespace, name)
     if body is None or body["metadata"].get("deletionTimestamp"):
         return None
-    metadata = body["metadata"]
-    spec, unreadable = _spec(body)
+    uid = body["metadata"]["uid"]
+    spec, invalid = read_spec(ModelDeploymentSpec, body.get("spec") or {})
     status = body.get("status") or {}
     service = view.get(SERVICES, namespace, name)
     return Snapshot(
-        name=name,
-        namespace=namespace,
-        uid=metadata["uid"],
-        generation=metadata.get("generation", 0),
-        annotations=metadata.get("annotations") or {},
+        body=body,
         spec=spec,
-        unreadable=unreadable,
+        invalid=invalid,
         status=ModelDeploymentStatus.model_validate(status),
         conditions=status.get("conditions") or (),
         versions=_versions(view, namespace, spec.model.name if spec else None),
         deployments={
             child["metadata"]["name"]: child
-            for child in view.owned(DEPLOYMENTS, metadata["uid"])
+            for child in view.owned(DEPLOYMENTS, uid)
             if not child["metadata"].get("deletionTimestamp")
         },
         pods=_pods(view, namespace, name),
-        service=service if service and _controller(service) == metadata["uid"] else None,
+        service=service if service and controller_uid(service) == uid else None,
         refusal=view.refusal(MODELDEPLOYMENTS, namespace, name),
     )
-
-
-def _spec(body: Body) -> tuple[ModelDeploymentSpec | None, str]:
-    try:
-        return ModelDeploymentSpec.model_validate(body.get("spec") or {}), ""
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        return None, f"spec.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
 
 
 def _versions(view: View, namespace: str, model: str | None) -> dict[int, ModelVersionSpec]:
@@ -98,11 +83,6 @@ def _pods(view: View, namespace: str, name: str) -> Mapping[str, Sequence[Body]]
         if not pod["metadata"].get("deletionTimestamp"):
             pods[pod["metadata"]["labels"].get(LABEL_REVISION, "")].append(pod)
     return pods
-
-
-def _controller(body: Body) -> str | None:
-    references = body["metadata"].get("ownerReferences") or ()
-    return next((reference["uid"] for reference in references if reference.get("controller")), None)
 
 
 def _of_version(view: View, version: Body) -> Iterable[Name]:

@@ -203,7 +203,7 @@ def _update_available(scene: Scene) -> Iterable[Said]:
 
 def unreadable(seen: Snapshot, now: datetime) -> Body:
     """The status of an object whose spec cannot be read: what was decided stays, and what runs is left alone."""
-    message = f"{seen.unreadable}; what runs is left as it is"
+    message = f"{seen.invalid}; what runs is left as it is"
     said = [Said("Ready", False, "InvalidSpec", message), Said("Stalled", True, "InvalidSpec", message)]
     status = seen.status.model_copy(update={"observed_generation": seen.generation})
     return status.body() | {"conditions": merge(seen.conditions, said, now, seen.generation)}

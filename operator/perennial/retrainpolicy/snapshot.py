@@ -2,17 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from pydantic import ValidationError
-
-from perennial.api.base import parse_time
 from perennial.api.meta import ANNOTATION_RETRAINPOLICY_UID, LABEL_RETRAINPOLICY, LABEL_RUN
 from perennial.api.modeldeployment import ModelDeploymentStatus
 from perennial.api.resources import METRICSERIES, MODELDEPLOYMENTS, MODELVERSIONS, RETRAINPOLICIES, TRAININGJOBS
 from perennial.api.retrainpolicy import RetrainPolicySpec, RetrainPolicyStatus, Run
 from perennial.plan import Body
+from perennial.subject import Subject, read_spec
 from perennial.view import Refusal, View
 
 # A label is anybody's to write: a longer one is not a number of ours.
@@ -20,10 +17,9 @@ _MAX_DIGITS = 9
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class Snapshot(Subject):
     """One policy and what it goes by. `jobs` are all TrainingJobs of the namespace, `versions` those of this policy."""
 
-    body: Body
     spec: RetrainPolicySpec | None
     invalid: str
     status: RetrainPolicyStatus
@@ -33,26 +29,6 @@ class Snapshot:
     jobs: Mapping[str, Body]
     versions: tuple[Body, ...]
     refusal: Refusal | None
-
-    @property
-    def name(self) -> str:
-        return str(self.body["metadata"]["name"])
-
-    @property
-    def namespace(self) -> str:
-        return str(self.body["metadata"]["namespace"])
-
-    @property
-    def uid(self) -> str:
-        return str(self.body["metadata"]["uid"])
-
-    @property
-    def created(self) -> datetime:
-        return parse_time(self.body["metadata"]["creationTimestamp"])
-
-    @property
-    def annotations(self) -> Mapping[str, str]:
-        return self.body["metadata"].get("annotations") or {}
 
     @property
     def template(self) -> Body:
@@ -97,7 +73,7 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
     body = view.get(RETRAINPOLICIES, namespace, name)
     if body is None or "deletionTimestamp" in body["metadata"]:
         return None
-    spec, invalid = _spec(body)
+    spec, invalid = read_spec(RetrainPolicySpec, body["spec"])
     target = spec.deployment.name if spec else ""
     deployment = view.get(MODELDEPLOYMENTS, namespace, target)
     versions = view.list(MODELVERSIONS, namespace)
@@ -113,14 +89,6 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
         versions=tuple(one for one in versions if (one["spec"].get("retrain") or {}).get("policy") == name),
         refusal=view.refusal(RETRAINPOLICIES, namespace, name),
     )
-
-
-def _spec(body: Body) -> tuple[RetrainPolicySpec | None, str]:
-    try:
-        return RetrainPolicySpec.model_validate(body["spec"]), ""
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        return None, f"spec.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
 
 
 def _number(metadata: Mapping[str, Any], policy: str) -> int:

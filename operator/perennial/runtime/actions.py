@@ -7,9 +7,10 @@ from perennial.api.meta import ANNOTATION_APPLIED
 from perennial.api.resources import EVENTS, of
 from perennial.kube.client import Client
 from perennial.kube.errors import AlreadyExists, ApiError, Conflict, Invalid, Meaning, NameTaken, NotFound
+from perennial.owners import controller_of, controller_uid
 from perennial.plan import Action, Apply, Body, Create, Delete, Explain, Patch
 from perennial.runtime.cache import Cache
-from perennial.runtime.key import Key, controller_of, key_of, version_of
+from perennial.runtime.key import Key, key_of, version_of
 from perennial.runtime.merge import digest, seen, shows
 from perennial.runtime.projection import project
 from perennial.runtime.refusals import Refusals
@@ -80,9 +81,9 @@ class Actor:
         return body
 
     async def _create(self, owner: Body | None, target: Key, body: Body) -> None:
-        wanted = controller_of(body)
+        wanted = controller_uid(body)
         if existing := self._cache.get(*target):
-            if wanted is None or controller_of(existing) != wanted:
+            if wanted is None or controller_uid(existing) != wanted:
                 raise _taken(target, existing)
             return
         try:
@@ -93,7 +94,7 @@ class Actor:
                 # Whose it is the decision must say: it is made again, with the object in view.
                 self._cache.put(target.resource, found)
                 raise Conflict(f"{target} exists already", code=409) from error
-            if controller_of(found) != wanted:
+            if controller_uid(found) != wanted:
                 raise _taken(target, found) from error
             made = found
         else:
@@ -111,7 +112,7 @@ class Actor:
                 existing = None
         metadata = dict(body["metadata"])
         if existing is not None:
-            if controller_of(existing) != controller_of(body):
+            if controller_uid(existing) != controller_uid(body):
                 raise _taken(target, existing)
             if existing["metadata"].get("annotations", {}).get(ANNOTATION_APPLIED) == intent:
                 known = (intent, digest(seen(existing, body)))
@@ -184,8 +185,8 @@ def target_of(action: Action) -> Key:
 
 
 def _taken(target: Key, existing: Body) -> NameTaken:
-    owners = existing["metadata"].get("ownerReferences", ())
-    owner = next((f"{r['kind']} {r['name']}" for r in owners if r.get("controller")), "no object of this operator")
+    controller = controller_of(existing)
+    owner = f"{controller['kind']} {controller['name']}" if controller else "no object of this operator"
     return NameTaken(
         f"{target.resource.kind} {target.name} exists and belongs to {owner}: it is left alone; delete or rename it",
         code=409,

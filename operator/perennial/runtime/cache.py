@@ -5,8 +5,9 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from perennial.api.resources import Resource
+from perennial.owners import controller_uid
 from perennial.plan import Body
-from perennial.runtime.key import Key, controller_of, version_of
+from perennial.runtime.key import Key, version_of
 from perennial.runtime.projection import project
 from perennial.runtime.refusals import Refusals
 from perennial.telemetry import metrics
@@ -132,8 +133,8 @@ class Cache:
 
     def _index(self, resource: Resource, before: Body | None, after: Body | None) -> None:
         # An owner and what it controls share a namespace, so the name is enough.
-        old = controller_of(before) if before else None
-        new = controller_of(after) if after else None
+        old = controller_uid(before) if before else None
+        new = controller_uid(after) if after else None
         _move(self._owned, (resource, old) if old else None, (resource, new) if new else None, before, after)
         if index := self._indexes.get(resource):
             places = [_place(resource, index, body) for body in (before, after)]

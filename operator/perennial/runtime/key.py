@@ -26,11 +26,3 @@ def key_of(resource: Resource, body: Body) -> Key:
 def version_of(body: Body) -> int:
     """The resourceVersion as a number: of two bodies of one resource, the larger is the newer."""
     return int(body["metadata"]["resourceVersion"])
-
-
-def controller_of(body: Body) -> str | None:
-    """The uid of the object that controls this one, if any."""
-    for reference in body["metadata"].get("ownerReferences", ()):
-        if reference.get("controller"):
-            return str(reference["uid"])
-    return None

@@ -9,15 +9,16 @@ from perennial.api.meta import (
     ANNOTATION_CHAMPION,
     ANNOTATION_SPEC,
     ANNOTATION_SPEC_HASH,
-    API_VERSION,
     DEFAULT_CLAIM,
     LABEL_MODEL,
     LABEL_OWNED,
     LABEL_TRAININGJOB,
 )
+from perennial.api.resources import TRAININGJOBS
 from perennial.api.task import Artifact, PrepareTask, PublishTask, RecoverTask
 from perennial.api.trainingjob import Champion, OutputMode, TrainingJobSpec
 from perennial.config import Config
+from perennial.owners import controller_reference
 from perennial.plan import Body
 from perennial.pods import (
     RESTRICTED,
@@ -147,15 +148,7 @@ def _metadata(snapshot: Snapshot, spec: TrainingJobSpec, name: str) -> Body:
         "name": name,
         "namespace": snapshot.namespace,
         "labels": _labels(snapshot, spec),
-        "ownerReferences": [
-            {
-                "apiVersion": API_VERSION,
-                "kind": "TrainingJob",
-                "name": snapshot.name,
-                "uid": snapshot.uid,
-                "controller": True,
-            }
-        ],
+        "ownerReferences": [controller_reference(TRAININGJOBS, snapshot.name, snapshot.uid)],
     }
 
 

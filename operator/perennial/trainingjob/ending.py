@@ -83,7 +83,7 @@ def job_failed(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None
         )
     assert snapshot.spec
     if condition.get("reason") == "BackoffLimitExceeded" and snapshot.spec.backoff_limit:
-        retries = f" (after {snapshot.spec.backoff_limit} retries, spec.backoffLimit)"
+        retries = f" (spec.backoffLimit of {snapshot.spec.backoff_limit} is used up)"
         failure = failure.model_copy(update={"message": failure.message + retries})
     return _fail(snapshot, now, failure)
 

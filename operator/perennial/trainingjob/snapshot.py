@@ -3,12 +3,12 @@
 import json
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
 from perennial.api.meta import ANNOTATION_SPEC, ANNOTATION_SPEC_HASH, DEFAULT_CLAIM, LABEL_MODELDEPLOYMENT
 from perennial.api.resources import JOBS, MODELDEPLOYMENTS, MODELS, MODELVERSIONS, PODS, PVCS, TRAININGJOBS
 from perennial.api.trainingjob import Champion, OutputMode, TrainingJobSpec, TrainingJobStatus
+from perennial.owners import controller_uid
 from perennial.plan import Body
+from perennial.subject import Subject, read_spec
 from perennial.trainingjob.pod import Pod
 from perennial.view import Refusal, View
 
@@ -17,10 +17,9 @@ MUTABLE = {"suspend", "activeDeadlineSeconds", "pendingDeadlineSeconds", "ttlSec
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class Snapshot(Subject):
     """One TrainingJob and what belongs to it. `spec` is what its Job was made from, but for what may change."""
 
-    body: Body
     spec: TrainingJobSpec | None
     invalid: str
     status: TrainingJobStatus
@@ -34,18 +33,6 @@ class Snapshot:
     refusal: Refusal | None
     explanation: str | None
     model_refusal: Refusal | None
-
-    @property
-    def name(self) -> str:
-        return str(self.body["metadata"]["name"])
-
-    @property
-    def namespace(self) -> str:
-        return str(self.body["metadata"]["namespace"])
-
-    @property
-    def uid(self) -> str:
-        return str(self.body["metadata"]["uid"])
 
     @property
     def pod(self) -> Pod | None:
@@ -98,17 +85,12 @@ def _spec(body: Body, job: Body | None) -> tuple[TrainingJobSpec | None, str]:
     rendered = ((job or {}).get("metadata", {}).get("annotations") or {}).get(ANNOTATION_SPEC)
     if rendered:
         spec = {field: spec[field] for field in (*MUTABLE, "template") if field in spec} | json.loads(rendered)
-    try:
-        return TrainingJobSpec.model_validate(spec), ""
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        return None, f"spec.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return read_spec(TrainingJobSpec, spec)
 
 
 def _own(view: View, namespace: str, name: str, uid: str) -> Body | None:
     job = view.get(JOBS, namespace, name)
-    owners = (job or {}).get("metadata", {}).get("ownerReferences") or ()
-    return job if any(owner["uid"] == uid and owner.get("controller") for owner in owners) else None
+    return job if job and controller_uid(job) == uid else None
 
 
 def _pods(view: View, job: Body | None, *, managed: bool) -> tuple[Pod, ...]:
