@@ -33,7 +33,7 @@ python: venv
 # Everything that is to be run: `make unit ARGS="-k schedule"`, `make lint CHECKS="ruff mypy"`.
 ARGS ?=
 CHECKS ?=
-STAGES := lint unit apiserver e2e
+STAGES := lint unit apiserver proofs e2e
 
 .PHONY: test
 test: venv ## Run everything that CI runs, and install what that needs
@@ -57,7 +57,7 @@ format: venv ## Put the Python code into its form
 generate: venv ## Write what is made from the typed models: crds/ and the chart's copy
 	@$(PY) scripts/generate.py
 
-.PHONY: unit apiserver e2e bench
+.PHONY: unit apiserver e2e proofs prove mutants bench
 unit: venv ## Run the unit tests (ARGS for pytest)
 	@$(PY) -m pytest tests/unit $(ARGS)
 
@@ -66,6 +66,24 @@ apiserver: venv ## Run the tests against a real etcd and kube-apiserver (ARGS fo
 
 e2e: venv ## Run the tests on a real cluster, with real pods (ARGS for pytest)
 	@$(PY) -m pytest e2e -vv --durations=5 $(ARGS)
+
+proofs: venv ## Run the slice of each proof that fits CI, those on the real cluster apart (ARGS for pytest)
+	@$(PY) -m pytest tests/prove --durations=5 $(ARGS)
+
+# Everything runs, whatever fails before it; the table says what did.
+prove: export PERENNIAL_PROVE := full
+prove: export PERENNIAL_PROOFS := $(CACHE)/proofs-$(shell date +%s).jsonl
+prove: venv ## Run every proof in full (two hours), and print one table with counts
+	@mkdir -p $(CACHE)
+	failed=0
+	$(PY) -m pytest tests/prove tests/apiserver -m proof -vv --durations=10 $(ARGS) || failed=1
+	$(PY) -m pytest e2e -m proof -vv --durations=10 $(ARGS) || failed=1
+	$(PY) -m tests.mutants || failed=1
+	$(PY) -m tests.prove.report $(PERENNIAL_PROOFS)
+	exit $$failed
+
+mutants: venv ## Seed known bug patterns one at a time, and show which test catches each (ARGS: names)
+	@$(PY) -m tests.mutants $(ARGS)
 
 bench: venv ## Measure against a real API server, and print a table
 	@$(PY) -m tests.bench $(ARGS)
