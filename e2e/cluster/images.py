@@ -55,6 +55,9 @@ def ensure(target: str) -> Path:
 
     Raises ClusterError with the end of the build's output when the build fails.
     """
+    if not _engine_for(target):
+        # Before the key is made: the pause image is made from one of their files.
+        packages.ensure(packages.IMAGES)
     folder = cache_dir() / "images"
     archive = folder / f"{target}-{digest(_inputs(target))}.tar"
     with locked(folder / f".{target}.lock"):
@@ -86,11 +89,10 @@ def _inputs(target: str) -> Iterator[str | Path]:
 def _build(target: str, archive: Path) -> None:
     made = archive.with_suffix(".part")
     made.unlink(missing_ok=True)
-    if command := engine():
+    if command := _engine_for(target):
         _run([command, "build", "-q", "--target", target, "-t", name(target), str(ROOT)])
         _run([command, "save", "-o", str(made), name(target)])
     else:
-        packages.ensure(packages.IMAGES)
         if target == "pause":
             _build_pause()
         else:
@@ -99,6 +101,11 @@ def _build(target: str, archive: Path) -> None:
             _buildah_build(target, ROOT, arguments, "--target", target)
         _buildah("push", name(target), f"docker-archive:{made}:{name(target)}")
     made.rename(archive)
+
+
+def _engine_for(target: str) -> str | None:
+    """Return the container engine that builds it; the native cluster's pause image is made without one."""
+    return None if target == "pause" else engine()
 
 
 def _build_pause() -> None:
