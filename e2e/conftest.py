@@ -15,9 +15,10 @@ from e2e.lab import Lab
 from e2e.space import MARK, Space
 from e2e.store import Store
 
-CLUSTER = "perennial-e2e"
+# Several runs side by side are told apart by it.
+CLUSTER = os.environ.get("E2E_CLUSTER", "perennial-e2e")
 # What waits most is begun first; what takes the operator away, or looks back on everything, comes last.
-ORDER = ("training", "serving", "faults", "replicas", "schedule", "demo", "chart", "rights")
+ORDER = ("training", "serving", "truth", "faults", "replicas", "schedule", "demo", "chart", "rights")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
