@@ -21,6 +21,7 @@ class Lease:
 
     A holder that is not heard of for `duration` is succeeded, judged by our own clock since we last saw the Lease
     change, so that clocks need not agree. The holder itself stops to write after `deadline`, which is shorter.
+    A leader that is lost without a word is succeeded `duration` and a `period` later at the latest.
     """
 
     def __init__(
@@ -30,8 +31,8 @@ class Lease:
         name: str,
         identity: str,
         *,
-        duration: float = 15.0,
-        deadline: float = 10.0,
+        duration: float = 12.0,
+        deadline: float = 8.0,
         period: float = 2.0,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -50,6 +51,7 @@ class Lease:
         self._now = now
         self._sleep = sleep
         self._seen: tuple[str, float] = ("", 0.0)
+        self._runs_out = 0.0
         self._version: str | None = None
         self._renewed: float | None = None
         metrics.leader.labels(name).set(0)
@@ -61,16 +63,21 @@ class Lease:
     async def acquire(self) -> None:
         """Wait until the Lease is ours."""
         while not await self._attempt(self._take):
-            await self._sleep(self._period)
+            left = self._runs_out - self._clock()
+            await self._sleep(left if 0 < left < self._period else self._period)
         metrics.leader.labels(self._name).set(1)
         logger.info("leading as %s", self.identity)
 
     async def keep(self) -> None:
         """Renew, and return when the Lease is lost or could not be renewed in time."""
+        pause = self._period
         while self.holds():
-            await self._sleep(self._period)
-            if not await self._attempt(self._renew) and self._renewed is None:
+            await self._sleep(pause)
+            renewed = await self._attempt(self._renew)
+            if self._renewed is None:
                 break
+            # Sooner after a failure, of which there must be room for some before the deadline.
+            pause = self._period if renewed else self._period / 2
         self._renewed = None
         metrics.leader.labels(self._name).set(0)
         logger.error("the lease is lost")
@@ -89,7 +96,8 @@ class Lease:
     async def _attempt(self, step: Callable[[], Awaitable[bool]]) -> bool:
         started = self._clock()
         try:
-            async with asyncio.timeout(self._deadline):
+            # One that hangs leaves time for another.
+            async with asyncio.timeout(self._deadline / 2):
                 done = await step()
         except (ApiError, TimeoutError) as error:
             logger.warning("lease %s/%s: %s", self._namespace, self._name, error or "time-out")
@@ -109,8 +117,8 @@ class Lease:
         holder = spec.get("holderIdentity") or ""
         if version != self._seen[0]:
             self._seen = (version, self._clock())
-        unheard = self._clock() - self._seen[1]
-        if holder and holder != self.identity and unheard < spec.get("leaseDurationSeconds", self._duration):
+        self._runs_out = self._seen[1] + spec.get("leaseDurationSeconds", self._duration)
+        if holder and holder != self.identity and self._clock() < self._runs_out:
             return False
         self._version = version
         transitions = spec.get("leaseTransitions", 0) + (holder != self.identity)
