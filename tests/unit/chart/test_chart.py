@@ -141,6 +141,18 @@ def test_what_is_on_can_be_switched_off(render: Any, values: dict[str, Any], kin
     assert shown({}) - shown(values) == kinds
 
 
+def test_who_must_be_allowed_to_create_pods_can_be_said(render: Any) -> None:
+    name = ("ValidatingAdmissionPolicy", "system-perennial-pod-creation")
+    exempt = {"policies": {"podCreation": {"exempt": ['the "argo" account']}}}
+    for values, names in (
+        ({}, ["system:serviceaccount:system:perennial"]),
+        (exempt, ["system:serviceaccount:system:perennial", 'the "argo" account']),
+    ):
+        asked = render(values)[name]["spec"]["matchConditions"][0]["expression"]
+        assert asked == f"!(request.userInfo.username in {json.dumps(names, separators=(',', ':'))})"
+    assert name not in render({"policies": {"podCreation": {"enabled": False}}})
+
+
 def test_where_the_pods_run_can_be_said(render: Any) -> None:
     values = {
         "nodeSelector": {"disk": "ssd"},
