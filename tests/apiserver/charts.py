@@ -11,8 +11,11 @@ from typing import Any
 
 from e2e.cluster import tools
 from e2e.cluster.apiserver import ADMIN, ApiServer
+from perennial.api.resources import DEPLOYMENTS
+from tests.apiserver.operators import Perennial
 
 CHART = Path(__file__).parents[2] / "charts" / "perennial"
+SYSTEM = "perennial-system"
 
 
 def helm(server: ApiServer, *words: str) -> str:
@@ -22,6 +25,23 @@ def helm(server: ApiServer, *words: str) -> str:
     ran = subprocess.run(command, env=environment, text=True, capture_output=True)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
+
+
+class Deployed(Perennial):
+    """The process that the chart's Deployment would start."""
+
+    def __init__(self, server: ApiServer, folder: Path) -> None:
+        token = server.service_account_token(SYSTEM, "perennial")
+        path = f"/api/v1/namespaces/{SYSTEM}/configmaps/perennial"
+        config = folder / "config.yaml"
+        config.write_text(server.request("GET", path)["data"]["config.yaml"])
+        kubeconfig = server.write_kubeconfig("deployed", token)
+        super().__init__(server, "deployed-0", config, kubeconfig=kubeconfig)
+        deployment = server.request("GET", DEPLOYMENTS.path(SYSTEM, "perennial"))
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        program, own = self._command[:3], self._command[3:]
+        # The last of two equal arguments counts: paths and ports are of this machine.
+        self._command = [*program, *container["args"], *own, "--namespace", SYSTEM, "--ingest-port", "0"]
 
 
 class Refused(Exception):

@@ -23,30 +23,12 @@ from perennial.api.resources import (
     Resource,
 )
 from perennial.plan import Body
-from tests.apiserver.charts import CHART, helm
+from tests.apiserver.charts import CHART, SYSTEM, Deployed, helm
 from tests.apiserver.kubelet import Kubelet
-from tests.apiserver.operators import USER, Perennial, eventually
+from tests.apiserver.operators import USER, eventually
 from tests.apiserver.space import Space
 
-SYSTEM = "perennial-system"
 ACCOUNT = f"system:serviceaccount:{SYSTEM}:perennial"
-
-
-class Deployed(Perennial):
-    """The process that the chart's Deployment would start."""
-
-    def __init__(self, server: ApiServer, folder: Path) -> None:
-        token = server.service_account_token(SYSTEM, "perennial")
-        path = f"/api/v1/namespaces/{SYSTEM}/configmaps/perennial"
-        config = folder / "config.yaml"
-        config.write_text(server.request("GET", path)["data"]["config.yaml"])
-        kubeconfig = server.write_kubeconfig("deployed", token)
-        super().__init__(server, "deployed-0", config, kubeconfig=kubeconfig)
-        deployment = server.request("GET", DEPLOYMENTS.path(SYSTEM, "perennial"))
-        (container,) = deployment["spec"]["template"]["spec"]["containers"]
-        program, own = self._command[:3], self._command[3:]
-        # The last of two equal arguments counts: paths and ports are of this machine.
-        self._command = [*program, *container["args"], *own, "--namespace", SYSTEM, "--ingest-port", "0"]
 
 
 @pytest.fixture(scope="module")
