@@ -109,11 +109,19 @@ class FakeClient:
             patch = {"status": patch["status"]}
         return self._store(key, merged(known, copy.deepcopy(patch)))
 
-    async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> Body:
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        resource_version: str | None = None,
+    ) -> Body:
         key = Key(resource, namespace or "", name)
         self._called("delete", resource, name)
         known = self._find(key)
-        self._precondition(key, {"uid": uid} if uid else {})
+        self._precondition(key, {"uid": uid, "resourceVersion": resource_version})
         del self.objects[key]
         gone = copy.deepcopy(known)
         gone["metadata"]["resourceVersion"] = str(next(self._versions))

@@ -25,7 +25,7 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """Merge patch of one object. `resource_version` makes it fail when the object changed meanwhile."""
+    """Merge patch of one object, if it is as it was last seen, or of `resource_version`."""
 
     resource: Resource
     namespace: str
@@ -38,7 +38,7 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete the object of this name and uid; that it is gone already is success."""
+    """Delete the object of this name and uid, if it is as it was last seen; that it is gone already is success."""
 
     resource: Resource
     namespace: str

@@ -58,7 +58,15 @@ class Client(Protocol):
         """Merge patch of an object or of its subresource; uid and resourceVersion in it are preconditions."""
         ...
 
-    async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> Body:
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        resource_version: str | None = None,
+    ) -> Body:
         """Delete in the background; the object while it still terminates, else a `Status`."""
         ...
 
@@ -109,7 +117,15 @@ class Fenced:
         self._check()
         return await self._client.patch(resource, namespace, name, patch, subresource=subresource)
 
-    async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> Body:
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        resource_version: str | None = None,
+    ) -> Body:
         """As Client.delete."""
         self._check()
-        return await self._client.delete(resource, namespace, name, uid=uid)
+        return await self._client.delete(resource, namespace, name, uid=uid, resource_version=resource_version)

@@ -101,11 +101,20 @@ class HttpClient:
         query = {"fieldManager": FIELD_MANAGER}
         return await self._request("PATCH", "patch", resource, path, patch, query=query, content=_MERGE)
 
-    async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> Body:
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        resource_version: str | None = None,
+    ) -> Body:
         """Delete in the background."""
         options: Body = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
-        if uid:
-            options["preconditions"] = {"uid": uid}
+        preconditions = {"uid": uid, "resourceVersion": resource_version}
+        if given := {key: value for key, value in preconditions.items() if value}:
+            options["preconditions"] = given
         return await self._request("DELETE", "delete", resource, resource.path(namespace, name), options)
 
     async def _request(

@@ -142,8 +142,9 @@ class Actor:
         if same and action.subresource is None and shows(existing, action.patch):
             return
         metadata = {**action.patch.get("metadata", {}), "uid": action.uid}
-        if action.resource_version:
-            metadata["resourceVersion"] = action.resource_version
+        if version := action.resource_version or (_version(existing) if same else None):
+            # Else a write that comes late, after others have led, would undo what they did.
+            metadata["resourceVersion"] = version
         patch = {**action.patch, "metadata": metadata}
         try:
             made = await self._client.patch(*target, patch, subresource=action.subresource)
@@ -157,10 +158,12 @@ class Actor:
     async def _delete(self, target: Key, uid: str) -> None:
         known = self._cache.get(*target)
         try:
-            answer = await self._client.delete(*target, uid=uid)
-        except (NotFound, Conflict):
+            answer = await self._client.delete(*target, uid=uid, resource_version=_version(known))
+        except (NotFound, Conflict) as error:
+            found = await self.refresh(target)
+            if found and found["metadata"]["uid"] == uid:
+                raise Conflict(error.message, code=error.code, reason=error.reason) from error
             # Gone, or another object of that name by now.
-            await self.refresh(target)
             return
         logger.info("deleted %s", target)
         if answer.get("kind") == target.resource.kind:
@@ -182,6 +185,10 @@ def target_of(action: Action) -> Key:
             return key_of(of(body), body)
         case Patch() | Delete() | Explain():
             return Key(action.resource, action.namespace, action.name)
+
+
+def _version(body: Body | None) -> str | None:
+    return str(body["metadata"]["resourceVersion"]) if body else None
 
 
 def _taken(target: Key, existing: Body) -> NameTaken:

@@ -469,6 +469,29 @@ class TestPatchAndDelete:
         assert (Key(JOBS, "ns", "job") in world.client.objects) == (uid == "of another")
         assert world.status() == {"phase": "Gone"}
 
+    @pytest.mark.parametrize("action", ["patch", "delete"])
+    async def test_what_changed_since_it_was_seen_is_left_alone_until_it_is_decided_anew(self, world, action):
+        job = world.client.put(wanted(suspend=True))
+        uid = job["metadata"]["uid"]
+        write = Patch(JOBS, "ns", "job", {"spec": {"suspend": False}}, uid)
+        decided = []
+
+        def decide(_, jobs, __):
+            decided.append(jobs[0]["spec"])
+            # What came between the decision and the write is not to be undone by it.
+            if len(decided) == 1:
+                world.client.on_change = lambda *_: None
+                world.client.put({**job, "spec": {"suspend": True, "turned": "back"}})
+                return Plan([write if action == "patch" else Delete(JOBS, "ns", "job", uid)])
+            return Plan()
+
+        world.decide = decide
+        await world.settle()
+        world.later(0.005)
+        await world.settle()
+        assert world.client.objects[Key(JOBS, "ns", "job")]["spec"] == {"suspend": True, "turned": "back"}
+        assert decided[-1]["turned"] == "back"
+
 
 async def test_an_explanation_is_in_view_at_the_next_decision(world):
     job = world.client.put(wanted())
