@@ -6,21 +6,26 @@ from typing import Any
 import pytest
 
 from e2e.cluster.apiserver import ApiServer
-from perennial.api.resources import JOBS, MODELDEPLOYMENTS, MODELVERSIONS, TRAININGJOBS
-from tests.apiserver.charts import CHART, Refused, helm, send
+from perennial.api.meta import ANNOTATION_RUN_REQUEST
+from perennial.api.resources import JOBS, MODELDEPLOYMENTS, MODELVERSIONS, RETRAINPOLICIES, TRAININGJOBS, Resource
+from perennial.plan import Body
+from tests.apiserver.charts import CHART, SYSTEM, Refused, helm, send
 from tests.apiserver.operators import eventually
 
 EDITOR, ADMINISTRATOR, VIEWER = "erin", "adam", "vera"
+# May write the kinds of Perennial and nothing else; and may create pods besides.
+WRITER, STARTER = "will", "stan"
+USERS = (EDITOR, ADMINISTRATOR, VIEWER, WRITER, STARTER)
 MERGE = "application/merge-patch+json"
-SYSTEM = "perennial-system"
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """A server with Kubernetes' controllers (they end namespaces and aggregate roles) and the chart."""
-    users = {EDITOR: ["staff"], ADMINISTRATOR: ["staff"], VIEWER: ["staff"]}
+    users = dict.fromkeys(USERS, ["staff"])
     with ApiServer(tmp_path_factory.mktemp("policies"), users=users, controller_manager=True) as server:
         helm(server, "install", "perennial", str(CHART), "--namespace", SYSTEM, "--create-namespace")
+        server.kubectl("create", "clusterrole", "pod-creator", "--verb=create", "--resource=pods")
         yield server
 
 
@@ -28,8 +33,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 def place(server: ApiServer) -> str:
     """A namespace in which each of the users has the role that they are called after."""
     name = str(send(server, "POST", "/api/v1/namespaces", {"metadata": {"generateName": "p-"}})["metadata"]["name"])
-    for user, role in ((EDITOR, "edit"), (ADMINISTRATOR, "admin"), (VIEWER, "view")):
-        server.kubectl("create", "rolebinding", role, f"--clusterrole={role}", f"--user={user}", f"--namespace={name}")
+    roles = ((EDITOR, "edit"), (ADMINISTRATOR, "admin"), (VIEWER, "view"), (STARTER, "pod-creator"))
+    writers = [(user, f"{SYSTEM}-perennial-edit") for user in (WRITER, STARTER)]
+    for user, role in (*roles, *writers):
+        binding = ("rolebinding", f"{user}-{role}", f"--clusterrole={role}", f"--user={user}")
+        server.kubectl("create", *binding, f"--namespace={name}")
     # Roles and policies come into force a moment after they are made.
     eventually(lambda: _may(server, name, ADMINISTRATOR, "approve", "modelversions"))
     eventually(lambda: _approval_is_guarded(server, name))
@@ -211,3 +219,162 @@ class TestTheOperatorsAccount:
     def test_lists_what_it_watches(self, server: ApiServer, token: str) -> None:
         for resource in (TRAININGJOBS, MODELVERSIONS, MODELDEPLOYMENTS, JOBS):
             send(server, "GET", resource.path() + "?watch=false&limit=1", token=token)
+
+
+def training(**spec: Any) -> Body:
+    container = {"name": "main", "image": "train:1", "command": ["python", "train.py"]}
+    return {"model": {"name": "churn"}, "template": {"spec": {"containers": [container]}}} | spec
+
+
+def an(resource: Resource, spec: Body) -> Body:
+    kind = {"apiVersion": resource.api_version, "kind": resource.kind}
+    return {**kind, "metadata": {"name": "churn-1" if resource is MODELVERSIONS else "churn"}, "spec": spec}
+
+
+OBJECTS = {
+    TRAININGJOBS: an(TRAININGJOBS, training()),
+    MODELVERSIONS: version(),
+    MODELDEPLOYMENTS: an(MODELDEPLOYMENTS, {"model": {"name": "churn"}}),
+    RETRAINPOLICIES: an(
+        RETRAINPOLICIES, {"deployment": {"name": "churn"}, "trainingJobTemplate": {"spec": training()}}
+    ),
+}
+
+
+class TestWhoWritesWhatBecomesPods:
+    """The policy `pod-creation`: it asks whether the requester could have made the pods."""
+
+    @pytest.fixture
+    def place(self, server: ApiServer, place: str) -> str:
+        """That namespace, with one object of each kind, as soon as the policy holds."""
+
+        def guarded() -> bool:
+            try:
+                path = TRAININGJOBS.path(place) + "?dryRun=All"
+                send(server, "POST", path, OBJECTS[TRAININGJOBS], user=WRITER)
+            except Refused as refused:
+                return "may not create pods" in refused.message
+            return False
+
+        eventually(guarded)
+        for resource, body in OBJECTS.items():
+            send(server, "POST", resource.path(place), body)
+        return place
+
+    @staticmethod
+    def write(server: ApiServer, place: str, resource: Resource, user: str, **metadata: Any) -> None:
+        body = {**OBJECTS[resource], "metadata": {"generateName": "try-", **metadata}}
+        if resource is MODELVERSIONS:
+            body = version(7)
+        send(server, "POST", resource.path(place) + "?dryRun=All", body, user=user)
+
+    @pytest.mark.parametrize("resource", OBJECTS, ids=lambda one: one.plural)
+    def test_may_create_pods(self, server: ApiServer, place: str, resource: Resource) -> None:
+        words = f"will may not create pods: the verb `create` on pods in the namespace {place} is needed"
+        with pytest.raises(Refused, match=words) as refused:
+            self.write(server, place, resource, WRITER)
+        assert refused.value.code == 403
+        self.write(server, place, resource, EDITOR)
+        self.write(server, place, resource, ADMINISTRATOR)
+
+    def test_may_create_services_too_for_a_deployment(self, server: ApiServer, place: str) -> None:
+        self.write(server, place, TRAININGJOBS, STARTER)
+        self.write(server, place, MODELVERSIONS, STARTER)
+        self.write(server, place, RETRAINPOLICIES, STARTER)
+        with pytest.raises(Refused, match="stan may not create services: the verb `create` on services in"):
+            self.write(server, place, MODELDEPLOYMENTS, STARTER)
+
+    @pytest.mark.parametrize(
+        ("resource", "change"),
+        [
+            (TRAININGJOBS, training(template={"spec": {"hostNetwork": True}})),
+            (TRAININGJOBS, {"parameters": {"depth": 6}}),
+            (TRAININGJOBS, {"inputs": [{"name": "data", "uri": "pvc://other/data"}]}),
+            (TRAININGJOBS, {"storage": {"secretName": "other"}}),
+            (TRAININGJOBS, {"output": {"uri": "pvc://other"}}),
+            (TRAININGJOBS, {"suspend": True, "runtime": "sklearn"}),
+            (MODELDEPLOYMENTS, {"template": {"metadata": {"annotations": {"a": "b"}}}}),
+            (MODELDEPLOYMENTS, {"model": {"name": "other"}}),
+            (MODELDEPLOYMENTS, {"model": {"version": 1}}),
+            (MODELDEPLOYMENTS, {"storage": {"secretName": "other"}}),
+            (MODELDEPLOYMENTS, {"runtime": "sklearn"}),
+            (RETRAINPOLICIES, {"trainingJobTemplate": {"spec": {"parameters": {"depth": 6}}}}),
+            (RETRAINPOLICIES, {"triggers": [{"name": "t", "schedule": {"cron": "* * * * *"}}]}),
+            (RETRAINPOLICIES, {"deployment": {"name": "other"}}),
+        ],
+    )
+    def test_is_asked_again_when_an_edit_says_something_new(
+        self, server: ApiServer, place: str, resource: Resource, change: Body
+    ) -> None:
+        path = resource.path(place, OBJECTS[resource]["metadata"]["name"]) + "?dryRun=All"
+        with pytest.raises(Refused, match="will may not create pods"):
+            send(server, "PATCH", path, {"spec": change}, user=WRITER, content_type=MERGE)
+        send(server, "PATCH", path, {"spec": change}, user=EDITOR, content_type=MERGE)
+
+    def test_is_asked_when_something_is_taken_away(self, server: ApiServer, place: str) -> None:
+        secret = {"spec": {"storage": {"secretName": "mine"}}}
+        path = TRAININGJOBS.path(place, "churn")
+        send(server, "PATCH", path, secret, user=EDITOR, content_type=MERGE)
+        with pytest.raises(Refused, match="will may not create pods"):
+            send(server, "PATCH", path, {"spec": {"storage": None}}, user=WRITER, content_type=MERGE)
+
+    @pytest.mark.parametrize(
+        ("resource", "change"),
+        [
+            (TRAININGJOBS, {"spec": {"suspend": True, "activeDeadlineSeconds": 9, "pendingDeadlineSeconds": 9}}),
+            (TRAININGJOBS, {"spec": {"ttlSecondsAfterFinished": 9}, "metadata": {"labels": {"a": "b"}}}),
+            (MODELDEPLOYMENTS, {"spec": {"replicas": 3, "maxSurge": "50%", "maxUnavailable": 1}}),
+            (MODELDEPLOYMENTS, {"spec": {"approval": "Manual", "gate": {"metrics": [{"name": "m", "min": 1}]}}}),
+            (MODELDEPLOYMENTS, {"spec": {"scaleDownDelay": "1s", "progressDeadlineSeconds": 9}}),
+            (MODELDEPLOYMENTS, {"spec": {"revisionHistoryLimit": 1}, "metadata": {"annotations": {"a": "b"}}}),
+            (RETRAINPOLICIES, {"spec": {"suspend": True, "dryRun": True, "cooldown": "1h", "unpromotedLimit": 1}}),
+            (RETRAINPOLICIES, {"spec": {"budget": {"runs": 1}, "concurrencyPolicy": "Replace"}}),
+            (RETRAINPOLICIES, {"metadata": {"annotations": {ANNOTATION_RUN_REQUEST: "now"}}}),
+            (MODELVERSIONS, {"metadata": {"labels": {"stage": "old"}}}),
+        ],
+    )
+    def test_is_not_asked_for_when_and_how_many(
+        self, server: ApiServer, place: str, resource: Resource, change: Body
+    ) -> None:
+        path = resource.path(place, OBJECTS[resource]["metadata"]["name"])
+        send(server, "PATCH", path, change, user=WRITER, content_type=MERGE)
+
+    def test_is_not_asked_to_scale_to_approve_or_to_delete(self, server: ApiServer, place: str) -> None:
+        path = MODELDEPLOYMENTS.path(place, "churn", "scale")
+        send(server, "PATCH", path, {"spec": {"replicas": 3}}, user=WRITER, content_type=MERGE)
+        server.kubectl(
+            "create",
+            "rolebinding",
+            "approver",
+            f"--clusterrole={SYSTEM}-perennial-admin",
+            f"--user={WRITER}",
+            "-n",
+            place,
+        )
+        eventually(lambda: _may(server, place, WRITER, "approve", "modelversions"))
+        edit(server, MODELVERSIONS.path(place, "churn-1"), WRITER, approval="Approved", approvedBy=WRITER)
+        for resource, body in OBJECTS.items():
+            send(server, "DELETE", resource.path(place, body["metadata"]["name"]), user=WRITER)
+
+    def test_is_not_the_operator_nor_who_is_exempt(self, server: ApiServer, place: str) -> None:
+        token = server.service_account_token(SYSTEM, "perennial")
+        job = {**OBJECTS[TRAININGJOBS], "metadata": {"name": "churn-2"}}
+        send(server, "POST", TRAININGJOBS.path(place), job, token=token)
+        with pytest.raises(Refused, match="will may not create pods"):
+            self.write(server, place, TRAININGJOBS, WRITER)
+        install = ("upgrade", "perennial", str(CHART), "--namespace", SYSTEM, "--reset-values")
+        helm(server, *install, "--set", f"policies.podCreation.exempt={{{WRITER}}}")
+        try:
+            eventually(lambda: self.passes(server, place, WRITER))
+            with pytest.raises(Refused, match="stan may not create services"):
+                self.write(server, place, MODELDEPLOYMENTS, STARTER)
+        finally:
+            helm(server, *install)
+        eventually(lambda: not self.passes(server, place, WRITER))
+
+    def passes(self, server: ApiServer, place: str, user: str) -> bool:
+        try:
+            self.write(server, place, MODELDEPLOYMENTS, user)
+        except Refused:
+            return False
+        return True
