@@ -53,6 +53,9 @@ def attempt_location(destination: str, attempt: str, layout: Layout) -> Location
 
 
 def _files(output: Path) -> dict[str, Stamp]:
+    # It would be followed in this container, to files that are not the training's.
+    if output.is_symlink():
+        raise TaskFailed(Reason.OUTPUT_INVALID, "the output folder: the training put a link in its place")
     try:
         files = digest.tree(output)
     except (Unsuitable, OSError) as error:

@@ -79,6 +79,11 @@ def test_links_within_the_output_are_published_as_files(trained: Layout, claim: 
         (lambda at: shutil.rmtree(at.output), Reason.OUTPUT_INVALID, "No such file"),
         (lambda at: [path.unlink() for path in at.output.rglob("*") if path.is_file()], Reason.OUTPUT_EMPTY, ""),
         (lambda at: (at.output / "x").symlink_to("/etc/hostname"), Reason.OUTPUT_INVALID, "x: the link leads out"),
+        (
+            lambda at: (shutil.rmtree(at.output), at.output.symlink_to("/etc")),
+            Reason.OUTPUT_INVALID,
+            "put a link in its",
+        ),
         (lambda at: os.mkfifo(at.output / "x"), Reason.OUTPUT_INVALID, "x: is a named pipe"),
         (lambda at: at.metrics.write_text('{"accuracy": NaN}'), Reason.METRICS_INVALID, "accuracy"),
         (lambda at: at.metrics.write_text(json.dumps(MANY)), Reason.METRICS_INVALID, "at most 3072"),
