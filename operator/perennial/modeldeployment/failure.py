@@ -11,10 +11,12 @@ from perennial.api.task import Failure as Answer
 from perennial.api.task import Reason, parse_prepared
 from perennial.modeldeployment.pod import FETCH
 from perennial.plan import Body
+from perennial.podwords import exit_words, lost_node
 
 MODEL_LOAD_FAILED = 78  # the exit code of a model server that cannot load its model
 CRASHES = 3
 _LENGTH = 512
+SILENT = "they run, but do not answer ready"
 # The same files from the same place will fail the same way.
 _HOPELESS = {Reason.DIGEST_MISMATCH, Reason.INVALID_URI, Reason.NOT_FOUND}
 # The world may come right: the progress deadline says how long is waited for that.
@@ -45,7 +47,31 @@ def failure_of(pods: Iterable[Body], deployment: Body | None) -> Failure | None:
     """The gravest failure of a revision's pods that are not ready, else what keeps its pods from being made."""
     found = [failure for pod in pods if ready_since(pod) is None for failure in _of_pod(pod)]
     found += _of_deployment(deployment)
-    return max(found, key=lambda failure: (failure.hopeless, failure.crashing), default=None)
+    return max(found, key=_grave, default=None)
+
+
+def _grave(failure: Failure) -> tuple[bool, bool]:
+    return failure.hopeless, failure.crashing
+
+
+def last_failure(pods: Iterable[Body]) -> Failure | None:
+    """The gravest of what the pods last failed with, also of those that have come right since."""
+    return max((failure for pod in pods for failure in _of_pod(pod)), key=_grave, default=None)
+
+
+def unready(pods: Iterable[Body]) -> str | None:
+    """What pods do that are not ready and have not failed, as far as it is known."""
+    statuses = {pod["metadata"]["name"]: pod.get("status") or {} for pod in pods if ready_since(pod) is None}
+    for name, status in statuses.items():
+        for container in status.get("initContainerStatuses") or ():
+            if _runs(container):
+                return f"container {container['name']} of pod {name} has not ended yet"
+    servers = [status.get("containerStatuses") or () for status in statuses.values()]
+    return SILENT if any(containers and all(map(_runs, containers)) for containers in servers) else None
+
+
+def _runs(container: Body) -> bool:
+    return "running" in (container.get("state") or {})
 
 
 def ready_since(pod: Body) -> datetime | None:
@@ -57,16 +83,21 @@ def ready_since(pod: Body) -> datetime | None:
 def _of_pod(pod: Body) -> Iterable[Failure]:
     status = pod.get("status") or {}
     name = pod["metadata"]["name"]
+    if status.get("phase") == "Failed" and status.get("reason"):
+        # Of an eviction, say: how its containers ended is only what follows from it.
+        yield Failure(status["reason"], _cut(f"pod {name}: {status.get('message') or status['reason']}"))
+        return
+    if lost := lost_node(pod):
+        yield Failure("NodeNotReady", f"pod {name}: {lost}")
+        return
     scheduled = find(status.get("conditions"), "PodScheduled")
     if scheduled and scheduled["status"] == "False":
         yield Failure(scheduled.get("reason") or "Unschedulable", _cut(scheduled.get("message", "")))
-    containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
-    for container in containers:
-        rule = next((found for rule in _RULES if (found := rule(name, container))), None)
-        if rule:
-            yield rule
-    if status.get("phase") == "Failed" and status.get("reason"):
-        yield Failure(status["reason"], _cut(f"pod {name}: {status.get('message') or status['reason']}"))
+    for containers, rules in (("initContainerStatuses", _RULES), ("containerStatuses", (*_RULES, _ends))):
+        for container in status.get(containers) or ():
+            found = next((found for rule in rules if (found := rule(name, container))), None)
+            if found:
+                yield found
 
 
 def _cannot_start(pod: str, container: Body) -> Failure | None:
@@ -105,14 +136,20 @@ def _model_not_loaded(pod: str, container: Body) -> Failure | None:
 
 
 def _crashes(pod: str, container: Body) -> Failure | None:
-    ended, restarts = _ended(container), container.get("restartCount", 0)
-    if not ended or not ended.get("exitCode"):
+    return _ends(pod, container) if _ended(container).get("exitCode") else None
+
+
+def _ends(pod: str, container: Body) -> Failure | None:
+    """A server has no reason to end, not even with exit code 0."""
+    ended, crashing = _ended(container), container.get("restartCount", 0) >= CRASHES
+    if not ended:
         return None
-    why = ended.get("reason") or "Error"
+    code, out_of_memory = ended.get("exitCode") or 0, ended.get("reason") == "OOMKilled"
+    how = exit_words(code, ended.get("reason") or ("Error" if code else None))
+    advice = ", for using more memory than its limit; raise limits.memory" if out_of_memory else ""
     tail = f": {ended['message'].strip()}" if ended.get("message") else ""
-    words = f"container {container['name']} ended with exit code {ended['exitCode']} ({why}){tail}"
-    reason = "OutOfMemory" if why == "OOMKilled" else "CrashLoop" if restarts >= CRASHES else "ContainerFailed"
-    return Failure(reason, _cut(words), crashing=restarts >= CRASHES)
+    reason = "OutOfMemory" if out_of_memory else "CrashLoop" if crashing else "ContainerFailed"
+    return Failure(reason, _cut(f"container {container['name']} ended with {how}{advice}{tail}"), crashing=crashing)
 
 
 _RULES: Sequence[Callable[[str, Body], Failure | None]] = (

@@ -9,6 +9,7 @@ from perennial.api.modeldeployment import Candidate, RevisionStatus, Rollout, Tr
 from perennial.api.modelversion import DeploymentState
 from perennial.modeldeployment.act import Act
 from perennial.modeldeployment.candidate import Block, version_name
+from perennial.modeldeployment.failure import last_failure, unready
 from perennial.modeldeployment.pod import Unrenderable, pod_template
 from perennial.modeldeployment.revision import Model, digest_of
 from perennial.modeldeployment.scene import Scene
@@ -88,6 +89,8 @@ def _revisions(scene: Scene) -> list[RevisionStatus]:
 
 def _revision(scene: Scene, name: str) -> RevisionStatus:
     pods, failure = scene.pods(name), scene.failure(name)
+    # A pod that came right again does not take back what it went through: running out of memory now and then, say.
+    last = failure or last_failure(scene.seen.pods.get(name, ()))
     if not pods.wanted:
         state = "ScaledDown"
     elif pods.ready:
@@ -101,7 +104,7 @@ def _revision(scene: Scene, name: str) -> RevisionStatus:
         model_state=state,
         replicas=pods.wanted,
         ready_replicas=pods.ready,
-        last_failure=failure.message if failure and pods.wanted else None,
+        last_failure=last.message if last and pods.wanted else None,
     )
 
 
@@ -162,7 +165,8 @@ def _ready(scene: Scene, block: Block | None) -> Said:
     words = f"{pods.ready} of {scene.spec.replicas} replicas ready"
     if pods.ready < scene.spec.replicas:
         failure = scene.failure(scene.stable)
-        return Said("Ready", False, "ReplicasNotReady", f"{words}; {failure.message}" if failure else words)
+        why = failure.message if failure else unready(scene.seen.pods.get(scene.stable or "", ()))
+        return Said("Ready", False, "ReplicasNotReady", f"{words}; {why}" if why else words)
     return Said("Ready", True, "Serving", words)
 
 

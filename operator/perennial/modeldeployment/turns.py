@@ -10,7 +10,7 @@ from perennial.api.meta import ANNOTATION_RETRY
 from perennial.api.modeldeployment import ModelDeploymentStatus, Promotion, Rollout, Veto
 from perennial.modeldeployment import rollout
 from perennial.modeldeployment.candidate import version_name
-from perennial.modeldeployment.failure import Failure
+from perennial.modeldeployment.failure import SILENT, Failure, unready
 from perennial.modeldeployment.revision import Model
 from perennial.modeldeployment.scene import Scene
 from perennial.plan import Event
@@ -96,7 +96,8 @@ def _final_failure(scene: Scene, rolling: Rollout) -> Failure | None:
         return Failure(failure.reason, f"{words}: {failure.message}")
     if refusal and refusal.name == rolling.revision:
         return Failure(refusal.reason, f"{words}: {refusal.message}")
-    return Failure("ProgressDeadlineExceeded", f"{words}: they run, but do not answer ready")
+    why = unready(scene.seen.pods.get(rolling.revision, ())) or SILENT
+    return Failure("ProgressDeadlineExceeded", f"{words}: {why}")
 
 
 def _promoted(scene: Scene) -> Turn | None:

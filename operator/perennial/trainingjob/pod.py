@@ -7,9 +7,10 @@ from typing import Any
 
 from perennial.api.base import parse_time
 from perennial.api.task import Failure as Answer
-from perennial.api.task import Prepared, Result, parse_prepared, parse_result
+from perennial.api.task import Prepared, Reason, Result, parse_prepared, parse_result
 from perennial.api.trainingjob import Failure, Outcome
 from perennial.plan import Body
+from perennial.podwords import exit_words, lost_node
 
 TRAINING = "train"
 PREPARE = "prepare"
@@ -28,7 +29,8 @@ _WAITING_ON_ERROR = {
 }
 _LENGTH = 512
 # A container that ended before its program ran: the launcher never said that it started.
-_NEVER_STARTED = {"StartError", "ContainerCannotRun", "ContainerStatusUnknown"}
+_LOST = "ContainerStatusUnknown"
+_NEVER_STARTED = {"StartError", "ContainerCannotRun"}
 
 
 @dataclass(frozen=True)
@@ -164,13 +166,19 @@ class Pod:
         return waiting["reason"], f"container {container} of pod {self.name} waits: {words}. {detail}".strip()
 
     @property
+    def lost(self) -> str | None:
+        """Words on the node of a pod that ran when its node was last heard of."""
+        return lost_node(self.body) if self.outcome is Outcome.ACTIVE else None
+
+    @property
     def stuck(self) -> tuple[str, str] | None:
         """Why this pod will not end by itself: one of the two containers failed in a way that the other cannot see."""
         if not self.managed or self.deleting or self.phase in ("Succeeded", "Failed"):
             return None
         training, agent = self.terminated(self.training), self.terminated(AGENT)
-        if training and training.get("reason") in _NEVER_STARTED and not agent:
-            return "StartError", f"the training container could not be started: {training.get('message', '')}".strip()
+        if training and training.get("reason") in (*_NEVER_STARTED, _LOST) and not agent:
+            reason, words, _ = _unknown(training)
+            return reason, words
         if agent and not training and self.started:
             return "AgentFailed", f"the agent ended before the training did{_with(agent)}"
         if training and (found := self._waiting(AGENT)):
@@ -218,7 +226,8 @@ def _prepare(pod: Pod) -> Found:
     answer = parse_prepared(ended.get("message"))
     if isinstance(answer, Answer):
         return answer.reason, answer.message, ended["exitCode"]
-    return "PrepareFailed", f"preparing the pod failed{_with(ended)}", ended["exitCode"]
+    how = exit_words(ended["exitCode"], ended.get("reason"))
+    return "PrepareFailed", f"preparing the pod ended with {how}{_with(ended)}", ended["exitCode"]
 
 
 def _training(pod: Pod) -> Found:
@@ -228,16 +237,26 @@ def _training(pod: Pod) -> Found:
     code = int(ended["exitCode"])
     if ended.get("reason") == "OOMKilled":
         return "OutOfMemory", "the training was ended for using more memory than its limit; raise limits.memory", code
-    if ended.get("reason") in _NEVER_STARTED:
-        return "StartError", f"the training container could not be started: {ended.get('message', '')}".strip(), code
+    if ended.get("reason") in (*_NEVER_STARTED, _LOST):
+        return _unknown(ended)
     if code == 137:
         return "Killed", "the training was killed (SIGKILL); out of memory, or past its grace period", code
-    if code == 143:
+    # The agent knows whether the launcher was told to stop, or the training ended so by itself.
+    by_itself = isinstance(pod.answer, Answer) and pod.answer.reason == Reason.TRAINING_FAILED
+    if code == 143 and not by_itself:
         return "Interrupted", "the training was told to stop before it ended; nothing was published", code
     if code in (126, 127):
         words = f"the command cannot be run: {ended.get('message') or 'check template.spec.containers[].command'}"
         return "StartError", words, code
-    return "TrainingFailed", f"the training ended with exit code {code}{_with(ended)}", code
+    return "TrainingFailed", f"the training ended with {exit_words(code)}{_with(ended)}", code
+
+
+def _unknown(ended: dict[str, Any]) -> tuple[str, str, int | None]:
+    """A container of which the kubelet knows no real end."""
+    reason, what = "StartError", "the training container could not be started"
+    if ended.get("reason") == _LOST:
+        reason, what = "ContainerLost", "the node does not know any more how the training ended"
+    return reason, f"{what}{_with(ended)}", ended.get("exitCode")
 
 
 def _agent(pod: Pod) -> Found:
@@ -247,7 +266,8 @@ def _agent(pod: Pod) -> Found:
     answer = parse_result(ended.get("message"))
     if isinstance(answer, Answer):
         return answer.reason, answer.message, ended["exitCode"]
-    return "AgentFailed", f"the agent failed{_with(ended)}", ended["exitCode"]
+    how = exit_words(ended["exitCode"], ended.get("reason"))
+    return "AgentFailed", f"the agent ended with {how} before it had published{_with(ended)}", ended["exitCode"]
 
 
 _FAILURES: tuple[Callable[[Pod], Found], ...] = (_disrupted, _evicted, _prepare, _training, _agent)

@@ -38,6 +38,14 @@ def progress(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
         events.append(Event("Warning", failure.reason, f"attempt {failed.name}: {failure.message}"))
     if pod is None or pod.outcome in (Outcome.FAILED, Outcome.DISRUPTED):
         return _without_pod(snapshot, now, later, changes, events)
+    if pod.lost:
+        words = (
+            f"pod {pod.name} is on a node that is lost: {pod.lost}. The training may go on there; if the node is gone "
+            "for good, delete it, and the training starts again elsewhere"
+        )
+        events.append(Event("Warning", "NodeNotReady", words))
+        status = build(snapshot, now, Phase.RUNNING, "NodeNotReady", words, **changes)
+        return Plan(status=status, events=events, requeue_after=later)
     if pod.lingering:
         words = (
             f"the training has ended, but container {pod.lingering} keeps pod {pod.name} running: a helper belongs "

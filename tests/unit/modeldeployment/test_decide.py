@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from perennial.api.base import format_time
 from perennial.api.meta import ANNOTATION_RETRY, LABEL_REVISION
 from perennial.api.resources import DEPLOYMENTS, MODELVERSIONS, SERVICES
 from perennial.modeldeployment import CONTROLLER
-from perennial.plan import Create, Patch
+from perennial.plan import Body, Create, Patch
 from perennial.view import Refusal
 from tests.unit.modeldeployment.world import NAME, World, a_version, exited, waiting
 
@@ -244,6 +245,22 @@ def test_a_ready_pod_more_is_progress() -> None:
     world.reconcile()
     assert world.rolling is None
     assert world.serves == 1
+
+
+def test_one_that_hangs_after_it_served_is_said_to_be_silent_and_what_it_went_through_stays_known() -> None:
+    world = served(1, progressDeadlineSeconds=60)
+    silent = {"type": "Ready", "status": "False", "lastTransitionTime": format_time(world.now), "reason": "NotReady"}
+    running: Body = {"broken": True, "containerStatuses": [{"name": "server", "state": {"running": {}}}]}
+    world.break_pods(world.stable, {**running, "conditions": [silent]})
+    world.controller()
+    world.settle(ready=False)
+    assert world.condition("Ready") == ("False", "ReplicasNotReady")
+    assert "they run, but do not answer ready" in world.message("Ready")
+    world.break_pods(world.stable, {**exited(137, restarts=1), "conditions": [silent | {"status": "True"}]})
+    world.controller()
+    world.settle(ready=False)
+    assert world.condition("Ready") == ("True", "Serving")
+    assert "exit code 137" in world.status["revisions"][0]["lastFailure"]
 
 
 def test_a_first_revision_is_tried_on_past_the_deadline_and_says_so() -> None:

@@ -5,13 +5,22 @@ from typing import Any
 
 import pytest
 
-from perennial.modeldeployment.failure import Failure, failure_of
+from perennial.modeldeployment.failure import Failure, failure_of, last_failure, unready
 from perennial.plan import Body
 from tests.unit.modeldeployment.world import exited, waiting
 
+# As the controller of nodes leaves a pod that was ready when its node was last heard of.
+LOST: Body = {
+    "conditions": [
+        {"type": "Ready", "status": "False", "lastTransitionTime": "2026-11-20T12:00:00Z"},
+        {"type": "ContainersReady", "status": "True", "lastTransitionTime": "2026-11-20T11:00:00Z"},
+    ],
+    "containerStatuses": [{"name": "server", "state": {"running": {}}}],
+}
+
 
 def pod(status: Body) -> Body:
-    return {"metadata": {"name": "p"}, "status": status}
+    return {"metadata": {"name": "p"}, "spec": {"nodeName": "node7"}, "status": status}
 
 
 def answer(reason: str) -> str:
@@ -35,6 +44,10 @@ def answer(reason: str) -> str:
         (waiting("InvalidImageName"), "InvalidImageName", True, False),
         (waiting("CreateContainerConfigError"), "ContainerConfigError", False, False),
         ({"phase": "Failed", "reason": "Evicted", "message": "disk"}, "Evicted", False, False),
+        ({**exited(137), "phase": "Failed", "reason": "Evicted", "message": "disk"}, "Evicted", False, False),
+        (exited(0, restarts=1), "ContainerFailed", False, False),
+        (exited(0, restarts=5), "CrashLoop", False, True),
+        (LOST, "NodeNotReady", False, False),
     ],
 )
 def test_a_pods_failure(status: Body, reason: str, hopeless: bool, crashing: bool) -> None:
@@ -48,7 +61,7 @@ def test_a_pods_failure(status: Body, reason: str, hopeless: bool, crashing: boo
     [
         {},
         {"containerStatuses": [{"name": "server", "state": {"waiting": {"reason": "PodInitializing"}}}]},
-        {"containerStatuses": [{"name": "server", "state": {"terminated": {"exitCode": 0}}, "restartCount": 5}]},
+        {"initContainerStatuses": [{"name": "fetch", "state": {"terminated": {"exitCode": 0}}, "restartCount": 5}]},
     ],
 )
 def test_no_failure(status: Body) -> None:
@@ -75,3 +88,48 @@ def test_the_crash_says_how_it_ended() -> None:
     found = failure_of([pod(exited(3, "Traceback: no\n such file", restarts=4))], None)
     assert found is not None
     assert found.message == "container server ended with exit code 3 (Error): Traceback: no such file"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "words"),
+    [
+        (139, "Error", "ended with exit code 139 (SIGSEGV)"),
+        (
+            137,
+            "OOMKilled",
+            "ended with exit code 137 (OOMKilled), for using more memory than its limit; raise limits.memory",
+        ),
+        (0, "Completed", "ended with exit code 0 (Completed)"),
+        (255, "Error", "ended with exit code 255 (Error)"),
+    ],
+)
+def test_how_a_server_ended_is_said_in_words(code: int, reason: str, words: str) -> None:
+    status = exited(code)
+    status["containerStatuses"][0]["lastState"]["terminated"]["reason"] = reason
+    found = failure_of([pod(status)], None)
+    assert found is not None
+    assert found.message == f"container server {words}"
+
+
+def test_a_lost_node_is_named_with_the_time() -> None:
+    found = failure_of([pod(LOST)], None)
+    assert found is not None
+    assert "pod p: node node7 is not ready since 2026-11-20T12:00:00Z" in found.message
+
+
+def test_what_a_pod_went_through_is_known_after_it_came_right() -> None:
+    ready: dict[str, Any] = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-20T12:00:00Z"}
+    status = {**exited(137, restarts=1), "conditions": [ready]}
+    found = last_failure([pod(status)])
+    assert found is not None
+    assert "exit code 137" in found.message
+
+
+def test_pods_that_wait_for_their_model_are_not_said_to_run() -> None:
+    fetching: Body = {"initContainerStatuses": [{"name": "fetch", "state": {"running": {}}}]}
+    assert unready([pod(fetching)]) == "container fetch of pod p has not ended yet"
+    assert unready([pod({})]) is None
+    serving: Body = {"containerStatuses": [{"name": "server", "state": {"running": {}}}]}
+    assert unready([pod({}), pod(serving)]) == "they run, but do not answer ready"
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-20T12:00:00Z"}
+    assert unready([pod({**serving, "conditions": [ready]})]) is None

@@ -92,9 +92,11 @@ class APod:
         self.state("agent", terminated={"exitCode": 0, "message": json.dumps(answer)})
         return self.phase("Succeeded")
 
-    def failed(self, exit_code: int = 1, reason: str = "Error", message: str = "") -> Self:
+    def failed(
+        self, exit_code: int = 1, reason: str = "Error", message: str = "", answered: str = "TrainingFailed"
+    ) -> Self:
         self.trained(exit_code, reason, message)
-        answer = {"error": {"reason": "TrainingFailed", "message": "the training failed"}}
+        answer = {"error": {"reason": answered, "message": "the training failed"}}
         self.state("agent", terminated={"exitCode": 1, "message": json.dumps(answer)})
         return self.phase("Failed")
 
@@ -103,6 +105,18 @@ class APod:
         answer = {"error": {"reason": reason, "message": message}}
         self.state("agent", terminated={"exitCode": 1, "message": json.dumps(answer)})
         return self.phase("Failed")
+
+    def agent_killed(self, reason: str = "Error") -> Self:
+        self.trained()
+        self.state("agent", terminated={"exitCode": 137, "reason": reason})
+        return self.phase("Failed")
+
+    def on_lost_node(self, since: str = "2026-11-20T12:00:50Z") -> Self:
+        """As the controller of nodes leaves a running pod: it says no reason, and leaves what the kubelet wrote."""
+        self.running().condition("ContainersReady").condition("Ready", "False")
+        self.body["status"]["conditions"][-1] = {"type": "Ready", "status": "False", "lastTransitionTime": since}
+        self.body["spec"] = {"nodeName": "node7"}
+        return self
 
     def disrupted(self) -> Self:
         return self.phase("Failed").condition("DisruptionTarget", reason="PreemptionByScheduler", message="preempted")

@@ -140,7 +140,23 @@ FAILURES = {
     "traceback": (lambda p: p.failed(1, message="File\n" * 600 + "KeyError: x\n"), "TrainingFailed", "KeyError: x", 1),
     "out of memory": (lambda p: p.failed(137, "OOMKilled"), "OutOfMemory", "limits.memory", 137),
     "killed": (lambda p: p.failed(137), "Killed", "SIGKILL", 137),
-    "told to stop": (lambda p: p.failed(143), "Interrupted", "nothing was published", 143),
+    "told to stop": (
+        lambda p: p.failed(143, answered="Interrupted"),
+        "Interrupted",
+        "nothing was published",
+        143,
+    ),
+    "143 by itself": (lambda p: p.failed(143), "TrainingFailed", "exit code 143 (SIGTERM)", 143),
+    "segfault": (lambda p: p.failed(139), "TrainingFailed", "exit code 139 (SIGSEGV)", 139),
+    "no signal": (lambda p: p.failed(255), "TrainingFailed", "exit code 255", 255),
+    "lost": (
+        lambda p: p.failed(137, "ContainerStatusUnknown", "could not be located"),
+        "ContainerLost",
+        "does not know any more how the training ended: could not be located",
+        137,
+    ),
+    "agent killed": (lambda p: p.agent_killed(), "AgentFailed", "exit code 137 (SIGKILL) before it had published", 137),
+    "agent out of memory": (lambda p: p.agent_killed("OOMKilled"), "AgentFailed", "exit code 137 (OOMKilled)", 137),
     "wrong command": (lambda p: p.failed(127, message="no such file"), "StartError", "no such file", 127),
     "start error": (lambda p: p.failed(128, "StartError", "exec format"), "StartError", "exec format", 128),
     "empty output": (lambda p: p.agent_failed("OutputEmpty", "nothing in it"), "OutputEmpty", "nothing in it", 1),
@@ -247,6 +263,34 @@ def test_what_holds_a_pod_is_on_the_status_at_once(reason: str) -> None:
     assert plan.status_delay == 0
     assert team.status["phase"] == "Pending"
     assert conditions(team.status)["Running"] == ("False", reason)
+
+
+def test_a_node_that_is_not_heard_of_is_told_with_what_can_be_done_and_so_is_its_return() -> None:
+    team = Team().started()
+    pod = team.pod().on_lost_node()
+    plan = team.decide()
+    assert plan.status_delay == 0
+    assert team.status["phase"] == "Running"
+    assert conditions(team.status)["Running"] == ("True", "NodeNotReady")
+    assert [event.reason for event in plan.events] == ["NodeNotReady"]
+    assert "node node7 is not ready since 2026-11-20T12:00:50Z" in plan.events[0].message
+    assert "delete it" in plan.events[0].message
+    pod.body["metadata"]["deletionTimestamp"] = format_time(NOW)
+    pod.condition("DisruptionTarget", reason="DeletionByTaintManager")
+    team.settle()
+    assert conditions(team.status)["Running"] == ("True", "NodeNotReady"), "it cannot end while its node is gone"
+    del pod.body["metadata"]["deletionTimestamp"]
+    pod.body["status"]["conditions"] = [{"type": type_, "status": "True"} for type_ in ("ContainersReady", "Ready")]
+    team.settle()
+    assert conditions(team.status)["Running"] == ("True", "Training")
+
+
+def test_a_pod_that_is_not_ready_for_a_reason_of_its_own_is_on_no_lost_node() -> None:
+    team = Team().started()
+    pod = team.pod().on_lost_node()
+    pod.body["status"]["conditions"][-1]["reason"] = "ReadinessGatesNotReady"
+    team.settle()
+    assert conditions(team.status)["Running"] == ("True", "Training")
 
 
 def test_a_job_without_a_pod_is_asked_why_once_its_controller_had_it() -> None:

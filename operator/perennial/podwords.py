@@ -1,0 +1,36 @@
+"""What is said of pods in words, whoever made them: how a container ended, and that a pod's node is not heard of."""
+
+import signal
+
+from perennial.api.conditions import find
+from perennial.plan import Body
+
+
+def exit_words(code: int, reason: str | None = None) -> str:
+    """An exit code for people, with the kubelet's reason where it tells more than the code, or the signal's name."""
+    if reason in (None, "", "Error", "Completed"):
+        reason = _signal(code) or reason
+    return f"exit code {code} ({reason})" if reason else f"exit code {code}"
+
+
+def _signal(code: int) -> str | None:
+    try:
+        return signal.Signals(code - 128).name if code > 128 else None
+    except ValueError:
+        return None
+
+
+def lost_node(pod: Body) -> str | None:
+    """Words on the node of a running pod that is not heard of any more; None for any other pod.
+
+    Kubernetes then takes back that the pod is ready, and gives no reason; what the kubelet last said of its containers
+    stays as it was.
+    """
+    conditions = (pod.get("status") or {}).get("conditions")
+    ready, containers = find(conditions, "Ready"), find(conditions, "ContainersReady")
+    if not ready or ready["status"] != "False" or ready.get("reason") or not containers:
+        return None
+    if containers["status"] != "True":
+        return None
+    node = (pod.get("spec") or {}).get("nodeName", "")
+    return f"node {node} is not ready since {ready.get('lastTransitionTime')}: its kubelet is not heard of"
