@@ -90,10 +90,18 @@ class Operator:
 class Perennial(Operator):
     """The operator itself, started as in production; the same identity after a restart, as a container has."""
 
-    def __init__(self, server: ApiServer, identity: str, config: Path, *, kubeconfig: Path | None = None) -> None:
+    def __init__(
+        self,
+        server: ApiServer,
+        identity: str,
+        config: Path,
+        *,
+        kubeconfig: Path | None = None,
+        namespace: str = "default",
+    ) -> None:
         super().__init__(server, identity)
         self._command = [
-            *(sys.executable, "-m", "perennial", "--namespace", "default", "--identity", identity),
+            *(sys.executable, "-m", "perennial", "--namespace", namespace, "--identity", identity),
             *("--kubeconfig", str(kubeconfig or server.kubeconfig_of(USER)), "--config", str(config)),
             *("--health-host", "127.0.0.1", "--health-port", str(self.port)),
         ]

@@ -4,10 +4,12 @@ import json
 import time
 import urllib.error
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
 from e2e.cluster.apiserver import ApiServer
-from perennial.api.resources import EVENTS, TRAININGJOBS, Resource, of
+from perennial.api.resources import EVENTS, METRICSERIES, MODELDEPLOYMENTS, TRAININGJOBS, Resource, of
+from perennial.metricseries.series import Sample, fold
 from perennial.plan import Body
 from tests.apiserver.operators import USER, eventually
 
@@ -47,9 +49,24 @@ class Space:
             "template": {"spec": {"containers": [container]}},
             "output": {"uri": "s3://acme/models"},
         }
-        metadata = {"name": name, "namespace": self.name}
-        body = {"apiVersion": TRAININGJOBS.api_version, "kind": TRAININGJOBS.kind, "metadata": metadata}
-        return self.create(body | {"spec": plain | spec})
+        return self.make(TRAININGJOBS, name, plain | spec)
+
+    def make(self, resource: Resource, name: str, spec: Body) -> Body:
+        """Make an object of this name and spec."""
+        head = {"apiVersion": resource.api_version, "kind": resource.kind}
+        return self.create(head | {"metadata": {"name": name}, "spec": spec})
+
+    def measured(self, deployment: str, metric: str, value: float, count: int = 50) -> None:
+        """What the ingest endpoint would write of so many samples of a deployment's stable revision."""
+        now = datetime.now(UTC)
+        revision = self.there(MODELDEPLOYMENTS, deployment)["status"]["stableRevision"]
+        before = self.get(METRICSERIES, deployment)
+        body = fold(before, [Sample(metric, value, now.timestamp(), revision, count)], now)
+        if before:
+            self.patch(METRICSERIES, deployment, {"status": body["status"]})
+        else:
+            head = {"apiVersion": METRICSERIES.api_version, "kind": METRICSERIES.kind}
+            self.create(head | {"metadata": {"name": deployment}} | body)
 
     def get(self, resource: Resource, name: str) -> Body | None:
         """An object, or None."""

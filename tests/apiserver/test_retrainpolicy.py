@@ -16,17 +16,14 @@ from e2e.cluster.apiserver import ApiServer
 from perennial import app, retrainpolicy
 from perennial.api.base import format_time
 from perennial.api.resources import (
-    METRICSERIES,
     MODELDEPLOYMENTS,
     MODELVERSIONS,
     RETRAINPOLICIES,
     TRAININGJOBS,
-    Resource,
 )
 from perennial.config import Config
 from perennial.kube import login
 from perennial.kube.http import HttpClient
-from perennial.metricseries.series import Sample, fold
 from perennial.plan import Body
 from perennial.runtime.lease import Lease
 from perennial.telemetry import logs
@@ -74,17 +71,13 @@ class Loop:
 
     def __init__(self, server: ApiServer) -> None:
         self.space = Space(server)
-        self._make(MODELDEPLOYMENTS, "churn", {"model": {"name": "churn"}})
+        self.space.make(MODELDEPLOYMENTS, "churn", {"model": {"name": "churn"}})
         self.promote(1)
-
-    def _make(self, resource: Resource, name: str, spec: Body) -> Body:
-        head = {"apiVersion": resource.api_version, "kind": resource.kind}
-        return self.space.create(head | {"metadata": {"name": name}, "spec": spec})
 
     def policy(self, *triggers: Body, **spec: Any) -> None:
         template = {"spec": TRAINING}
         whole = {"deployment": {"name": "churn"}, "trainingJobTemplate": template, "triggers": list(triggers), **spec}
-        self._make(RETRAINPOLICIES, "churn", whole)
+        self.space.make(RETRAINPOLICIES, "churn", whole)
 
     def edit(self, **spec: Any) -> None:
         self.space.patch(RETRAINPOLICIES, "churn", {"spec": spec})
@@ -94,16 +87,7 @@ class Loop:
 
     def report(self, value: float, count: int = 50) -> None:
         """What the ingest endpoint would write."""
-        now = datetime.now(UTC)
-        deployment = self.space.there(MODELDEPLOYMENTS, "churn")
-        sample = Sample("accuracy", value, now.timestamp(), deployment["status"]["stableRevision"], count)
-        before = self.space.get(METRICSERIES, "churn")
-        body = fold(before, [sample], now)
-        if before:
-            self.space.patch(METRICSERIES, "churn", {"status": body["status"]})
-        else:
-            head = {"apiVersion": METRICSERIES.api_version, "kind": METRICSERIES.kind, "metadata": {"name": "churn"}}
-            self.space.create(head | body)
+        self.space.measured("churn", "accuracy", value, count)
 
     def promote(self, version: int) -> None:
         deployment = self.space.there(MODELDEPLOYMENTS, "churn")
@@ -149,7 +133,7 @@ class Loop:
             "trainingJob": {"name": f"churn-{run}", "uid": job["metadata"]["uid"]},
             "retrain": {"policy": "churn", "run": run, "cause": {"trigger": "accuracy", "type": "Metric"}},
         }
-        self._make(MODELVERSIONS, f"churn-{version}", spec)
+        self.space.make(MODELVERSIONS, f"churn-{version}", spec)
         self.ends(run, "Complete", modelVersion=f"churn-{version}")
 
     @property

@@ -8,8 +8,8 @@ from typing import Any
 
 from perennial.api.resources import DEPLOYMENTS, JOBS, MODELVERSIONS, TRAININGJOBS
 from tests.bench import load
-from tests.bench.kubelet import Kubelets
 from tests.bench.scene import WRITES, Scene, scene
+from tests.kubelets import Kubelets
 
 Result = dict[str, Any]
 RUNS, BARE = "runs", "bare"

@@ -1,0 +1,154 @@
+"""An operator of its own for one namespace of a server that many share, behind a proxy, with a person's hands in it."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+from e2e.cluster.apiserver import ApiServer
+from perennial.api.resources import DEPLOYMENTS, MODELDEPLOYMENTS, MODELVERSIONS, RETRAINPOLICIES, TRAININGJOBS
+from perennial.plan import Body
+from tests.apiserver.operators import Perennial, eventually
+from tests.apiserver.space import Space
+from tests.kubelets import fated
+from tests.prove.proxy import Faults, Proxy, Write
+
+CONTAINER = {"name": "main", "image": "train:1", "command": ["python", "train.py"]}
+# A second is what a status is held back for, and the longest that any rule waits when nothing is asked of it.
+QUIET = 2.5
+
+
+class Crash(Faults):
+    """Ends the operator when its write of this number is accepted, and starts it again at once."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.lane: Lane | None = None
+        self.died: Write | None = None
+
+    def written(self, write: Write) -> None:
+        if write.number == self.at and self.lane:
+            self.died = write
+            self.lane.restart()
+
+
+class Lane:
+    """A namespace, entered with its operator started; what it is asked to wait for has a minute."""
+
+    def __init__(self, server: ApiServer, config: Body, faults: Faults | None = None) -> None:
+        self.space = Space(server)
+        self.proxy = Proxy(server, self.space.name, faults, scope=self.space.name)
+        self._config: Path = server.folder / f"{self.space.name}.yaml"
+        self.configure(config)
+        self.operator = Perennial(
+            server, self.space.name, self._config, kubeconfig=self.proxy.kubeconfig, namespace=self.space.name
+        )
+
+    def __enter__(self) -> Self:
+        self.proxy.__enter__()
+        self.operator.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.operator.__exit__()
+        self.proxy.__exit__()
+
+    def configure(self, config: Body) -> None:
+        """Write the operator's configuration file, which it reads when it starts."""
+        self._config.write_text(json.dumps(config))
+
+    def restart(self) -> None:
+        """Kill the operator, and start it again."""
+        self.operator.kill()
+        self.proxy.cut()
+        self.operator.__enter__()
+
+    def train(self, name: str, *fates: Body, **spec: Any) -> None:
+        """A TrainingJob of the model `churn` whose pods have these fates."""
+        template = {"metadata": fated(*(fates or ({},))), "spec": {"containers": [CONTAINER]}}
+        self.space.train(name, template=template, **spec)
+
+    def deploy(self, **spec: Any) -> None:
+        """The ModelDeployment `churn`, of the model of that name."""
+        server = {"spec": {"containers": [{"name": "server", "image": "server:1"}]}}
+        plain = {"model": {"name": "churn"}, "template": server, "scaleDownDelay": "1s"}
+        self.space.make(MODELDEPLOYMENTS, "churn", plain | spec)
+
+    def version(self, number: int, path: str = "", **spec: Any) -> None:
+        """A person's own ModelVersion of `churn`."""
+        plain = {
+            "model": "churn",
+            "version": number,
+            "uri": f"s3://acme{path}/{number}",
+            "digest": f"sha256:{number:064x}",
+            "format": "sklearn",
+        }
+        self.space.make(MODELVERSIONS, f"churn-{number}", plain | spec)
+
+    def policy(self, name: str, *triggers: Body, fates: tuple[Body, ...] = ({},), **spec: Any) -> None:
+        """A RetrainPolicy of the deployment `churn`."""
+        training = {
+            "model": {"name": "churn"},
+            "template": {"metadata": fated(*fates), "spec": {"containers": [CONTAINER]}},
+            "output": {"uri": "s3://acme/models"},
+        }
+        plain = {"deployment": {"name": "churn"}, "trainingJobTemplate": {"spec": training}, "triggers": list(triggers)}
+        self.space.make(RETRAINPOLICIES, name, plain | spec)
+
+    def ask(self, policy: str, value: str) -> None:
+        """Ask a policy for a run."""
+        annotations = {"perennial.dev/run-request": value}
+        self.space.patch(RETRAINPOLICIES, policy, {"metadata": {"annotations": annotations}})
+
+    def until(self, what: str, check: Callable[[], Any], seconds: float = 60.0) -> Any:
+        """The first truthy value of a check."""
+        try:
+            return eventually(check, seconds)
+        except AssertionError as error:
+            seen = {kind.plural: self.space.every(kind) for kind in (TRAININGJOBS, MODELDEPLOYMENTS, RETRAINPOLICIES)}
+            statuses = {f"{k}/{o['metadata']['name']}": o.get("status") for k, all_ in seen.items() for o in all_}
+            raise AssertionError(f"{self.space.name}: {what}: {error}\n{json.dumps(statuses)[:6000]}") from None
+
+    def phase(self, run: str, *phases: str) -> None:
+        """Wait until a TrainingJob is in one of these phases."""
+        self.until(f"{run} is {phases}", lambda: self.space.status(run).get("phase") in phases)
+
+    def serves(self, version: int) -> None:
+        """Wait until the deployment `churn` serves a version and is at rest, its old revisions too."""
+
+        def check() -> bool:
+            found = (self.space.get(MODELDEPLOYMENTS, "churn") or {}).get("status") or {}
+            ready = {one["type"]: one["status"] for one in found.get("conditions") or ()}.get("Ready") == "True"
+            scaled = [one for one in self.space.every(DEPLOYMENTS) if one["spec"]["replicas"]]
+            return ready and found.get("modelVersion") == f"churn-{version}" and len(scaled) == 1
+
+        self.until(f"churn serves version {version}", check)
+
+    def condition(self, kind: Any, name: str, type_: str, reason: str) -> None:
+        """Wait until an object's condition has this reason."""
+
+        def check() -> bool:
+            found = (self.space.get(kind, name) or {}).get("status") or {}
+            return any((one["type"], one["reason"]) == (type_, reason) for one in found.get("conditions") or ())
+
+        self.until(f"{name} says {type_} {reason}", check)
+
+    def quiet(self, seconds: float = QUIET, within: float = 60.0) -> None:
+        """Wait until the operator has written nothing for so long."""
+        deadline = time.monotonic() + within
+        count, since = len(self.proxy.writes), time.monotonic()
+        while time.monotonic() - since < seconds:
+            assert time.monotonic() < deadline, f"still writing: {[str(one) for one in self.proxy.writes[-10:]]}"
+            time.sleep(0.1)
+            if len(self.proxy.writes) != count:
+                count, since = len(self.proxy.writes), time.monotonic()
+
+    def made(self) -> Counter[str]:
+        """How often the operator created and deleted each object."""
+        return Counter(
+            f"{one.request.method} {one.request.resource} {one.name}"
+            for one in self.proxy.writes
+            if one.request.method in ("POST", "DELETE")
+        )

@@ -1,0 +1,198 @@
+"""What people do with Perennial, each as a few lines that a proof plays under its own faults.
+
+To add a workload is to add a function: it does what people do, and waits for what they would see.
+"""
+
+from collections.abc import Callable
+
+from perennial.api.resources import DEPLOYMENTS, JOBS, MODELDEPLOYMENTS, MODELVERSIONS, RETRAINPOLICIES, TRAININGJOBS
+from tests.kubelets import UNLOADABLE
+from tests.prove.lane import Lane
+
+Workload = Callable[[Lane], None]
+WORKLOADS: dict[str, Workload] = {}
+ACCURACY = {"name": "accuracy", "metric": {"name": "accuracy", "below": 0.9, "minSamples": 10}}
+HELD = {"exit": -1}
+
+
+def workload(play: Workload) -> Workload:
+    """One of the workloads of the crash sweep, by its function's name."""
+    WORKLOADS[play.__name__.replace("_", " ")] = play
+    return play
+
+
+@workload
+def train_and_succeed(lane: Lane) -> None:
+    lane.train("run")
+    lane.phase("run", "Succeeded")
+
+
+@workload
+def train_on_a_claim_of_ours(lane: Lane) -> None:
+    lane.train("run", output={})
+    lane.phase("run", "Succeeded")
+
+
+@workload
+def train_fail_retry_fail(lane: Lane) -> None:
+    lane.train("run", {"exit": 3, "seconds": 1.2}, {"exit": 4, "seconds": 1.2}, backoffLimit=1)
+    lane.phase("run", "Failed")
+
+
+@workload
+def taken_by_the_node_and_trained_again(lane: Lane) -> None:
+    lane.train("run", {"exit": -2, "seconds": 1.2}, {}, backoffLimit=0)
+    lane.phase("run", "Succeeded")
+
+
+@workload
+def suspend_and_resume(lane: Lane) -> None:
+    lane.train("run", HELD, {})
+    lane.phase("run", "Running")
+    lane.space.edit("run", suspend=True)
+    lane.phase("run", "Suspended")
+    lane.space.edit("run", suspend=False)
+    lane.phase("run", "Succeeded")
+
+
+@workload
+def past_its_deadline(lane: Lane) -> None:
+    lane.train("run", HELD, activeDeadlineSeconds=2)
+    lane.phase("run", "Failed")
+
+
+@workload
+def removed_when_its_time_has_come(lane: Lane) -> None:
+    lane.train("run", ttlSecondsAfterFinished=1)
+    lane.until("its version is there", lambda: lane.space.every(MODELVERSIONS))
+    lane.until("it is removed", lambda: not lane.space.every(TRAININGJOBS))
+
+
+@workload
+def version_change(lane: Lane) -> None:
+    lane.version(1)
+    lane.deploy()
+    lane.serves(1)
+    lane.version(2)
+    lane.serves(2)
+
+
+@workload
+def failed_load(lane: Lane) -> None:
+    lane.version(1)
+    lane.deploy()
+    lane.serves(1)
+    lane.version(2, UNLOADABLE)
+    lane.condition(MODELDEPLOYMENTS, "churn", "Ready", "ModelLoadFailed")
+    lane.until("it is scaled down", lambda: sum(one["spec"]["replicas"] for one in lane.space.every(DEPLOYMENTS)) == 1)
+
+
+@workload
+def scheduled_run(lane: Lane) -> None:
+    lane.version(1)
+    lane.deploy()
+    lane.serves(1)
+    lane.policy("churn", {"name": "tick", "schedule": {"cron": "* * * * *"}}, budget={"runs": 1, "per": "24h"})
+    lane.until("the tick's run is there", lambda: lane.space.every(TRAININGJOBS), 90)
+    lane.serves(2)
+    # The next tick would be one more cause, or none, by how long all this took.
+    lane.space.patch(RETRAINPOLICIES, "churn", {"spec": {"suspend": True}})
+    lane.condition(RETRAINPOLICIES, "churn", "Ready", "Suspended")
+
+
+@workload
+def metric_trigger(lane: Lane) -> None:
+    lane.version(1)
+    lane.deploy()
+    lane.serves(1)
+    lane.policy("churn", ACCURACY)
+    lane.condition(RETRAINPOLICIES, "churn", "Ready", "Watching")
+    lane.space.measured("churn", "accuracy", 0.5)
+    lane.serves(2)
+
+
+@workload
+def manual_approval(lane: Lane) -> None:
+    lane.version(1)
+    lane.deploy(approval="Manual")
+    lane.until("it is asked for", lambda: lane.space.there(MODELVERSIONS, "churn-1").get("status"))
+    lane.space.patch(MODELVERSIONS, "churn-1", {"spec": {"approval": "Approved"}})
+    lane.serves(1)
+
+
+@workload
+def rejection_of_a_bad_version(lane: Lane) -> None:
+    lane.version(1, metrics={"accuracy": 0.9})
+    lane.deploy(gate={"metrics": [{"name": "accuracy", "min": 0.8}]})
+    lane.serves(1)
+    lane.version(2, metrics={"accuracy": 0.7})
+    lane.until("it is rejected", lambda: "Rejected" in str(lane.space.there(MODELVERSIONS, "churn-2").get("status")))
+
+
+@workload
+def a_training_job_deleted_half_way(lane: Lane) -> None:
+    lane.train("run", HELD)
+    lane.phase("run", "Running")
+    lane.space.delete(TRAININGJOBS, "run")
+    lane.until("its Job is gone", lambda: not lane.space.every(JOBS))
+
+
+@workload
+def a_deployment_deleted_half_way(lane: Lane) -> None:
+    lane.version(1)
+    lane.deploy()
+    lane.serves(1)
+    lane.version(2, UNLOADABLE)
+    lane.until("it is rolled out", lambda: len(lane.space.every(DEPLOYMENTS)) == 2)
+    lane.space.delete(MODELDEPLOYMENTS, "churn")
+    lane.until("its children are gone", lambda: not lane.space.every(DEPLOYMENTS))
+
+
+@workload
+def a_policy_deleted_half_way(lane: Lane) -> None:
+    lane.version(1)
+    lane.deploy()
+    lane.serves(1)
+    lane.policy("churn", ACCURACY, fates=({"seconds": 4},))
+    lane.space.measured("churn", "accuracy", 0.5)
+    lane.until("its run is there", lambda: lane.space.every(JOBS))
+    lane.space.delete(RETRAINPOLICIES, "churn")
+    lane.serves(2)
+
+
+@workload
+def a_version_deleted_half_way(lane: Lane) -> None:
+    lane.version(1)
+    lane.deploy()
+    lane.serves(1)
+    lane.version(2, UNLOADABLE)
+    lane.until("it is rolled out", lambda: len(lane.space.every(DEPLOYMENTS)) == 2)
+    lane.space.delete(MODELVERSIONS, "churn-2")
+    lane.serves(1)
+
+
+@workload
+def two_policies_on_one_deployment(lane: Lane) -> None:
+    lane.version(1)
+    lane.deploy()
+    lane.serves(1)
+    for name in ("one", "two"):
+        lane.policy(name)
+        lane.condition(RETRAINPOLICIES, name, "Ready", "Watching")
+    lane.ask("one", "first")
+    lane.serves(2)
+    lane.ask("two", "first")
+    lane.serves(3)
+
+
+@workload
+def a_change_of_the_charts_configuration(lane: Lane) -> None:
+    lane.version(1)
+    lane.train("run", {"seconds": 8}, model={"name": "other"})
+    lane.deploy()
+    lane.serves(1)
+    lane.configure({"defaults": {"agentResources": {"requests": {"cpu": "11m"}}}})
+    lane.restart()
+    lane.phase("run", "Succeeded")
+    lane.version(2)
+    lane.serves(2)
