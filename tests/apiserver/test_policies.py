@@ -22,7 +22,7 @@ MERGE = "application/merge-patch+json"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """A server with Kubernetes' controllers (they end namespaces and aggregate roles) and the chart."""
-    users = dict.fromkeys(USERS, ["staff"])
+    users = {user: ["staff"] for user in USERS}
     with ApiServer(tmp_path_factory.mktemp("policies"), users=users, controller_manager=True) as server:
         helm(server, "install", "perennial", str(CHART), "--namespace", SYSTEM, "--create-namespace")
         server.kubectl("create", "clusterrole", "pod-creator", "--verb=create", "--resource=pods")
