@@ -27,6 +27,12 @@ def bearer(header: str | None) -> str | None:
     return token if scheme.lower() == "bearer" and _TOKEN.fullmatch(token) else None
 
 
+def party(user: Body) -> str:
+    """Whom a user counts as where many share: service accounts, of which anyone makes more, as their namespace."""
+    name: str = user["username"]
+    return name.rpartition(":")[0] if name.startswith("system:serviceaccount:") else name
+
+
 class Reviews:
     """TokenReview and SubjectAccessReview. Raises the types of `kube.errors` when they cannot be had."""
 
@@ -40,6 +46,10 @@ class Reviews:
     async def user(self, token: str) -> Body | None:
         """The user (username, uid, groups, extra) of a token of our audience; None for any other token."""
         return await self._users.get(_hash(token), lambda: self._review_token(token))
+
+    def knows(self, token: str) -> bool:
+        """Whether the token was good when it was last asked about: nobody has to be asked about a stranger."""
+        return self._users.knows(_hash(token))
 
     async def may_report(self, token: str, user: Body, deployment: Name) -> bool:
         """Whether the user of this token may `create` `modeldeployments/metrics` of this name."""

@@ -4,13 +4,14 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from aiohttp import web
 
 from perennial.ingest import payload
-from perennial.ingest.auth import AUDIENCE, Reviews, bearer
+from perennial.ingest.auth import AUDIENCE, Reviews, bearer, party
 from perennial.ingest.limits import RateLimit
 from perennial.ingest.refusal import Refusal, faulty
 from perennial.ingest.writer import Writer
@@ -23,13 +24,15 @@ from perennial.view import Name
 logger = logging.getLogger(__name__)
 
 PATH = "/v1/namespaces/{namespace}/modeldeployments/{name}/metrics"
-# Requests per second: of a sender, and of an address before we know who it is (behind it there may be many).
+# Requests per second: of a sender, of all service accounts of a namespace, and of the strangers of an address.
 _PER_SENDER = 10
+_PER_PARTY = 100
 _PER_ADDRESS = 100
 _REQUEST_TIME = 30.0
 _BODY_TIME = 10.0
 # Both become part of a path of the API.
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_NO_PATH = "the path is /v1/namespaces/<namespace>/modeldeployments/<name>/metrics"
 
 
 class Endpoint:
@@ -47,11 +50,12 @@ class Endpoint:
         self._writer = writer
         self._now = now
         self._senders = RateLimit(_PER_SENDER, clock=clock)
+        self._parties = RateLimit(_PER_PARTY, clock=clock)
         self._addresses = RateLimit(_PER_ADDRESS, clock=clock)
 
     def app(self) -> web.Application:
         """The HTTP application."""
-        app = web.Application(client_max_size=payload.MAX_BYTES)
+        app = web.Application(client_max_size=payload.MAX_BYTES, middlewares=[_in_words])
         app.router.add_post(PATH, self._post)
         return app
 
@@ -70,18 +74,21 @@ class Endpoint:
 
     async def _report(self, request: web.Request) -> int:
         """The number of samples that were written. Raises Refusal or ApiError."""
-        _pass(self._addresses, request.remote or "", "requests from this address")
-        deployment = _deployment(request)
         token = bearer(request.headers.get("Authorization"))
+        # Behind one address there may be many: who was good before does not pay for a stranger.
+        if token is None or not self._reviews.knows(token):
+            _pass(self._addresses, request.remote or "", "requests from this address")
+        deployment = _deployment(request)
         user = await self._reviews.user(token) if token else None
         if token is None or user is None:
             raise Refusal(401, f"give a Kubernetes token of audience {AUDIENCE!r}: Authorization: Bearer ...")
         _pass(self._senders, user["username"], f"requests of {user['username']}")
+        _pass(self._parties, party(user), f"requests of {party(user)}")
         if not await self._reviews.may_report(token, user, deployment):
             raise Refusal(403, _not_allowed(user, deployment))
-        return await self._take(deployment, await _body(request))
+        return await self._take(party(user), deployment, await _body(request))
 
-    async def _take(self, deployment: Name, body: bytes) -> int:
+    async def _take(self, sender: str, deployment: Name, body: bytes) -> int:
         samples: list[Sample] = []
         result = "refused"
         try:
@@ -89,12 +96,25 @@ class Endpoint:
             samples = payload.parse(body, now.timestamp())
             if problems := list(mistimed(samples, now)):
                 raise faulty(problems)
-            await self._writer.report(deployment, samples)
+            await self._writer.report(sender, deployment, samples)
             result = "accepted"
         finally:
             # Of a report that cannot be read we know only that there was something.
             metrics.samples.labels(result).inc(len(samples) or 1)
         return len(samples)
+
+
+@web.middleware
+async def _in_words(request: web.Request, handler: Callable[[web.Request], Awaitable[Any]]) -> web.StreamResponse:
+    """What aiohttp refuses before it comes to us, as we say it."""
+    try:
+        response: web.StreamResponse = await handler(request)
+    except web.HTTPMethodNotAllowed as error:
+        response = Refusal(405, "report with POST").response()
+        response.headers["Allow"] = error.headers["Allow"]
+    except web.HTTPException as error:
+        response = Refusal(error.status, _NO_PATH if error.status == 404 else error.reason).response()
+    return response
 
 
 def _pass(limit: RateLimit, sender: str, whose: str) -> None:
@@ -105,7 +125,7 @@ def _pass(limit: RateLimit, sender: str, whose: str) -> None:
 def _deployment(request: web.Request) -> Name:
     deployment = Name(request.match_info["namespace"], request.match_info["name"])
     if not all(map(_NAME.fullmatch, deployment)):
-        raise Refusal(404, "the path is /v1/namespaces/<namespace>/modeldeployments/<name>/metrics")
+        raise Refusal(404, _NO_PATH)
     return deployment
 
 
@@ -127,5 +147,7 @@ async def _body(request: web.Request) -> bytes:
             return await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise too_large from None
+    except web.RequestPayloadError:
+        raise Refusal(400, "the body is not as its headers say") from None
     except TimeoutError:
         raise Refusal(408, f"the body did not come within {_BODY_TIME:g} seconds") from None

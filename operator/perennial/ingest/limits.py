@@ -1,4 +1,4 @@
-"""How often somebody may ask."""
+"""How often somebody may ask, and how much of a room one may take."""
 
 import time
 from collections import OrderedDict, deque
@@ -28,3 +28,11 @@ class RateLimit:
             return 1 - (now - taken[0])
         taken.append(now)
         return 0.0
+
+
+def has_room(wanted: int, own: int, taken: int, most: int) -> bool:
+    """Whether somebody who holds `own` of the `taken` places of a room of `most` may have `wanted` more.
+
+    Nobody gets more than what is left to the others: one who takes all he can leaves half of the room to them.
+    """
+    return own + wanted <= most - taken

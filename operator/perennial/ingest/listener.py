@@ -1,18 +1,38 @@
-"""The TLS port: so many connections at a time, and what is in flight is finished before it closes."""
+"""The TLS port: so many connections at a time, shared fairly, and what is in flight is finished before it closes."""
 
 import asyncio
+import logging
+import socket
 import ssl
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from aiohttp import web
 
+from perennial.ingest.limits import RateLimit
+
+logger = logging.getLogger(__name__)
+
 _CONNECTIONS = 512
+# New ones per second of an address: each costs a handshake before it can be told anything.
+_PER_ADDRESS = 100
+_BACKLOG = 1024
 _HANDSHAKE_TIME = 10.0
+_SHUTDOWN_TIME = 5.0
 # Also the time that a client has for the head of a request.
-_KEEP_ALIVE = 60.0
+_KEEP_ALIVE = 20.0
+# A client that sends requests and takes no answers holds nothing for longer.
+_ANSWER_TIME = 10.0
+# After this long without file descriptors or memory the next connection is tried.
+_EXHAUSTED = 1.0
 
 
 class Listener:
-    """Serves an application over TLS. `drain` is the seconds that requests in flight get when it stops."""
+    """Serves an application over TLS. `drain` is the seconds that requests in flight get when it stops.
+
+    When there are too many, the address with the most gives one up for a newcomer that has less.
+    """
 
     def __init__(
         self,
@@ -27,44 +47,113 @@ class Listener:
         self._context = context
         self._address = host, port
         self._most = connections
+        self._rate = RateLimit(_PER_ADDRESS)
+        app.middlewares.insert(0, _answering)
         # Bodies are bounded as they come: what is compressed is refused, so it is never inflated.
+        # What was asked by a client that hung up is not done.
         self._runner = web.AppRunner(
             app,
             access_log=None,
             keepalive_timeout=_KEEP_ALIVE,
             shutdown_timeout=drain,
             auto_decompress=False,
+            handler_cancellation=True,
         )
-        self._server: asyncio.Server | None = None
+        self._socket: socket.socket | None = None
+        self._accepting: asyncio.Task[None] | None = None
+        self._handshakes: dict[asyncio.Task[None], str] = {}
 
     @property
     def port(self) -> int:
         """The port, which matters when 0 was asked for."""
-        assert self._server
-        return int(self._server.sockets[0].getsockname()[1])
+        assert self._socket
+        return int(self._socket.getsockname()[1])
 
     async def start(self) -> None:
         """Listen. OSError when the address cannot be had."""
         await self._runner.setup()
-        host, port = self._address
-        self._server = await asyncio.get_running_loop().create_server(
-            self._protocol, host, port, ssl=self._context, ssl_handshake_timeout=_HANDSHAKE_TIME
-        )
+        family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
+        self._socket = socket.create_server(self._address, family=family, backlog=_BACKLOG)
+        self._socket.setblocking(False)
+        self._accepting = asyncio.create_task(self._accept(self._socket), name="accept")
 
     async def stop(self) -> None:
         """Take no more connections, and return when the requests in flight are answered."""
-        if self._server:
-            self._server.close()
+        tasks = [task for task in (self._accepting, *self._handshakes) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._socket:
+            self._socket.close()
         await self._runner.cleanup()
 
-    def _protocol(self) -> asyncio.Protocol:
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, address = await loop.sock_accept(listening)
+            except OSError as error:
+                logger.warning("cannot take a connection: %s", error)
+                await asyncio.sleep(_EXHAUSTED)
+                continue
+            if self._admits(address[0]):
+                task = asyncio.create_task(self._shake_hands(connection))
+                self._handshakes[task] = address[0]
+                task.add_done_callback(self._handshakes.pop)
+            else:
+                # Nothing can be said before the handshake, which is what must not be paid for.
+                connection.close()
+            # A burst of connections must not keep the loop from what else there is to do.
+            await asyncio.sleep(0)
+
+    def _admits(self, address: str) -> bool:
+        if self._rate.wait(address):
+            return False
         server = self._runner.server
         assert server
-        return server() if len(server.connections) < self._most else _HangUp()
+        established = [(one.peername[0], one) for one in server.connections if one.peername]
+        held = Counter([*self._handshakes.values(), *(owner for owner, _ in established)])
+        if held.total() < self._most:
+            return True
+        greedy, most = held.most_common(1)[0]
+        if held[address] + 1 >= most:
+            return False
+        logger.debug("too many connections: %s with %d of them gives up one", greedy, most)
+        for task, owner in self._handshakes.items():
+            if owner == greedy:
+                return task.cancel()
+        oldest = next(one for owner, one in established if owner == greedy)
+        if oldest.transport:
+            oldest.transport.abort()
+        return True
+
+    async def _shake_hands(self, connection: socket.socket) -> None:
+        server = self._runner.server
+        assert server
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                server,
+                connection,
+                ssl=self._context,
+                ssl_handshake_timeout=_HANDSHAKE_TIME,
+                ssl_shutdown_timeout=_SHUTDOWN_TIME,
+            )
+        except (OSError, asyncio.CancelledError) as error:
+            connection.close()
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            logger.debug("no handshake: %s", error)
 
 
-class _HangUp(asyncio.Protocol):
-    """One connection too many."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
+@web.middleware
+async def _answering(request: web.Request, handler: Callable[[web.Request], Awaitable[Any]]) -> web.StreamResponse:
+    """Write the answer here, where it can be given up."""
+    response: web.StreamResponse = await handler(request)
+    try:
+        async with asyncio.timeout(_ANSWER_TIME):
+            await response.prepare(request)
+            await response.write_eof()
+    except TimeoutError:
+        if request.transport:
+            request.transport.abort()
+    return response

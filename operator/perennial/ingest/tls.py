@@ -40,9 +40,10 @@ class Certificate(Protocol):
 
 
 def server_context() -> ssl.SSLContext:
-    """TLS 1.2 or later, HTTP/1.1."""
+    """TLS 1.2 or later, HTTP/1.1. One handshake for each connection."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
     return context
 

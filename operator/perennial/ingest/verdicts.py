@@ -15,6 +15,8 @@ V = TypeVar("V")
 class _Entry(Generic[V]):
     task: "asyncio.Task[V]"
     until: float = float("inf")
+    waiting: int = 0
+    good: bool = True
 
 
 class Verdicts(Generic[K, V]):
@@ -34,8 +36,21 @@ class Verdicts(Generic[K, V]):
         entry = self._entries.get(key)
         if entry is None or entry.until <= self._clock():
             entry = self._ask(key, ask)
-        # One who hangs up takes nothing from the others who wait.
-        return await asyncio.shield(entry.task)
+        entry.waiting += 1
+        try:
+            # One who hangs up takes nothing from the others who wait.
+            return await asyncio.shield(entry.task)
+        finally:
+            entry.waiting -= 1
+            if not entry.waiting and not entry.task.done():
+                # Else those who ask and hang up would pile up questions.
+                entry.task.cancel()
+                self._forget(key, entry)
+
+    def knows(self, key: K) -> bool:
+        """Whether the verdict on the key was good when it was last asked for, or is just being asked for."""
+        entry = self._entries.get(key)
+        return entry is not None and entry.good
 
     def _ask(self, key: K, ask: Callable[[], Awaitable[V]]) -> _Entry[V]:
         async def asking() -> V:
@@ -49,10 +64,14 @@ class Verdicts(Generic[K, V]):
 
         def answered(task: "asyncio.Task[V]") -> None:
             if task.cancelled() or task.exception():
-                if self._entries.get(key) is entry:
-                    del self._entries[key]
+                self._forget(key, entry)
             else:
-                entry.until = self._clock() + (self._seconds if task.result() else self._seconds / 2)
+                entry.good = bool(task.result())
+                entry.until = self._clock() + (self._seconds if entry.good else self._seconds / 2)
 
         entry.task.add_done_callback(answered)
         return entry
+
+    def _forget(self, key: K, entry: _Entry[V]) -> None:
+        if self._entries.get(key) is entry:
+            del self._entries[key]

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,7 +16,9 @@ from typing import Any
 
 from perennial.api.meta import LABEL_MODELDEPLOYMENT
 from perennial.api.resources import METRICSERIES, MODELDEPLOYMENTS
+from perennial.ingest.limits import has_room
 from perennial.ingest.refusal import Refusal, faulty
+from perennial.ingest.turns import Turns
 from perennial.kube.client import Client
 from perennial.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from perennial.metricseries.series import Full, Sample, fold
@@ -35,7 +38,9 @@ _STOPS = Refusal(503, "the operator stops", retry_after=1)
 
 @dataclass(slots=True)
 class _Report:
+    party: str
     samples: list[Sample]
+    patience: asyncio.Timeout
     done: "asyncio.Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -59,52 +64,78 @@ class Pace:
 
 
 class Writer:
-    """Takes reports for all records. `rate` is writes per second."""
+    """Takes reports for all records. `rate` is writes per second; parties that report to many take turns."""
 
     def __init__(self, client: Client, rate: float, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._client = client
+        self._rate = rate
         self._pace = Pace(rate)
         self._now = now
+        self._turns: Turns[Name] = Turns()
         self._waiting: dict[Name, list[_Report]] = {}
-        self._workers: dict[Name, asyncio.Task[None]] = {}
-        self._samples = 0
+        self._writing: dict[Name, asyncio.Task[None]] = {}
+        self._dispatcher: asyncio.Task[None] | None = None
+        self._samples: Counter[str] = Counter()
 
-    async def report(self, deployment: Name, samples: list[Sample]) -> None:
+    async def report(self, party: str, deployment: Name, samples: list[Sample]) -> None:
         """Return when the samples are durable. Raises Refusal when nothing of them was, or surely was, written."""
-        new = deployment not in self._workers
-        delay = self._pace.delay()
-        if self._samples + len(samples) > _MAX_WAITING or (new and delay > _PATIENCE):
-            raise Refusal(429, "too many reports wait to be written", retry_after=max(1.0, delay))
-        report = _Report(samples)
-        self._samples += len(samples)
-        self._waiting.setdefault(deployment, []).append(report)
-        if new:
-            self._workers[deployment] = asyncio.create_task(self._work(deployment, self._pace.take()))
+        delay = self._pace.delay() + self._turns.before(party) / self._rate
+        busy = Refusal(429, "too many reports wait to be written", retry_after=max(1.0, delay))
+        late = deployment not in self._waiting and delay > _PATIENCE
+        if late or not has_room(len(samples), self._samples[party], self._samples.total(), _MAX_WAITING):
+            raise busy
+        self._samples[party] += len(samples)
         try:
-            await report.done
+            async with asyncio.timeout(_PATIENCE) as patience:
+                report = _Report(party, samples, patience)
+                self._waiting.setdefault(deployment, []).append(report)
+                self._queue(deployment)
+                await report.done
+        except TimeoutError:
+            raise busy from None
         finally:
-            self._samples -= len(samples)
+            self._samples[party] -= len(samples)
+            self._samples += Counter()
 
     async def stop(self) -> None:
         """End what is still under way; its senders get no answer, or that it failed."""
-        workers = list(self._workers.values())
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+        tasks = [*self._writing.values(), *([self._dispatcher] if self._dispatcher else ())]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for reports in self._waiting.values():
             _fail(reports, _STOPS)
 
-    async def _work(self, deployment: Name, delay: float) -> None:
-        """Write for one record until nothing waits: never two writes of it at a time."""
+    def _queue(self, deployment: Name) -> None:
+        """See that what waits for a record has its turns; while it is written nothing has."""
+        if deployment in self._writing:
+            return
+        for report in self._waiting.get(deployment, ()):
+            self._turns.add(report.party, deployment)
+        if self._turns and (self._dispatcher is None or self._dispatcher.done()):
+            self._dispatcher = asyncio.create_task(self._dispatch())
+
+    async def _dispatch(self) -> None:
+        """Begin the writes, at most `rate` in a second, until nothing waits: never two of one record at a time."""
+        while self._turns:
+            await asyncio.sleep(self._pace.delay())
+            deployment = self._turns.take()
+            if deployment in self._writing:
+                continue
+            reports = [report for report in self._waiting.pop(deployment, ()) if not report.done.done()]
+            if not reports:
+                continue
+            self._pace.take()
+            for report in reports:
+                report.patience.reschedule(None)
+            self._writing[deployment] = asyncio.create_task(self._work(deployment, reports))
+
+    async def _work(self, deployment: Name, reports: list[_Report]) -> None:
         try:
-            while True:
-                await asyncio.sleep(delay)
-                await self._settle(deployment, self._waiting.pop(deployment))
-                if deployment not in self._waiting:
-                    return
-                delay = self._pace.take()
+            await self._settle(deployment, reports)
         finally:
-            del self._workers[deployment]
+            del self._writing[deployment]
+            self._queue(deployment)
 
     async def _settle(self, deployment: Name, reports: list[_Report]) -> None:
         """Write the reports, and tell each what became of it."""

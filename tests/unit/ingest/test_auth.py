@@ -2,7 +2,7 @@
 
 import pytest
 
-from perennial.ingest.auth import bearer
+from perennial.ingest.auth import bearer, party
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,11 @@ from perennial.ingest.auth import bearer
 )
 def test_the_token_of_a_header(header: str | None, token: str | None) -> None:
     assert bearer(header) == token
+
+
+@pytest.mark.parametrize(
+    ("user", "counts_as"),
+    [("system:serviceaccount:team:churn", "system:serviceaccount:team"), ("anne", "anne"), ("x:y", "x:y")],
+)
+def test_the_service_accounts_of_a_namespace_are_one_party(user: str, counts_as: str) -> None:
+    assert party({"username": user}) == counts_as

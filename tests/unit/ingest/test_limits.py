@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perennial.ingest.limits import RateLimit
+from perennial.ingest.limits import RateLimit, has_room
 
 
 class Clock:
@@ -45,3 +45,8 @@ def test_senders_do_not_disturb_each_other() -> None:
 def test_only_the_last_senders_are_remembered() -> None:
     limit = RateLimit(1, size=2, clock=Clock())
     assert [limit.wait(sender) > 0 for sender in itertools.chain("abc", "ca")] == [False, False, False, True, False]
+
+
+def test_one_alone_may_take_half_of_a_room() -> None:
+    assert has_room(1, 49, 49, 100)
+    assert not has_room(1, 50, 50, 100)

@@ -69,3 +69,31 @@ async def test_only_so_many_are_remembered() -> None:
     for key in ("a", "b", "c", "c", "b", "a"):
         await verdicts.get(key, judge)
     assert judge.asked == 4
+
+
+async def test_nobody_is_asked_for_those_who_hung_up() -> None:
+    judge = Judge()
+    verdicts = judge.verdicts()
+    judge.go.clear()
+    asking = [asyncio.create_task(verdicts.get("a", judge)) for _ in range(2)]
+    await asyncio.sleep(0)
+    before = len(asyncio.all_tasks())
+    for task in asking:
+        task.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
+    await asyncio.sleep(0)
+    assert len(asyncio.all_tasks()) == before - 3
+    judge.go.set()
+    assert await verdicts.get("a", judge)
+
+
+async def test_who_was_good_is_known_until_found_otherwise() -> None:
+    judge = Judge()
+    verdicts = judge.verdicts()
+    assert not verdicts.knows("a")
+    await verdicts.get("a", judge)
+    judge.now = 60
+    assert verdicts.knows("a")
+    judge.verdict = False
+    await verdicts.get("a", judge)
+    assert not verdicts.knows("a")

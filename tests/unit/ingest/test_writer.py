@@ -52,7 +52,9 @@ def counted(client: FakeClient) -> int:
 
 
 async def told(writer: Writer, *reports: list[Sample], deployment: Name = CHURN) -> list[BaseException | None]:
-    return await asyncio.gather(*(writer.report(deployment, report) for report in reports), return_exceptions=True)
+    return await asyncio.gather(
+        *(writer.report("monitor", deployment, report) for report in reports), return_exceptions=True
+    )
 
 
 async def test_what_waits_for_one_record_is_one_write(client: FakeClient, writer: Writer) -> None:
@@ -63,15 +65,15 @@ async def test_what_waits_for_one_record_is_one_write(client: FakeClient, writer
 
 
 async def test_a_report_is_folded_again_when_another_write_came_first(client: FakeClient, writer: Writer) -> None:
-    await writer.report(CHURN, [sample()])
+    await writer.report("monitor", CHURN, [sample()])
     client.fail("patch", METRICSERIES, BUSY)
     client.fail("patch", METRICSERIES, BUSY)
-    await writer.report(CHURN, [sample(count=3)])
+    await writer.report("monitor", CHURN, [sample(count=3)])
     assert counted(client) == 4
 
 
 async def test_a_record_that_is_always_busy_takes_nothing(client: FakeClient, writer: Writer) -> None:
-    await writer.report(CHURN, [sample()])
+    await writer.report("monitor", CHURN, [sample()])
     client.fail("patch", METRICSERIES, BUSY, always=True)
     (refusal,) = await told(writer, [sample()])
     assert isinstance(refusal, Refusal)
@@ -123,17 +125,55 @@ async def test_another_ones_record_is_not_touched(
 
 
 async def test_too_many_waiting_samples_are_refused_with_a_time(writer: Writer) -> None:
-    answers = await told(writer, *[[sample()] * 1000] * 51)
-    (refusal,) = [answer for answer in answers if answer]
+    # Half of the room is kept for others.
+    first, refusal = await told(writer, [sample()] * 25_000, [sample()])
+    assert first is None
     assert isinstance(refusal, Refusal)
     assert (refusal.status, refusal.retry_after) == (429, 1.0)
     assert await told(writer, [sample()]) == [None]
 
 
+async def test_who_reports_much_leaves_room_for_others(writer: Writer) -> None:
+    greedy = asyncio.create_task(told(writer, *[[sample()] * 1000] * 60))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await writer.report("another", CHURN, [sample()] * 1000)
+    assert [answer for answer in await greedy if answer]
+
+
+async def test_who_reports_to_many_records_keeps_nobody_waiting(client: FakeClient) -> None:
+    writer = Writer(client, 20, now=lambda: NOW)
+    names = [Name("team", f"model-{i}") for i in range(30)]
+    for name in (*names, Name("team", "fraud")):
+        client.put(deployment(name.name))
+    greedy = [asyncio.create_task(writer.report("greedy", name, [sample()])) for name in names]
+    await asyncio.sleep(0.01)
+    await writer.report("monitor", Name("team", "fraud"), [sample()])
+    # Also what the greedy one wants to write too, and would come to last.
+    await writer.report("monitor", names[-1], [sample()])
+    assert sum(task.done() for task in greedy) <= 6
+    await asyncio.gather(*greedy)
+    assert len(client.writes) == 31
+
+
+async def test_a_report_whose_turn_does_not_come_is_not_written(
+    client: FakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perennial.ingest.writer._PATIENCE", 0.2)
+    client.put(deployment("fraud"))
+    writer = Writer(client, 4, now=lambda: NOW)
+    await writer.report("monitor", CHURN, [sample()])
+    with pytest.raises(Refusal, match="too many reports wait"):
+        await writer.report("monitor", CHURN, [sample()])
+    assert client.writes == [("create", "metricseries/churn")]
+    await asyncio.sleep(0.1)
+    assert len(client.writes) == 1
+
+
 async def test_who_waits_when_it_stops_is_told_so(client: FakeClient) -> None:
     writer = Writer(client, 0.5, now=lambda: NOW)
-    await writer.report(CHURN, [sample()])
-    waiting = asyncio.create_task(writer.report(CHURN, [sample()]))
+    await writer.report("monitor", CHURN, [sample()])
+    waiting = asyncio.create_task(writer.report("monitor", CHURN, [sample()]))
     await asyncio.sleep(0)
     await writer.stop()
     with pytest.raises(Refusal, match="the operator stops"):
