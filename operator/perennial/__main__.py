@@ -54,6 +54,7 @@ def _ingest(arguments: argparse.Namespace, namespace: str) -> Settings:
     return Settings(
         namespace=namespace,
         replica=os.environ.get("POD_NAME", socket.gethostname()),
+        host=arguments.ingest_host,
         port=arguments.ingest_port,
         names=tuple(arguments.ingest_name or ("localhost", "127.0.0.1")),
         certificates=arguments.ingest_certificates,
@@ -74,7 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--health-host", default="0.0.0.0", help="address of /healthz, /readyz and /metrics")
     parser.add_argument("--health-port", type=int, default=8080, help="their port (%(default)s)")
-    parser.add_argument("--ingest-port", type=int, help="port of the endpoint for reported metrics; default: none")
+    parser.add_argument("--ingest-host", default="0.0.0.0", help="address of the endpoint for reported metrics")
+    parser.add_argument("--ingest-port", type=int, help="its port; default: there is none")
     parser.add_argument("--ingest-name", action="append", default=[], help="a DNS name of it; may be repeated")
     parser.add_argument("--ingest-certificates", type=Path, help="folder with tls.crt and tls.key; default: its own")
     parser.add_argument("--replicas", type=int, default=1, help="replicas of the operator, which share the ingest")
