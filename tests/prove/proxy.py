@@ -8,7 +8,7 @@ import ssl
 import threading
 from collections.abc import Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -33,7 +33,8 @@ _PATH = re.compile(
 
 @dataclass(frozen=True)
 class Request:
-    """A request as the operator sent it. `resource` is the plural, empty for what is about none."""
+    """A request as the operator sent it. `resource` is the plural, empty for what is about none. `makes`: the name of
+    the object that a POST would make."""
 
     method: str
     path: str
@@ -42,6 +43,7 @@ class Request:
     resource: str = ""
     name: str | None = None
     subresource: str | None = None
+    makes: str | None = None
 
     @property
     def watches(self) -> bool:
@@ -180,11 +182,16 @@ class Proxy:
 
     async def _handle(self, sent: web.Request) -> web.StreamResponse:
         request = parse(sent.method, sent.path, dict(sent.query))
+        data = await sent.read() or None
+        if request.method == "POST" and request.resource and data:
+            request = replace(request, makes=json.loads(data).get("metadata", {}).get("name"))
         fault = self.faults.request(request)
         if isinstance(fault, Refuse):
             return _status(fault.status)
         if isinstance(fault, Hang):
             await asyncio.sleep(fault.seconds)
+            return _hang_up(sent)
+        if isinstance(fault, Break) and not fault.asked:
             return _hang_up(sent)
         path = self._target(request)
         headers = {name: value for name, value in sent.headers.items() if name.lower() not in _NOT_PASSED_ON}
@@ -195,7 +202,6 @@ class Proxy:
             self._listed.add(f"{accept} {path}")
             if (old := self._snapshot.get(f"{accept} {path}")) and self.faults.stale(request):
                 return web.Response(body=old, content_type="application/json")
-        data = await sent.read() or None
         try:
             async with self._session.request(request.method, path, headers=headers, data=data) as answer:
                 body = await answer.read()
@@ -203,7 +209,7 @@ class Proxy:
             return _hang_up(sent)
         if request.writes:
             if answer.status < 300:
-                write = Write(len(self.writes) + 1, request, request.name or json.loads(body)["metadata"]["name"])
+                write = Write(len(self.writes) + 1, request, request.name or request.makes or "")
                 self.writes.append(write)
                 self.faults.written(write)
             else:
