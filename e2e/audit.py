@@ -6,6 +6,8 @@ from datetime import datetime
 
 from e2e.lab import Body, Lab
 
+WRITES = ("create", "update", "patch", "delete", "deletecollection")
+
 
 def of(lab: Lab, user: str, since: float, namespace: str | None = None) -> Iterator[Body]:
     """The requests of a user since then (seconds since the epoch), each as the audit log has it."""
@@ -15,12 +17,29 @@ def of(lab: Lab, user: str, since: float, namespace: str | None = None) -> Itera
             yield entry
 
 
+def writes(lab: Lab, user: str, since: float) -> list[Body]:
+    """The user's requests since then that would change something, in their order."""
+    found = [entry for entry in of(lab, user, since) if entry["verb"] in WRITES]
+    return sorted(found, key=at)
+
+
 def of_roles(lab: Lab, names: Container[str], since: float) -> Iterator[Body]:
     """What anybody did to the roles and bindings of these names, since then."""
     for entry in _entries(lab, "rbac.authorization.k8s.io", since):
         where = entry.get("objectRef") or {}
         if where.get("apiGroup") == "rbac.authorization.k8s.io" and where.get("name") in names:
             yield entry
+
+
+def replica(entry: Body) -> str:
+    """The pod whose token the request came with."""
+    (name,) = (entry["user"].get("extra") or {}).get("authentication.kubernetes.io/pod-name") or [""]
+    return str(name)
+
+
+def refused(entry: Body) -> bool:
+    """Whether it changed nothing, for whatever reason; a request without an answer has not."""
+    return not 200 <= (entry.get("responseStatus") or {}).get("code", 0) < 300
 
 
 def at(entry: Body) -> float:

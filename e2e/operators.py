@@ -1,13 +1,19 @@
-"""The operator's pods: which one leads, and how tests end them."""
+"""The operator's pods: which one leads, and how tests end them, freeze them and cut them off."""
 
+import contextlib
 import os
 import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from e2e.lab import SYSTEM, Body, Failed, Lab, condition
 
 LEASE = "perennial"
+API_PORT = "6443"  # on the node; Services are rewritten before it is looked at
 USER = f"system:serviceaccount:{SYSTEM}:perennial"
 
 
@@ -24,16 +30,62 @@ def leader(lab: Lab) -> Body:
 
 def holder(lab: Lab) -> str:
     """Who signed the Lease, empty when nobody holds it."""
-    lease = lab.get("lease", LEASE, SYSTEM) or {}
-    return str((lease.get("spec") or {}).get("holderIdentity") or "")
+    return str(_lease(lab).get("holderIdentity") or "")
+
+
+def acquired(lab: Lab) -> float:
+    """When the one that leads took the Lease, by its own clock, in seconds since the epoch."""
+    return datetime.fromisoformat(_lease(lab)["acquireTime"]).timestamp()
 
 
 def kill_leader(lab: Lab) -> str:
     """SIGKILL the leader's process: no word to anybody, its container is started anew. Returns what it signed with."""
     pod, signed = leader(lab), holder(lab)
+    with killed(lab, pod):
+        return signed
+
+
+@contextmanager
+def killed(lab: Lab, pod: Body) -> Iterator[None]:
+    """SIGKILL a pod's process."""
     for process in _processes(pod["metadata"]["uid"]):
         os.kill(process, signal.SIGKILL)
-    return signed
+    yield
+
+
+@contextmanager
+def frozen(lab: Lab, pod: Body) -> Iterator[None]:
+    """A pod's process does not run until the end of the block. After half a minute its probes have it killed."""
+    processes = _processes(pod["metadata"]["uid"])
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)
+
+
+@contextmanager
+def cut_off(lab: Lab, pod: Body) -> Iterator[None]:
+    """Until the end of the block nothing passes between a pod and the API server."""
+    address = pod["status"]["podIP"]
+    here = [
+        ["INPUT", "--source", address, "--protocol", "tcp", "--dport", API_PORT, "--jump", "DROP"],
+        ["OUTPUT", "--destination", address, "--protocol", "tcp", "--sport", API_PORT, "--jump", "DROP"],
+    ]
+
+    def change(how: str) -> None:
+        for rule in here:
+            command = lab.cluster.exec_command(["iptables", "--wait", how, *rule])
+            subprocess.run(command, check=True, capture_output=True)
+
+    change("--insert")
+    try:
+        yield
+    finally:
+        change("--delete")
 
 
 def succeeded(lab: Lab, before: str, seconds: float = 60) -> str:
@@ -55,6 +107,21 @@ def ready(lab: Lab, many: int = 2) -> list[Body]:
         return found if len(found) == many and all(are_ready) else None
 
     return list(lab.until(f"{many} pods of the operator are ready", check, 120))
+
+
+def renew_standby(lab: Lab) -> None:
+    """Make the pods anew that do not lead and were started again: each time they would be started later."""
+    signed = holder(lab)
+    for pod in pods(lab):
+        name = pod["metadata"]["name"]
+        restarts = sum(one["restartCount"] for one in pod["status"].get("containerStatuses", ()))
+        if restarts and not signed.startswith(f"{name}_"):
+            lab.kubectl("delete", "pod", "-n", SYSTEM, name, "--wait=false")
+    ready(lab)
+
+
+def _lease(lab: Lab) -> Body:
+    return dict((lab.get("lease", LEASE, SYSTEM) or {}).get("spec") or {})
 
 
 def _leader(lab: Lab) -> Body | None:

@@ -5,17 +5,76 @@
 
 import asyncio
 import json
+import os
 import signal
 import ssl
+import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from e2e.lab import ROOT, SYSTEM
+from e2e.space import Space
+
+SERVICE = "perennial"
 EVERY = 0.2  # seconds
 TIMEOUT = 5.0
+
+
+def monitor(space: Space) -> None:
+    """A service account that may report metrics in this namespace."""
+    space.kubectl("create", "serviceaccount", "monitor")
+    space.kubectl("create", "role", "monitor", "--verb=create", "--resource=modeldeployments.perennial.dev/metrics")
+    space.kubectl("create", "rolebinding", "monitor", "--role=monitor", f"--serviceaccount={space.name}:monitor")
+
+
+@contextmanager
+def reporting(
+    space: Space, folder: Path, deployment: str, revision: str, value: float
+) -> Iterator[Callable[[], dict[str, Any]]]:
+    """The monitor reports an accuracy until the end of the block; gives what is acknowledged so far, as it wrote it."""
+    lab = space.lab
+    authorities = folder / "ca.crt"
+
+    def trusts() -> bool:
+        found = space.get("configmap", "perennial-ca")
+        if found:
+            part = authorities.with_suffix(".part")
+            part.write_text(found["data"]["ca.crt"])
+            part.replace(authorities)
+        return bool(found)
+
+    def acknowledged() -> dict[str, Any]:
+        trusts()
+        return dict(json.loads(counts.read_text()))
+
+    lab.until("there is a CA", trusts, 60)
+    service = lab.get("service", SERVICE, SYSTEM) or {}
+    address, port = service["spec"]["clusterIP"], service["spec"]["ports"][0]["port"]
+    counts, log = folder / "acknowledged.json", folder / "reporter.log"
+    task = {
+        "url": f"https://{address}:{port}/v1/namespaces/{space.name}/modeldeployments/{deployment}/metrics",
+        "host": f"{SERVICE}.{SYSTEM}.svc",
+        "ca": str(authorities),
+        "token": space.kubectl("create", "token", "monitor", "--audience=perennial").strip(),
+        "sample": {"name": "accuracy", "value": value, "revision": revision},
+        "acknowledged": str(counts),
+    }
+    command = lab.cluster.exec_command([sys.executable, "-m", "e2e.reporter", json.dumps(task)])
+    path = os.pathsep.join([str(ROOT / "operator"), str(ROOT)])
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, stdout=output, stderr=output)
+    try:
+        lab.until("the monitor reports", counts.exists, 30, seen=log.read_text)
+        yield acknowledged
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
 
 
 async def report(task: dict[str, Any]) -> None:
