@@ -1,8 +1,10 @@
-"""What counts as a bearer token."""
+"""What counts as a bearer token, and as one of ours."""
 
 import pytest
 
-from perennial.ingest.auth import bearer, party
+from perennial.ingest.auth import AUDIENCE, Reviews, bearer, party
+from perennial.plan import Body
+from tests.fakes import FakeClient
 
 
 @pytest.mark.parametrize(
@@ -31,3 +33,18 @@ def test_the_token_of_a_header(header: str | None, token: str | None) -> None:
 )
 def test_the_service_accounts_of_a_namespace_are_one_party(user: str, counts_as: str) -> None:
     assert party({"username": user}) == counts_as
+
+
+@pytest.mark.parametrize(
+    ("audiences", "ours"),
+    [([AUDIENCE], True), (["https://kubernetes.default.svc"], False), ([], False), (None, False)],
+    ids=str,
+)
+async def test_a_token_counts_when_the_authenticator_knew_our_audience(audiences: list[str] | None, ours: bool) -> None:
+    class Authenticator(FakeClient):
+        async def create(self, body: Body) -> Body:
+            assert body["spec"]["audiences"] == [AUDIENCE]
+            user = {"username": "system:serviceaccount:team:monitor"}
+            return {"status": {"authenticated": True, "user": user, "audiences": audiences}}
+
+    assert bool(await Reviews(Authenticator()).user("token")) is ours

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -70,6 +71,20 @@ async def test_a_report_is_folded_again_when_another_write_came_first(client: Fa
     client.fail("patch", METRICSERIES, BUSY)
     await writer.report("monitor", CHURN, [sample(count=3)])
     assert counted(client) == 4
+
+
+async def test_what_another_replica_wrote_in_between_is_not_overwritten(client: FakeClient, writer: Writer) -> None:
+    await writer.report("monitor", CHURN, [sample()])
+    other, patch = Writer(client, 100, now=lambda: NOW), client.patch
+
+    async def beaten(*arguments: Any) -> Body:
+        client.patch = patch  # type: ignore[method-assign]
+        await other.report("monitor", CHURN, [sample(count=2)])
+        return await patch(*arguments)
+
+    client.patch = beaten  # type: ignore[assignment, method-assign]
+    await writer.report("monitor", CHURN, [sample(count=3)])
+    assert counted(client) == 6
 
 
 async def test_a_record_that_is_always_busy_takes_nothing(client: FakeClient, writer: Writer) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from perennial.api.base import format_time
-from perennial.api.meta import ANNOTATION_CAUSE
+from perennial.api.meta import ANNOTATION_CAUSE, ANNOTATION_RETRAINPOLICY_UID
 from perennial.api.resources import MODELDEPLOYMENTS, MODELVERSIONS, RETRAINPOLICIES, TRAININGJOBS
 from perennial.plan import Create, Delete
 from perennial.view import Refusal
@@ -150,11 +150,12 @@ class TestNumbers:
         team.world.add({**foreign, "metadata": {"name": "churn-1", "namespace": "team", "uid": "x"}})
         assert team.settle().runs == [(2, "Training")]
 
-    def test_change_when_the_name_was_taken_meanwhile(self) -> None:
+    @pytest.mark.parametrize("marks", [{}, {ANNOTATION_RETRAINPOLICY_UID: "uid-of-a-namesake"}], ids=["bare", "marked"])
+    def test_change_when_the_name_was_taken_meanwhile(self, marks: dict[str, str]) -> None:
         team = low()
         team.decide()
         labels = {"perennial.dev/retrainpolicy": "churn", "perennial.dev/run": "1"}
-        metadata = {"name": "churn-1", "namespace": "team", "uid": "x", "labels": labels}
+        metadata = {"name": "churn-1", "namespace": "team", "uid": "x", "labels": labels, "annotations": marks}
         team.world.add({"apiVersion": "perennial.dev/v1alpha1", "kind": "TrainingJob", "metadata": metadata})
         assert team.settle().runs == [(2, "Training")]
         assert team.made == ["churn-2"]

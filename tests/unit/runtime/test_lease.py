@@ -56,6 +56,25 @@ async def test_the_first_takes_it_and_holds_it_for_the_deadline(client, clock, c
     assert not lease.holds()
 
 
+async def test_what_it_holds_counts_from_before_it_asked(client, clock, candidate):
+    """The others count from when they see the renewal, which may be long before its answer comes."""
+    lease = candidate("a")
+    await lease.acquire()
+    patch = client.patch
+
+    async def answered_late(*arguments):
+        written = await patch(*arguments)
+        clock.seconds += 3
+        return written
+
+    client.patch = answered_late
+    assert await lease._attempt(lease._renew)
+    clock.seconds += 4.9
+    assert lease.holds()
+    clock.seconds += 0.2
+    assert not lease.holds()
+
+
 async def test_a_dead_holder_is_succeeded_after_its_duration_and_not_before(client, clock, candidate):
     await candidate("a").acquire()
     started = clock.seconds
