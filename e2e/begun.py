@@ -1,10 +1,11 @@
-"""What takes long and needs nobody, begun before the first test: the demo's loop, and a policy by schedule."""
+"""What takes long and needs nobody, begun before the first test: the demo's loop, a policy by schedule, lost nodes."""
 
 from dataclasses import dataclass, field
 
 from e2e.demo.story import Story
-from e2e.lab import Body, Lab
-from e2e.space import Space, policy, serving, shell, training
+from e2e.hollow import HollowNode
+from e2e.lab import Body, Lab, is_true
+from e2e.space import IMAGE, Space, policy, serving, shell, training
 
 ASKED = 200
 EVERY_MINUTE = "every-minute"
@@ -38,6 +39,37 @@ def play(lab: Lab) -> Played:
     played.right_again = story.ask(ASKED)
     played.requests, played.failures = story.failed_requests()
     return played
+
+
+def _phase(space: Space, job: str) -> str:
+    return str(((space.get("trainingjob", job) or {}).get("status") or {}).get("phase"))
+
+
+def lose_nodes(lab: Lab) -> Space:
+    """Trainings and a server on nodes of which one falls silent and one is deleted, as soon as they run there."""
+    space = Space(lab, "e2e-nodes")
+    silent, gone = (HollowNode(lab, f"hollow-{name}") for name in ("silent", "gone"))
+    write = shell('echo weights > "$PERENNIAL_OUTPUT_DIR/weights.txt"')
+    for node in (silent, gone):
+        node.leave()
+        node.join()
+        space.apply(training(node.name, write, backoffLimit=0, pod=node.placed))
+    server = {"spec": {**silent.placed, "containers": [{"name": "server", "image": IMAGE, "command": ["sleep"]}]}}
+    files = {"uri": "s3://models/none", "digest": "sha256:" + "0" * 64, "format": "files"}
+    space.apply(serving(silent.name, model=files, template=server))
+
+    def run() -> bool:
+        for node in (silent, gone):
+            node.beat()
+            for pod in space.every("pods"):
+                if pod["spec"].get("nodeName") == node.name and pod["status"]["phase"] == "Pending":
+                    node.run(pod)
+        trains = [_phase(space, node.name) == "Running" for node in (silent, gone)]
+        return all(trains) and is_true(space.get("modeldeployment", silent.name), "Ready")
+
+    space.until("all of them run", run, 120, every=1)
+    gone.leave()
+    return space
 
 
 def schedule(lab: Lab) -> Space:

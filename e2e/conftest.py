@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from e2e import operators
-from e2e.begun import Played, play, schedule
+from e2e.begun import Played, lose_nodes, play, schedule
 from e2e.demo.story import NAMESPACE
 from e2e.lab import Lab
 from e2e.space import MARK, Space
@@ -76,10 +76,16 @@ def playing(lab: Lab) -> "Future[Played]":
     return ThreadPoolExecutor(1).submit(play, lab)
 
 
+@pytest.fixture(scope="session")
+def lost(lab: Lab) -> "Future[Space]":
+    """What runs on nodes that are lost: the cluster takes a minute to believe it."""
+    return ThreadPoolExecutor(1).submit(lose_nodes, lab)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def begun(request: pytest.FixtureRequest) -> None:
     """What takes long and needs nobody is begun at once, if a test of this session wants it."""
     wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
-    for name in ("playing", "scheduled"):
+    for name in ("playing", "scheduled", "lost"):
         if name in wanted:
             request.getfixturevalue(name)

@@ -27,10 +27,10 @@ _SHOWN = 20
 class Load:
     """A process that sends `rate` requests per second to `url` until it is stopped, as a context manager.
 
-    body: sent by POST; without one it is a GET. The counts are of the whole time so far.
+    url: one, or several in turn. body: sent by POST; without one it is a GET. The counts are of the whole time so far.
     """
 
-    def __init__(self, lab: Lab, folder: Path, url: str, *, rate: int, body: Any = None) -> None:
+    def __init__(self, lab: Lab, folder: Path, *url: str, rate: int, body: Any = None) -> None:
         self._lab = lab
         self._counts = folder / "counts.json"
         self._log = folder / "load.log"
@@ -49,7 +49,7 @@ class Load:
         self.stop()
 
     def counts(self) -> dict[str, Any]:
-        """{requests: {kept, fresh}, failures, words of the first ones, versions: answers of each, slowest}."""
+        """{requests: {kept, fresh}, failures, words of the first, versions and revisions: answers of each, slowest}."""
         assert self._process
         if self._process.poll() not in (None, 0):
             raise Failed(f"the load ended by itself: {self._log.read_text()}")
@@ -74,6 +74,7 @@ class _Sender:
         self._requests = {"kept": 0, "fresh": 0}
         self._failures: list[str] = []
         self._versions: dict[str, int] = {}
+        self._revisions: dict[str, int] = {}
         self._slowest = 0.0
         self._stop = asyncio.Event()
 
@@ -90,10 +91,10 @@ class _Sender:
                     session = aiohttp.ClientSession(connector=connector, timeout=timeout)
                     made.append((how, await stack.enter_async_context(session)))
             group = await stack.enter_async_context(asyncio.TaskGroup())
-            sessions = itertools.cycle(made)
+            sessions, urls = itertools.cycle(made), itertools.cycle(self._task["url"])
             written, due = 0.0, time.monotonic()
             while not self._stop.is_set():
-                group.create_task(self._ask(*next(sessions)))
+                group.create_task(self._ask(*next(sessions), next(urls)))
                 due += 1 / self._task["rate"]
                 if time.monotonic() - written > 0.5:
                     self._write()
@@ -101,16 +102,17 @@ class _Sender:
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
         self._write()
 
-    async def _ask(self, how: str, session: aiohttp.ClientSession) -> None:
+    async def _ask(self, how: str, session: aiohttp.ClientSession, url: str) -> None:
         began = time.monotonic()
         method = "GET" if self._task["body"] is None else "POST"
         try:
-            async with session.request(method, self._task["url"], json=self._task["body"]) as answer:
+            async with session.request(method, url, json=self._task["body"]) as answer:
                 text = await answer.text()
                 if answer.status != 200:
                     raise aiohttp.ClientError(f"{answer.status}: {text[:200]}")
-                version = answer.headers["Perennial-Model-Version"]
-                self._versions[version] = self._versions.get(version, 0) + 1
+                for found, header in ((self._versions, "Model-Version"), (self._revisions, "Revision")):
+                    name = answer.headers[f"Perennial-{header}"]
+                    found[name] = found.get(name, 0) + 1
         except (aiohttp.ClientError, TimeoutError, KeyError, OSError) as error:
             words = f"{how}, after {time.monotonic() - began:.2f} s: {type(error).__name__}: {error}"
             self._failures.append(f"{time.strftime('%H:%M:%S', time.gmtime())} {words}")
@@ -123,6 +125,7 @@ class _Sender:
             "failures": len(self._failures),
             "words": self._failures[:_SHOWN],
             "versions": self._versions,
+            "revisions": self._revisions,
             "slowest": round(self._slowest, 3),
         }
         counts = Path(self._task["counts"])

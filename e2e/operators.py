@@ -48,9 +48,14 @@ def kill_leader(lab: Lab) -> str:
 @contextmanager
 def killed(lab: Lab, pod: Body) -> Iterator[None]:
     """SIGKILL a pod's process."""
-    for process in _processes(pod["metadata"]["uid"]):
-        os.kill(process, signal.SIGKILL)
+    kill(pod)
     yield
+
+
+def kill(pod: Body, word: bytes = b"perennial") -> None:
+    """SIGKILL the process of a pod whose command has this word."""
+    for process in _processes(pod["metadata"]["uid"], word):
+        os.kill(process, signal.SIGKILL)
 
 
 @contextmanager
@@ -129,17 +134,17 @@ def _leader(lab: Lab) -> Body | None:
     return next((pod for pod in pods(lab) if signed.startswith(pod["metadata"]["name"] + "_")), None)
 
 
-def _processes(uid: str) -> list[int]:
-    """The processes of a pod's operator container, as this host sees them: the node is one of its own."""
+def _processes(uid: str, word: bytes = b"perennial") -> list[int]:
+    """The processes of a pod that were started with this word, as this host sees them: the node is one of its own."""
     marks = (f"pod{uid}", f"pod{uid.replace('-', '_')}")
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             inside = any(mark in (folder / "cgroup").read_text() for mark in marks)
-            if inside and b"perennial" in (folder / "cmdline").read_bytes().split(b"\0"):
+            if inside and word in (folder / "cmdline").read_bytes().split(b"\0"):
                 found.append(int(folder.name))
         except OSError:
             continue
     if not found:
-        raise Failed(f"no process of the operator's pod {uid} is to be seen from here")
+        raise Failed(f"no process of the pod {uid} is to be seen from here")
     return found

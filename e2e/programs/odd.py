@@ -1,22 +1,44 @@
-"""A model server of one's own whose model says how it behaves: `fine`, or what it answers to its readiness check."""
+"""A model server of one's own whose model says how it behaves: `fine`, what it answers to its readiness check, or how
+it never gets there. One that serves is told by a request to do otherwise: /hang, /grow, /fill or /exit/CODE."""
 
+import ctypes
 import os
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-BEHAVIOUR = next(Path(os.environ["PERENNIAL_MODEL_DIR"]).rglob("*.txt")).read_text()
+BEHAVIOUR, *HOW = next(Path(os.environ["PERENNIAL_MODEL_DIR"]).rglob("*.txt")).read_text().split()
+EVER = 10**6
+silent = BEHAVIOUR == "silent"
+
+
+def grow() -> bytes:
+    """More than any limit here."""
+    return b"x" * (1 << 30)
 
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        if self.path == "/v2/health/ready" and BEHAVIOUR == "garbage":
+        global silent
+        if self.path == "/hang":
+            silent = True
+        elif self.path == "/grow":
+            grow()
+        elif self.path == "/fill":
+            Path("/scratch/full").write_bytes(bytes(5 << 20))
+        elif self.path.startswith("/exit/"):
+            os._exit(int(self.path.rpartition("/")[2]))
+        asked = self.path == "/v2/health/ready"
+        if silent or (asked and BEHAVIOUR == "undecided"):
+            time.sleep(EVER)
+        if asked and BEHAVIOUR == "garbage":
             self.wfile.write(b"\x00\xffneither HTTP nor anything else\r\n")
             self.close_connection = True
             return
         body = BEHAVIOUR.encode()
-        self.send_response(500 if self.path == "/v2/health/ready" and BEHAVIOUR == "error" else 200)
+        self.send_response(500 if asked and BEHAVIOUR == "error" else 200)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Perennial-Revision", os.environ["PERENNIAL_REVISION"])
         self.send_header("Perennial-Model-Version", os.environ["PERENNIAL_MODEL_VERSION"])
@@ -27,4 +49,14 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+if BEHAVIOUR == "loading":
+    time.sleep(EVER)
+if BEHAVIOUR == "greedy":
+    grow()
+if BEHAVIOUR == "segfault":
+    ctypes.string_at(0)
+# Its child has the port, and answers well for a while; but who was started is gone.
+if BEHAVIOUR == "exit" or (BEHAVIOUR == "parent" and os.fork()):
+    time.sleep(0.5 if BEHAVIOUR == "parent" else 0)
+    os._exit(int(HOW[0]))
 ThreadingHTTPServer(("", 8080), Handler).serve_forever()
