@@ -1,42 +1,40 @@
-"""Where the API server is and who we are there, as the official client reads it: in the cluster, or by a kubeconfig."""
+"""Where the API server is and who we are there: by the pod's service account, or by a kubeconfig."""
 
+import os
 import ssl
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from kubernetes.client import Configuration
-from kubernetes.config import load_incluster_config, load_kube_config
-from kubernetes.config.config_exception import ConfigException
-
-# The official client reads all of a kubeconfig anew for each question, which costs as much as a request.
+# A rotated token is good for a while beside the new one; asking for it may cost as much as a request.
 _GOOD_FOR = 10.0
-_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
+@dataclass
 class Credentials:
-    """The address and the credentials of one API server. Tokens are asked for anew, since they are rotated.
+    """The address and the credentials of one API server.
 
-    `clock` is monotonic seconds.
+    bearer: asked for the Authorization header's value, anew every ten seconds, since tokens are rotated.
+    clock: monotonic seconds.
     """
 
-    def __init__(self, configuration: Configuration, clock: Callable[[], float] = time.monotonic) -> None:
-        self._configuration = configuration
-        self._clock = clock
-        self._known: tuple[str | None, float] | None = None
-        self.server: str = configuration.host.rstrip("/")
-        self.ca_path: str | None = configuration.ssl_ca_cert
-        self.certificate_path: str | None = configuration.cert_file
-        self.private_key_path: str | None = configuration.key_file
-        self.insecure: bool = not configuration.verify_ssl
-        self.proxy: str | None = configuration.proxy
+    server: str
+    bearer: Callable[[], str | None]
+    ca_path: str | None = None
+    certificate_path: str | None = None
+    private_key_path: str | None = None
+    insecure: bool = False
+    proxy: str | None = None
+    clock: Callable[[], float] = time.monotonic
+    _known: tuple[str | None, float] | None = field(default=None, init=False)
 
     def authorization(self) -> str | None:
-        """The Authorization header's value; a rotated token file is read again after little more than a minute."""
-        now = self._clock()
+        """The Authorization header's value; None when it is a certificate that tells who we are."""
+        now = self.clock()
         if self._known is None or now - self._known[1] >= _GOOD_FOR:
-            bearer = self._configuration.auth_settings().get("BearerToken")
-            self._known = (bearer["value"] if bearer else None, now)
+            self._known = (self.bearer(), now)
         return self._known[0]
 
     def ssl_context(self) -> ssl.SSLContext | None:
@@ -55,23 +53,58 @@ class Credentials:
 def load(
     kubeconfig: str | None = None, context: str | None = None, *, clock: Callable[[], float] = time.monotonic
 ) -> Credentials:
-    """The credentials of a kubeconfig if one is named, else of the pod we run in, else of the caller's kubeconfig."""
-    configuration = Configuration()
-    if kubeconfig is None and context is None:
-        try:
-            load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-            return Credentials(configuration, clock)
-        except ConfigException:
-            pass
-    load_kube_config(  # type: ignore[no-untyped-call]
-        config_file=kubeconfig, context=context, client_configuration=configuration
+    """The credentials of a kubeconfig if one is named, else of the pod we run in, else of the caller's kubeconfig.
+
+    Raises ImportError, naming the extra, when it is a kubeconfig and the official client is not installed.
+    """
+    host = os.environ.get("KUBERNETES_SERVICE_HOST")
+    if kubeconfig is None and context is None and host and (SERVICE_ACCOUNT / "token").exists():
+        return _of_pod(host, os.environ.get("KUBERNETES_SERVICE_PORT", "443"), clock)
+    return _of_kubeconfig(kubeconfig, context, clock)
+
+
+def _of_pod(host: str, port: str, clock: Callable[[], float]) -> Credentials:
+    # https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/ read by ourselves: the official client is
+    # most of an image, and a fifth of the memory of an operator that watches little.
+    token = SERVICE_ACCOUNT / "token"
+    return Credentials(
+        server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
+        bearer=lambda: f"Bearer {token.read_text().strip()}",
+        ca_path=str(SERVICE_ACCOUNT / "ca.crt"),
+        clock=clock,
     )
-    return Credentials(configuration, clock)
+
+
+def _of_kubeconfig(path: str | None, context: str | None, clock: Callable[[], float]) -> Credentials:
+    try:
+        from kubernetes.client import Configuration
+        from kubernetes.config import load_kube_config
+    except ImportError as error:
+        raise ImportError("outside of a pod a kubeconfig is read, which takes the extra perennial[cli]") from error
+    configuration = Configuration()
+    load_kube_config(  # type: ignore[no-untyped-call]
+        config_file=path, context=context, client_configuration=configuration
+    )
+
+    def bearer() -> str | None:
+        setting = configuration.auth_settings().get("BearerToken")
+        return str(setting["value"]) if setting else None
+
+    return Credentials(
+        server=configuration.host.rstrip("/"),
+        bearer=bearer,
+        ca_path=configuration.ssl_ca_cert,
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+        insecure=not configuration.verify_ssl,
+        proxy=configuration.proxy,
+        clock=clock,
+    )
 
 
 def own_namespace() -> str | None:
     """The namespace of the pod that this process runs in; None outside of a cluster."""
     try:
-        return _NAMESPACE_FILE.read_text().strip()
+        return (SERVICE_ACCOUNT / "namespace").read_text().strip()
     except OSError:
         return None

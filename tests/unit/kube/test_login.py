@@ -1,10 +1,9 @@
 """Credentials: from a kubeconfig and from a pod's service account, with a token that is rotated."""
 
-import datetime
+import sys
 
 import pytest
 import yaml
-from kubernetes.config import incluster_config
 
 from perennial.kube import login
 
@@ -41,31 +40,37 @@ def test_a_kubeconfig_with_a_certificate_has_no_header(tmp_path):
 
 @pytest.fixture
 def pod(tmp_path, monkeypatch):
-    for name in ("token", "ca.crt"):
-        (tmp_path / name).write_text("first")
-    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
-    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
+    for name in ("token", "ca.crt", "namespace"):
+        (tmp_path / name).write_text("first\n")
+    monkeypatch.setattr(login, "SERVICE_ACCOUNT", tmp_path)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
     return tmp_path
 
 
-def test_a_pods_token_is_read_again_when_it_is_rotated(pod, monkeypatch):
+def test_a_pods_token_is_read_again_when_it_is_rotated(pod):
     seconds = 0.0
     credentials = login.load(clock=lambda: seconds)
     assert credentials.server == "https://10.0.0.1:443"
-    assert credentials.authorization() == "bearer first"
+    assert credentials.ca_path == str(pod / "ca.crt")
+    assert credentials.authorization() == "Bearer first"
     (pod / "token").write_text("second")
-
-    class Later(datetime.datetime):
-        @classmethod
-        def now(cls, tz=None):
-            return super().now(tz) + datetime.timedelta(minutes=2)
-
-    monkeypatch.setattr(incluster_config.datetime, "datetime", Later)
-    assert credentials.authorization() == "bearer first", "not asked for with every request"
+    assert credentials.authorization() == "Bearer first", "not asked for with every request"
     seconds = 10.0
-    assert credentials.authorization() == "bearer second"
+    assert credentials.authorization() == "Bearer second"
+    assert login.own_namespace() == "first"
+
+
+def test_an_address_of_ipv6_is_an_url(pod, monkeypatch):
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
+    assert login.load().server == "https://[fd00::1]:443"
+
+
+def test_a_pod_needs_no_official_client(pod, monkeypatch):
+    monkeypatch.setitem(sys.modules, "kubernetes.client", None)
+    assert login.load().authorization() == "Bearer first"
+    with pytest.raises(ImportError, match=r"perennial\[cli\]"):
+        login.load("/some/kubeconfig")
 
 
 def test_a_named_kubeconfig_wins_over_the_pod(pod, tmp_path):
