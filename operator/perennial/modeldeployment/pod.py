@@ -68,7 +68,7 @@ def pod_template(deployment: str, spec: ModelDeploymentSpec, model: Model, revis
     containers = pod["containers"]
     server = next((one for one in containers if one["name"] == SERVER), containers[0])
     pod["containers"] = [_server(one, deployment, model, revision) if one is server else one for one in containers]
-    pod["initContainers"] = [_fetch(spec, model, config), *(pod.get("initContainers") or ())]
+    pod["initContainers"] = [_fetch(deployment, spec, model, config), *(pod.get("initContainers") or ())]
     claims = _claims(model)
     ours = [{"name": _VOLUME, "emptyDir": {}}, tmp_volume(), *claim_volumes(claims)]
     pod["volumes"] = [*(pod.get("volumes") or ()), *ours]
@@ -121,8 +121,9 @@ def _ports(ports: list[Body]) -> list[Body]:
     return [*ports, {"name": PORT_NAME, "containerPort": first["containerPort"]}]
 
 
-def _fetch(spec: ModelDeploymentSpec, model: Model, config: Config) -> Body:
-    task = FetchTask(model=Artifact(name=model.name or "", uri=model.uri, digest=model.digest), target=MODEL_DIR)
+def _fetch(deployment: str, spec: ModelDeploymentSpec, model: Model, config: Config) -> Body:
+    artifact = Artifact(name=model.name or deployment, uri=model.uri, digest=model.digest)
+    task = FetchTask(model=artifact, target=MODEL_DIR)
     mounts = [{"name": _VOLUME, "mountPath": MODEL_DIR}, *claim_mounts(_claims(model), read_only=True)]
     return agent_container(FETCH, FETCH, task, config, storage=model.storage_for(spec), mounts=mounts)
 

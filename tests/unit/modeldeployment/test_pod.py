@@ -60,6 +60,15 @@ def test_the_model_is_fetched_first_and_checked() -> None:
     assert {"name": "perennial-model", "emptyDir": {}} in pod["spec"]["volumes"]
 
 
+def test_files_outside_of_any_version_are_fetched_under_the_deployments_name() -> None:
+    pod = render(Model.of_files("s3://acme/churn/notebook", digest(7), "sklearn"))
+    assert json.loads(environment(pod["spec"]["initContainers"][0])["PERENNIAL_TASK"]) == {
+        "model": {"name": "shop", "uri": "s3://acme/churn/notebook", "digest": digest(7)},
+        "target": "/perennial/model",
+    }
+    assert environment(server(pod))["PERENNIAL_MODEL_NAME"] == "shop"
+
+
 def test_a_claim_is_mounted_read_only_where_fetch_looks_for_it() -> None:
     pod = render(Model("churn", 4, "pvc://models/churn/4", digest(4), "sklearn", None))
     mounts = {mount["mountPath"]: mount for mount in pod["spec"]["initContainers"][0]["volumeMounts"]}
