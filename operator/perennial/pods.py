@@ -132,16 +132,21 @@ def secured(spec: Mapping[str, Any], security: PodSecurity) -> Body:
         "fsGroup": security.fs_group,
         "seccompProfile": {"type": security.seccomp_profile} if security.seccomp_profile else None,
     }
-    container = {"allowPrivilegeEscalation": security.allow_privilege_escalation}
     result = dict(spec)
     result["securityContext"] = _set(pod) | dict(spec.get("securityContext") or {})
     for field in ("initContainers", "containers"):
         if spec.get(field):
-            result[field] = [
-                one | {"securityContext": _set(container) | dict(one.get("securityContext") or {})}
-                for one in spec[field]
-            ]
+            result[field] = [one | {"securityContext": _of_container(one, security)} for one in spec[field]]
     return result
+
+
+def _of_container(container: Mapping[str, Any], security: PodSecurity) -> Body:
+    own = dict(container.get("securityContext") or {})
+    # Kubernetes refuses both together, in words about a field that the user never wrote.
+    added = (own.get("capabilities") or {}).get("add") or ()
+    if own.get("privileged") or {"SYS_ADMIN", "CAP_SYS_ADMIN"} & set(added):
+        return own
+    return _set({"allowPrivilegeEscalation": security.allow_privilege_escalation}) | own
 
 
 def _set(values: Mapping[str, Any]) -> Body:

@@ -94,6 +94,13 @@ def test_the_users_security_context_wins_over_the_default(said: Body, expected: 
     assert pod["containers"][0]["securityContext"] == {"allowPrivilegeEscalation": False}
 
 
+@pytest.mark.parametrize("asked", [{"privileged": True}, {"capabilities": {"add": ["SYS_ADMIN"]}}])
+def test_a_default_that_kubernetes_refuses_beside_what_the_user_asks_for_is_left_out(asked: Body) -> None:
+    template = a_run()["spec"]["template"]
+    template["spec"]["containers"][0]["securityContext"] = asked
+    assert rendered(a_run(template=template))["containers"][0]["securityContext"] == asked
+
+
 def test_storage_is_the_named_secret_or_the_default_one_if_it_is_there() -> None:
     named = rendered(a_run(storage={"secretName": "acme"}))["containers"][1]["envFrom"]
     assert named == [{"secretRef": {"name": "acme"}}]
