@@ -257,7 +257,7 @@ class Proxy:
 
     async def _take(self) -> None:
         taken: dict[str, bytes] = {}
-        for listed in self._listed:
+        for listed in tuple(self._listed):
             accept, _, path = listed.rpartition(" ")
             headers = {"Authorization": f"Bearer {self._server.token(USER)}", "Accept": accept}
             async with self._session.get(path, headers=headers) as answer:
