@@ -119,22 +119,29 @@ class Actor:
                 if self._applied.get(target) == known or shows(existing, body):
                     self._cache.put(target.resource, existing)
                     return
-            # An object that was made anew meanwhile is not the one that was looked at.
-            metadata["uid"] = existing["metadata"]["uid"]
+            # Neither over one that was made anew meanwhile, nor late over what others did since.
+            metadata |= {key: existing["metadata"][key] for key in ("uid", "resourceVersion")}
         metadata["annotations"] = {**metadata.get("annotations", {}), ANNOTATION_APPLIED: intent}
         wanted = {**body, "metadata": metadata}
         try:
-            made = await self._client.apply(wanted)
-        except Invalid:
-            if existing is None:
-                raise
-            # An apply leaves the list entries that others wrote, and they may contradict ours. A merge replaces lists.
-            made = await self._client.patch(*target, wanted)
+            made = await self._applied_or_merged(target, wanted, existing)
+        except Conflict as error:
+            await self.refresh(target)
+            raise Conflict(error.message, code=error.code, reason=error.reason) from error
         logger.info("applied %s", target)
         self._applied[target] = (intent, digest(seen(project(target.resource, made), body)))
         if len(self._applied) > _REMEMBERED:
             del self._applied[next(iter(self._applied))]
         self._cache.put(target.resource, made)
+
+    async def _applied_or_merged(self, target: Key, wanted: Body, existing: Body | None) -> Body:
+        try:
+            return await self._client.apply(wanted)
+        except Invalid:
+            if existing is None:
+                raise
+            # An apply leaves the list entries that others wrote, and they may contradict ours. A merge replaces lists.
+            return await self._client.patch(*target, wanted)
 
     async def _patch(self, target: Key, action: Patch) -> None:
         existing = self._cache.get(*target)
@@ -175,7 +182,7 @@ class Actor:
         selector = f"involvedObject.uid={uid},type=Warning"
         page = await self._client.list(EVENTS, target.namespace, fields=selector)
         if page.items:
-            self._cache.explain(target, max(page.items, key=_last_seen)["message"])
+            self._cache.explain(target, max(page.items, key=_last_seen).get("message", ""))
 
 
 def target_of(action: Action) -> Key:

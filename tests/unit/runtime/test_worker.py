@@ -469,11 +469,15 @@ class TestPatchAndDelete:
         assert (Key(JOBS, "ns", "job") in world.client.objects) == (uid == "of another")
         assert world.status() == {"phase": "Gone"}
 
-    @pytest.mark.parametrize("action", ["patch", "delete"])
+    @pytest.mark.parametrize("action", ["patch", "apply", "delete"])
     async def test_what_changed_since_it_was_seen_is_left_alone_until_it_is_decided_anew(self, world, action):
         job = world.client.put(wanted(suspend=True))
         uid = job["metadata"]["uid"]
-        write = Patch(JOBS, "ns", "job", {"spec": {"suspend": False}}, uid)
+        writes = {
+            "patch": Patch(JOBS, "ns", "job", {"spec": {"suspend": False}}, uid),
+            "apply": Apply(wanted(suspend=False)),
+            "delete": Delete(JOBS, "ns", "job", uid),
+        }
         decided = []
 
         def decide(_, jobs, __):
@@ -482,7 +486,7 @@ class TestPatchAndDelete:
             if len(decided) == 1:
                 world.client.on_change = lambda *_: None
                 world.client.put({**job, "spec": {"suspend": True, "turned": "back"}})
-                return Plan([write if action == "patch" else Delete(JOBS, "ns", "job", uid)])
+                return Plan([writes[action]])
             return Plan()
 
         world.decide = decide
