@@ -2,7 +2,8 @@
 
 A pod template says it in the annotation FATE, a list of fates as JSON: the first for the first pod of its Job, the next
 for the one after it, the last for all others; see `Fate`. Without one a training succeeds and a server becomes ready.
-A server whose model lies below a path that contains `/unloadable` ends as one that cannot load it.
+A server whose model lies below a path that contains UNLOADABLE ends as one that cannot load it; one with STUCK never
+becomes ready.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ from perennial.plan import Body
 
 FATE = "tests.perennial.dev/fate"
 UNLOADABLE = "/unloadable"
+STUCK = "/stuck"
 DIGEST = "sha256:" + "a" * 64
 # How long a training takes, seconds: longer than what the operator would pass over as too short to tell.
 TRAINING = 2.0
@@ -127,6 +129,8 @@ class Kubelets:
             crash = {"terminated": {"exitCode": 78, "reason": "Error", "message": _LOAD_FAILED}}
             loop = {"waiting": {"reason": "CrashLoopBackOff"}}
             await self._report(pod, "Running", dict.fromkeys(names, loop), dict.fromkeys(names, crash))
+        elif STUCK in json.dumps(pod["spec"]):
+            await self._report(pod, "Running", dict.fromkeys(names, _running()))
         else:
             ready = {"type": "Ready", "status": "True", "lastTransitionTime": _now()}
             await self._report(pod, "Running", dict.fromkeys(names, _running()), conditions=[ready])

@@ -17,6 +17,9 @@ from tests.apiserver.space import Space
 _OF_THE_SERVER = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "namespace", "selfLink")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 _UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+# What the API server adds at random: to names, and to the volume of a service account's token.
+_RANDOM = "-[bcdfghjklmnpqrstvwxz2456789]{5}"
+_TOKEN = re.compile("kube-api-access" + _RANDOM)
 _SPAN = re.compile(r"\b\d+(\.\d+)? ?(s|seconds?)\b")
 
 
@@ -26,10 +29,13 @@ def state(space: Space) -> dict[str, Body]:
         body | {"kind": resource.kind} for resource in (*OWN_KINDS, *CHILD_KINDS) for body in space.every(resource)
     ]
     names = {body["metadata"]["name"]: _stable(body) for body in bodies if body["kind"] == PODS.kind}
+    # Also of pods that are gone: statuses tell of them.
+    owners = sorted({str(body["metadata"]["name"]) for body in bodies if body["kind"] != PODS.kind}, key=len)
+    gone = re.compile(rf"\b({'|'.join(map(re.escape, reversed(owners)))}){_RANDOM}\b") if owners else None
     found: dict[str, list[Body]] = defaultdict(list)
     for body in bodies:
         name = str(body["metadata"]["name"])
-        found[f"{body['kind']} {names.get(name, name)}"].append(_plain(body, names, space.name))
+        found[f"{body['kind']} {names.get(name, name)}"].append(_plain(body, names, gone, space.name))
     return {key: same[0] if len(same) == 1 else {"several": _sorted(same)} for key, same in sorted(found.items())}
 
 
@@ -57,7 +63,7 @@ def _stable(pod: Body) -> str:
     return f"{owner['name']}-*" if owner else str(pod["metadata"]["name"])
 
 
-def _plain(body: Body, names: dict[str, str], namespace: str) -> Body:
+def _plain(body: Body, names: dict[str, str], gone: re.Pattern[str] | None, namespace: str) -> Body:
     metadata = {field: value for field, value in body["metadata"].items() if field not in _OF_THE_SERVER}
     metadata["annotations"] = {
         key: value for key, value in (metadata.get("annotations") or {}).items() if key != ANNOTATION_APPLIED
@@ -65,8 +71,11 @@ def _plain(body: Body, names: dict[str, str], namespace: str) -> Body:
     text = json.dumps({**body, "metadata": metadata})
     for name, stable in names.items():
         text = text.replace(name, stable)
-    text = _SPAN.sub("some s", _UID.sub("uid", _TIME.sub("time", text.replace(namespace, "here"))))
-    plain: Body = json.loads(text)
+    text = gone.sub(r"\1-*", text) if gone else text
+    for pattern, word in ((_TIME, "time"), (_UID, "uid"), (_SPAN, "some s"), (_TOKEN, "token")):
+        text = pattern.sub(word, text)
+    plain: Body = json.loads(text.replace(namespace, "here"))
+    (plain.get("status") or {}).pop("runningSeconds", None)
     if plain["kind"] == "Service":
         for field in ("clusterIP", "clusterIPs"):
             plain["spec"].pop(field, None)

@@ -6,7 +6,7 @@ To add a workload is to add a function: it does what people do, and waits for wh
 from collections.abc import Callable
 
 from perennial.api.resources import DEPLOYMENTS, JOBS, MODELDEPLOYMENTS, MODELVERSIONS, RETRAINPOLICIES, TRAININGJOBS
-from tests.kubelets import UNLOADABLE
+from tests.kubelets import STUCK, UNLOADABLE
 from tests.prove.lane import Lane
 
 Workload = Callable[[Lane], None]
@@ -83,7 +83,7 @@ def failed_load(lane: Lane) -> None:
     lane.deploy()
     lane.serves(1)
     lane.version(2, UNLOADABLE)
-    lane.condition(MODELDEPLOYMENTS, "churn", "Ready", "ModelLoadFailed")
+    lane.condition(MODELDEPLOYMENTS, "churn", "Ready", "RolloutFailed")
     lane.until("it is scaled down", lambda: sum(one["spec"]["replicas"] for one in lane.space.every(DEPLOYMENTS)) == 1)
 
 
@@ -142,7 +142,7 @@ def a_deployment_deleted_half_way(lane: Lane) -> None:
     lane.version(1)
     lane.deploy()
     lane.serves(1)
-    lane.version(2, UNLOADABLE)
+    lane.version(2, STUCK)
     lane.until("it is rolled out", lambda: len(lane.space.every(DEPLOYMENTS)) == 2)
     lane.space.delete(MODELDEPLOYMENTS, "churn")
     lane.until("its children are gone", lambda: not lane.space.every(DEPLOYMENTS))
@@ -165,7 +165,7 @@ def a_version_deleted_half_way(lane: Lane) -> None:
     lane.version(1)
     lane.deploy()
     lane.serves(1)
-    lane.version(2, UNLOADABLE)
+    lane.version(2, STUCK)
     lane.until("it is rolled out", lambda: len(lane.space.every(DEPLOYMENTS)) == 2)
     lane.space.delete(MODELVERSIONS, "churn-2")
     lane.serves(1)
