@@ -244,6 +244,20 @@ class TestRefused:
         assert world.status() == {"phase": "Fine"}
         assert {"jobs/job", "jobs/later"} <= {name for verb, name in world.client.writes if verb == "create"}
 
+    async def test_what_was_decided_believing_in_it_is_not_done_once_it_is_lifted(self, world):
+        def decide(body, jobs, refusal):
+            instead = [Create(wanted(name="instead"))] if refusal else []
+            return Plan([Create(wanted()), *instead], {"phase": refusal.reason if refusal else "Fine"})
+
+        world.decide = decide
+        world.client.fail("create", JOBS, QuotaExceeded("exceeded quota"))
+        await world.settle()
+        for seconds in (0.005, 2.0):
+            world.later(seconds)
+            await world.settle()
+        assert world.status() == {"phase": "Fine"}
+        assert ("create", "jobs/instead") not in world.client.writes
+
     async def test_an_edit_is_tried_at_once(self, world):
         world.decide = self.decide
         world.client.fail("create", JOBS, Invalid("no"))

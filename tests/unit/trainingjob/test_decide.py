@@ -465,6 +465,26 @@ def test_an_external_run_that_left_no_result_failed() -> None:
     assert team.status["failure"]["reason"] == "ResultMissing"
 
 
+def test_an_external_run_that_left_an_error_failed_with_it() -> None:
+    run = a_run(output={"mode": "External"}, template={"spec": {"containers": [{"name": "main", "image": "x"}]}})
+    team = Team(run).started()
+    error = json.dumps({"error": {"reason": "TrainingFailed", "message": "no rows of today"}})
+    team.pod().state("main", terminated={"exitCode": 0, "message": error}).phase("Succeeded")
+    team.job_is("Complete")
+    team.settle()
+    assert team.status["phase"] == "Failed"
+    assert team.status["failure"]["message"] == "no rows of today"
+
+
+def test_the_job_of_a_namesake_is_not_its_own() -> None:
+    team = Team().started()
+    team.pod().published()
+    team.job["metadata"]["ownerReferences"][0]["uid"] = "uid-of-one-that-was-deleted"
+    plan = team.decide()
+    assert [action.body["metadata"]["name"] for action in plan.actions if isinstance(action, Create)] == ["churn-1"]
+    assert plan.status is None
+
+
 def test_an_edit_after_the_start_is_shown_and_changes_nothing() -> None:
     team = Team().started()
     team.pod().running()
