@@ -6,6 +6,7 @@ As a program (kubeconfig, operator's namespace, replica): serves until it is kil
 import asyncio
 import json
 import os
+import socket
 import ssl
 import subprocess
 import sys
@@ -115,14 +116,15 @@ class Place:
 
 
 class Reporter:
-    """Reports over TLS, trusting a bundle only, by keep-alive connections."""
+    """Reports over TLS, trusting a bundle only, by keep-alive connections from an address of loopback."""
 
-    def __init__(self, port: int, bundle: str, token: str | None) -> None:
+    def __init__(self, port: int, bundle: str, token: str | None, address: str = "127.0.0.1") -> None:
         context = ssl.create_default_context(cadata=bundle)
         context.verify_flags |= ssl.VERIFY_X509_STRICT
         self._root = f"https://localhost:{port}"
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
+        connector = aiohttp.TCPConnector(ssl=context, family=socket.AF_INET, local_addr=(address, 0))
+        self._session = aiohttp.ClientSession(connector=connector)
 
     async def __aenter__(self) -> Self:
         return self

@@ -66,6 +66,9 @@ class Endpoint:
             response = web.json_response({"accepted": accepted})
         except Refusal as refusal:
             response = refusal.response()
+            if refusal.status == 429:
+                # Who goes on asking has to connect again, and so often nobody may.
+                response.force_close()
         except (ApiError, TimeoutError) as error:
             logger.warning("a report could not be taken: %s", error or "timed out")
             response = Refusal(503, "the Kubernetes API does not answer now", retry_after=5).response()
@@ -114,6 +117,10 @@ async def _in_words(request: web.Request, handler: Callable[[web.Request], Await
         response.headers["Allow"] = error.headers["Allow"]
     except web.HTTPException as error:
         response = Refusal(error.status, _NO_PATH if error.status == 404 else error.reason).response()
+    else:
+        return response
+    # Nobody counts these: who goes on with them has to connect again, and how often one may is counted.
+    response.force_close()
     return response
 
 
@@ -137,7 +144,8 @@ def _not_allowed(user: Body, deployment: Name) -> str:
 
 
 async def _body(request: web.Request) -> bytes:
-    if request.headers.get("Content-Encoding", "identity") != "identity":
+    codings = {*request.headers.getall("Content-Encoding", ()), *request.headers.getall("Transfer-Encoding", ())}
+    if codings - {"identity", "chunked"}:
         raise Refusal(415, "the body must be plain JSON, not compressed")
     too_large = Refusal(413, f"the body must have at most {payload.MAX_BYTES} bytes: report in parts")
     if (request.content_length or 0) > payload.MAX_BYTES:

@@ -9,10 +9,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from perennial.ingest.limits import RateLimit
 
 logger = logging.getLogger(__name__)
+# What aiohttp has to say of requests. That one was no HTTP is the client's to know, and not worth a traceback of ours.
+_requests = logging.getLogger(f"{__name__}.requests")
+_requests.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
 
 _CONNECTIONS = 512
 # New ones per second of an address: each costs a handshake before it can be told anything.
@@ -54,6 +58,7 @@ class Listener:
         self._runner = web.AppRunner(
             app,
             access_log=None,
+            logger=_requests,
             keepalive_timeout=_KEEP_ALIVE,
             shutdown_timeout=drain,
             auto_decompress=False,
