@@ -1,11 +1,12 @@
-"""What takes long and needs nobody, begun before the first test: the demo's loop, a policy by schedule, lost nodes."""
+"""What takes long and needs nobody, begun before the first test: the demo's loop, policies, lost nodes."""
 
 from dataclasses import dataclass, field
 
 from e2e.demo.story import Story
 from e2e.hollow import HollowNode
 from e2e.lab import Body, Lab, is_true
-from e2e.space import IMAGE, Space, policy, serving, shell, training
+from e2e.reporter import monitor
+from e2e.space import IMAGE, Space, digits, policy, serving, shell, training
 
 ASKED = 200
 EVERY_MINUTE = "every-minute"
@@ -85,5 +86,18 @@ def schedule(lab: Lab) -> Space:
             concurrencyPolicy="Allow",
             unpromotedLimit=1000,
         ),
+    )
+    return space
+
+
+def retrained(lab: Lab) -> Space:
+    """A served version, on a claim; it and all that follow are retrained when they are reported to be bad."""
+    space = Space(lab, "e2e-failover")
+    monitor(space)
+    metric: Body = {"name": "accuracy", "below": 0.9, "window": "1h", "minSamples": 5}
+    space.apply(
+        digits("first", c=1, output={}),
+        serving("digits"),
+        policy("digits", digits("again", c=1, output={}), triggers=[{"name": "accuracy", "metric": metric}]),
     )
     return space

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from e2e import operators
-from e2e.begun import Played, lose_nodes, play, schedule
+from e2e.begun import Played, lose_nodes, play, retrained, schedule
 from e2e.demo.story import NAMESPACE
 from e2e.lab import Lab
 from e2e.space import MARK, Space
@@ -71,6 +71,12 @@ def scheduled(lab: Lab) -> Space:
 
 
 @pytest.fixture(scope="session")
+def retraining(lab: Lab) -> Space:
+    """A model that is retrained when it is said to be bad."""
+    return retrained(lab)
+
+
+@pytest.fixture(scope="session")
 def playing(lab: Lab) -> "Future[Played]":
     """The demo's loop, which is mostly waiting."""
     return ThreadPoolExecutor(1).submit(play, lab)
@@ -86,6 +92,6 @@ def lost(lab: Lab) -> "Future[Space]":
 def begun(request: pytest.FixtureRequest) -> None:
     """What takes long and needs nobody is begun at once, if a test of this session wants it."""
     wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
-    for name in ("playing", "scheduled", "lost"):
+    for name in ("playing", "scheduled", "retraining", "lost"):
         if name in wanted:
             request.getfixturevalue(name)

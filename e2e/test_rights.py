@@ -1,43 +1,117 @@
 """What the operator asked for in this whole run, by the API server's audit log, beside what its roles allow."""
 
+import asyncio
+from collections import Counter
+
 import pytest
 
-from e2e import audit, operators
+from e2e import audit, jostle, operators
 from e2e.lab import SYSTEM, Body, Lab
+from e2e.space import Space, shell, training
+from perennial.api.meta import DEFAULT_CLAIM
+from tests.prove.report import Proof
 
-_MET = "after a write that met somebody else's, or whose answer was lost"
 # Rights that a run need not use, each for a reason.
 RARE = {
-    **{f"get {plural}": _MET for plural in ("jobs", "deployments", "pods", "persistentvolumeclaims")},
-    **{f"get {plural}": _MET for plural in ("trainingjobs", "models", "modelversions", "retrainpolicies")},
     "create services": "the API server asks for it beside `patch` when an apply makes the object",
-    "list events": "they are read when a Job has had no pod for some seconds",
-    "patch events": "an Event that is told again within minutes is counted",
+    "get pods": "after a deletion that met somebody else's write, or whose answer was lost",
 }
+# What leads to more than the role says.
+LEADS_ON = {"escalate", "bind", "impersonate", "*"}
+SECRET = ("secrets", "serviceaccounts", "roles", "rolebindings", "clusterroles", "clusterrolebindings")
+OURS = "app.kubernetes.io/name=perennial"
+# What somebody other than RBAC may refuse, and tests make it do so.
+OTHERS = ("exceeded quota", "is being terminated", "violates PodSecurity")
 
 
-def test_nothing_was_denied(lab: Lab, began: float) -> None:
-    denied = [entry for entry in audit.of(lab, operators.USER, began) if audit.denied(entry)]
+@pytest.fixture(scope="module")
+def space(lab: Lab) -> Space:
+    """Where nothing runs, and somebody edits whatever he finds."""
+    space = Space(lab, "e2e-rights")
+    jostle.world(space)
+    return space
+
+
+def test_what_others_edit_meanwhile_is_read_again(space: Space, lab: Lab, began: float) -> None:
+    wanted = {f"get {kind}" for kind in ("trainingjobs", "models", "modelversions", "retrainpolicies", "deployments")}
+    wanted.add("patch events")
+
+    def met() -> bool:
+        asyncio.run(jostle.jostle(space, 5))
+        used = {audit.asked(entry) for entry in audit.of(lab, operators.USER, began, space.name)}
+        return wanted <= used
+
+    space.until("its writes met those of others", met, 60)
+
+
+def test_what_others_made_is_read_and_left_alone(space: Space, lab: Lab, began: float) -> None:
+    container = {"name": "theirs", "image": "localhost/none:1"}
+    job = {"suspend": True, "template": {"spec": {"restartPolicy": "Never", "containers": [container]}}}
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
+    space.apply(
+        {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "taken"}, "spec": job},
+        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": DEFAULT_CLAIM}, "spec": claim},
+    )
+    before = [space.get("job", "taken"), space.get("pvc", DEFAULT_CLAIM)]
+    space.apply(training("taken", shell("true")))
+    space.says("trainingjob", "taken", "Stalled", "True", "belongs to no object of this operator")
+    after = [space.get("job", "taken"), space.get("pvc", DEFAULT_CLAIM)]
+    assert [one and one["spec"] for one in after] == [one and one["spec"] for one in before]
+    asked = {audit.asked(entry) for entry in audit.of(lab, operators.USER, began, space.name)}
+    assert {"get jobs", "get persistentvolumeclaims"} <= asked
+
+
+@pytest.mark.proof("Least privilege")
+def test_nothing_was_refused_for_lack_of_a_right(lab: Lab, began: float, proof: Proof) -> None:
+    requests = list(audit.of(lab, operators.USER, began))
     # An uninstall takes the roles, and a moment later what had them.
     without = _without_roles(lab, began)
-    assert [
-        audit.asked(entry) for entry in denied if not any(gone <= audit.at(entry) <= back for gone, back in without)
-    ] == []
+    during = [entry for entry in requests if not any(gone <= audit.at(entry) <= back for gone, back in without)]
+    denied = [entry for entry in during if audit.denied(entry)]
+    assert [audit.asked(entry) for entry in denied] == []
+    forbidden = [entry for entry in during if entry["responseStatus"].get("code") == 403]
+    words = [f"{audit.asked(entry)}: {entry['responseStatus'].get('message', '')}" for entry in forbidden]
+    assert [one for one in words if not any(other in one for other in OTHERS)] == []
+    proof.count("requests of the operator", len(requests))
+    proof.count("refused for lack of a right", len(denied))
 
 
-def test_every_right_was_used(lab: Lab, began: float, pytestconfig: pytest.Config) -> None:
-    if pytestconfig.getoption("keyword") or not _whole(pytestconfig):
+@pytest.mark.proof("Least privilege")
+def test_every_right_was_used(lab: Lab, began: float, pytestconfig: pytest.Config, proof: Proof) -> None:
+    if not _whole(pytestconfig):
         pytest.skip("only a whole run uses every right")
-    used = {audit.asked(entry) for entry in audit.of(lab, operators.USER, began) if "objectRef" in entry}
-    unused = sorted(_allowed(lab) - used - RARE.keys())
-    assert unused == []
+    used = Counter(audit.asked(entry) for entry in audit.of(lab, operators.USER, began) if "objectRef" in entry)
+    allowed = _allowed(lab)
+    assert sorted(allowed - used.keys() - RARE.keys()) == []
+    assert sorted(RARE.keys() - allowed) == []
+    proof.count("rights", len(allowed))
+    proof.count("of them used", len(allowed & used.keys()))
+    proof.count("excused by name", len(allowed - used.keys()))
+
+
+@pytest.mark.proof("Least privilege")
+def test_no_role_leads_to_more(lab: Lab, began: float, proof: Proof) -> None:
+    own = _roles(lab)
+    others = [role for role in lab.every("clusterroles", SYSTEM, OURS) if role["metadata"]["name"] not in _names(own)]
+    assert others, "the roles for people are not there"
+    for role in [*own, *others]:
+        for rule in role["rules"]:
+            assert not rule.get("nonResourceURLs"), role["metadata"]["name"]
+            assert "*" not in [*rule["apiGroups"], *rule["resources"]], role["metadata"]["name"]
+            assert not LEADS_ON & set(rule["verbs"]), role["metadata"]["name"]
+            assert not [one for one in rule["resources"] if one.split("/")[0] in SECRET], role["metadata"]["name"]
+            proof.count("rules without a wildcard, escalate, bind, impersonate or Secrets")
+    touched = [
+        one for one in audit.of(lab, operators.USER, began) if (one.get("objectRef") or {}).get("resource") in SECRET
+    ]
+    assert [audit.asked(entry) for entry in touched] == []
 
 
 def _without_roles(lab: Lab, began: float) -> list[tuple[float, float]]:
     """The times between an uninstall and the next install."""
     found: list[tuple[float, float]] = []
     gone = None
-    for entry in audit.of_roles(lab, {role["metadata"]["name"] for role in _roles(lab)}, began):
+    for entry in audit.of_roles(lab, _names(_roles(lab)), began):
         if entry["verb"] == "delete" and gone is None:
             gone = audit.at(entry)
         elif entry["verb"] == "create" and gone is not None:
@@ -56,6 +130,10 @@ def _allowed(lab: Lab) -> set[str]:
     }
 
 
+def _names(roles: list[Body]) -> set[str]:
+    return {role["metadata"]["name"] for role in roles}
+
+
 def _roles(lab: Lab) -> list[Body]:
     """The roles that are bound to the operator's account."""
     account = {"kind": "ServiceAccount", "name": "perennial", "namespace": SYSTEM}
@@ -65,4 +143,5 @@ def _roles(lab: Lab) -> list[Body]:
 
 
 def _whole(config: pytest.Config) -> bool:
-    return not any("test_" in argument for argument in config.args)
+    narrowed = config.getoption("keyword") or config.getoption("markexpr")
+    return not narrowed and not any("test_" in argument for argument in config.args)
