@@ -12,12 +12,15 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import aiohttp
 import kopf
+from kopf._cogs.clients import api as kopf_client
 
 from perennial.api.meta import LABEL_OWNED
 from perennial.api.resources import CHILD_KINDS, Resource
 from perennial.config import Config
 from perennial.indexes import INDEXES
+from perennial.kube import decode
 from perennial.kube.client import PAGE, Client, Fenced
 from perennial.kube.events import Recorder
 from perennial.kube.login import Credentials
@@ -134,6 +137,9 @@ async def _watch(
     kopf_stop: asyncio.Event,
     stop: asyncio.Event,
 ) -> None:
+    # kopf has no setting for how it decodes, and one object that is nested too deep would end it for good.
+    kopf_client.json = decode  # type: ignore[attr-defined]
+    aiohttp.ClientResponse.json.__kwdefaults__["loads"] = decode.loads  # type: ignore[index]
     registry = kopf.OperatorRegistry()
     kopf.on.login(registry=registry)(_login(credentials))
     for resource in selectors:

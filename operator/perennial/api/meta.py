@@ -35,5 +35,8 @@ ANNOTATION_RENDERED = f"{GROUP}/rendered"
 # Hash of the intent of an applied (server-side) child.
 ANNOTATION_APPLIED = f"{GROUP}/applied"
 
+# How deep objects may be nested. Kubernetes' own kinds need half of it; of what lies deeper nothing is kept.
+MAX_DEPTH = 64
+
 DEFAULT_STORAGE_SECRET = "perennial-storage"
 DEFAULT_CLAIM = "perennial-models"

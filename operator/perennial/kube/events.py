@@ -23,7 +23,7 @@ _KNOWN = 4096
 _WAITING = 1000
 # Per object: so many at once, and one more each so many seconds, as Kubernetes' own components do it.
 _BURST, _REFILL = 25, 300.0
-_MESSAGE = 1024
+_MESSAGE, _REASON = 1024, 128
 
 
 @dataclass(slots=True)
@@ -97,6 +97,9 @@ class Recorder:
             except ApiError as error:
                 metrics.events_dropped.labels("error").inc()
                 logger.info("event %s not recorded: %s", told.event.reason, error)
+            except Exception:
+                metrics.events_dropped.labels("error").inc()
+                logger.exception("event %s not recorded", told.event.reason)
 
     async def _write(self, told: _Told) -> None:
         namespace = told.about["namespace"]
@@ -117,7 +120,7 @@ class Recorder:
                 "metadata": {"name": name, "namespace": namespace},
                 "involvedObject": told.about,
                 "type": told.event.type,
-                "reason": told.event.reason,
+                "reason": told.event.reason[:_REASON],
                 "message": told.event.message[:_MESSAGE],
                 "source": {"component": _COMPONENT},
                 "reportingComponent": _COMPONENT,

@@ -10,6 +10,7 @@ import aiohttp
 from perennial import __version__
 from perennial.api.meta import FIELD_MANAGER
 from perennial.api.resources import Resource, of
+from perennial.kube import decode
 from perennial.kube.client import PAGE, Page
 from perennial.kube.errors import ApiError, Unavailable, from_status
 from perennial.kube.login import Credentials
@@ -146,7 +147,7 @@ class HttpClient:
                 payload = await response.read()
                 if response.status >= 400:
                     raise _error(response, payload)
-                return cast(Body, json.loads(payload))
+                return cast(Body, decode.loads(payload))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise Unavailable(f"{method} {path}: {error or type(error).__name__}") from error
         finally:
@@ -155,7 +156,7 @@ class HttpClient:
 
 def _error(response: aiohttp.ClientResponse, payload: bytes) -> ApiError:
     try:
-        status: Any = json.loads(payload)
+        status: Any = decode.loads(payload)
     except ValueError:
         status = None
     if not isinstance(status, dict):

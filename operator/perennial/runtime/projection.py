@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from perennial.api.meta import MAX_DEPTH
 from perennial.api.resources import DEPLOYMENTS, JOBS, PODS, Resource
 from perennial.plan import Body
 
@@ -25,7 +26,7 @@ _pool: dict[str, str] = {}
 
 
 def project(resource: Resource, body: Body) -> Body:
-    """A copy of the body with what is worth keeping."""
+    """A copy of the body with what is worth keeping; below MAX_DEPTH levels that is nothing."""
     metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
     if _LAST_APPLIED in metadata.get("annotations", ()):
         metadata["annotations"] = {k: v for k, v in metadata["annotations"].items() if k != _LAST_APPLIED}
@@ -60,13 +61,13 @@ def _without_pod_spec(body: Body) -> Body:
 _REST: dict[Resource, Callable[[Body], Body]] = {PODS: _pod, JOBS: _without_pod_spec, DEPLOYMENTS: _without_pod_spec}
 
 
-def _compact(value: Any) -> Any:
+def _compact(value: Any, levels: int = MAX_DEPTH) -> Any:
     if isinstance(value, str):
         return _shared(value) if len(value) <= _WORD else value
     if isinstance(value, dict):
-        return {_shared(key): _compact(item) for key, item in value.items()}
+        return {_shared(key): _compact(item, levels - 1) for key, item in value.items()} if levels else None
     if isinstance(value, list):
-        return [_compact(item) for item in value]
+        return [_compact(item, levels - 1) for item in value] if levels else None
     return value
 
 

@@ -94,6 +94,9 @@ class Resync:
                 except ApiError as error:
                     logger.warning("cannot compare %s: %s", resource.plural, error)
                     continue
+                except Exception:
+                    logger.exception("cannot compare %s", resource.plural)
+                    continue
                 if repaired:
                     logger.info("the watch had missed changes of %d %s", repaired, resource.plural)
                     metrics.resync_repairs.labels(resource.plural).inc(repaired)
