@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from perennial.api.rules import rule, validations
@@ -13,7 +13,10 @@ from perennial.api.rules import rule, validations
 class ApiModel(BaseModel):
     """A part of an object. Fields are camelCase in YAML; what is unknown (of a newer version, say) is left alone."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+    # Errors are logged and told: what was wrong may be a secret.
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     def body(self) -> dict[str, Any]:
         """As it stands in YAML: camelCase, without what is not set, empty lists among it."""
@@ -27,15 +30,38 @@ def format_time(value: datetime) -> str:
 
 
 def parse_time(text: str) -> datetime:
-    """The inverse of `format_time`. ValueError when it is no RFC 3339 time with a zone."""
+    """The inverse of `format_time`; see `bounded`. ValueError when it is no RFC 3339 time with a zone."""
     value = datetime.fromisoformat(text)
     if value.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
-    return value
+    return bounded(value)
+
+
+def read_time(text: str | None) -> datetime | None:
+    """A time that somebody else wrote, if it can be read."""
+    try:
+        return parse_time(text) if text else None
+    except ValueError:
+        return None
+
+
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def bounded(value: datetime) -> datetime:
+    """The time, or the nearest between 1970 and 2200: the API takes years to which nothing can be added."""
+    return min(max(value, _EARLIEST), _LATEST) if value.tzinfo else value
+
+
+def read_count(text: str | None) -> int | None:
+    """A count that a label says, which anybody may have written."""
+    number = int(text) if text and text.isascii() and text.isdigit() else None
+    return number if number is not None and number <= MOST else None
 
 
 Time = Annotated[
     datetime,
+    AfterValidator(bounded),
     PlainSerializer(format_time, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
@@ -74,6 +100,9 @@ _CLAIM_URI = validations(
 )
 StorageUri = Annotated[str, Field(pattern=r"^(s3|pvc)://[^\s]+$", max_length=1024, json_schema_extra=_CLAIM_URI)]
 InputUri = Annotated[str, Field(pattern=r"^(https?|s3|pvc)://[^\s]+$", max_length=1024, json_schema_extra=_CLAIM_URI)]
+# How many there are, where the operator counts: nothing that is added to it leaves what the API can hold.
+MOST = 2_147_483_647
+Count = Annotated[int, Field(ge=0, le=MOST)]
 # Plain numbers: people type 0.9, not "0.9".
 Number = Annotated[float, Field(allow_inf_nan=False)]
 

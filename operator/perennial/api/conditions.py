@@ -8,6 +8,7 @@ from typing import Any
 from perennial.api.base import format_time
 
 MESSAGE_LIMIT = 2048
+REASON_LIMIT = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def merge(
             {
                 "type": one.type,
                 "status": status,
-                "reason": one.reason,
+                "reason": one.reason[:REASON_LIMIT],
                 "message": one.message[:MESSAGE_LIMIT],
                 "lastTransitionTime": since,
                 "observedGeneration": generation,

@@ -9,6 +9,7 @@ from perennial.api.base import (
     MAP_BY_TYPE,
     ApiModel,
     Condition,
+    Count,
     Digest,
     Duration,
     MetricName,
@@ -165,7 +166,7 @@ class ModelDeploymentSpec(ApiModel):
 class Candidate(ApiModel):
     """A version that could be served, and why it is not served yet."""
 
-    version: int | None = Field(None, description="Number of the version; none for files given by uri.")
+    version: Count | None = Field(None, description="Number of the version; none for files given by uri.")
     state: DeploymentState = Field(description="RollingOut, Waiting, Rejected, Vetoed or Superseded.")
     reason: str = Field(description="One CamelCase word for programs.")
     message: str = Field("", description="Why, in words.")
@@ -175,7 +176,7 @@ class Veto(ApiModel):
     """A version that failed here, with the template it failed with."""
 
     revision: str = Field(description="The revision that failed: version and template together.")
-    version: int | None = Field(None, description="Its version.")
+    version: Count | None = Field(None, description="Its version.")
     reason: str = Field(description="One CamelCase word for programs.")
     message: str = Field("", description="What happened.")
     time: Time = Field(description="When.")
@@ -185,11 +186,11 @@ class Promotion(ApiModel):
     """A revision that took over, and the files that it serves."""
 
     revision: str = Field(description="The revision.")
-    model: str | None = Field(None, description="Name of its model; none for files given by uri.")
-    version: int | None = Field(None, description="Its version.")
-    digest: str = Field(description="Digest of its model.")
-    uri: str = Field(description="Where its model lies.")
-    format: str = Field(description="Format of its model.")
+    model: ModelName | None = Field(None, description="Name of its model; none for files given by uri.")
+    version: Count | None = Field(None, description="Its version.")
+    digest: Digest = Field(description="Digest of its model.")
+    uri: StorageUri = Field(description="Where its model lies.")
+    format: Format = Field(description="Format of its model.")
     storage: str | None = Field(None, description="The Secret with the credentials for its store.")
     time: Time = Field(description="When it took over.")
 
@@ -205,10 +206,10 @@ class Rollout(ApiModel):
     """A rollout under way."""
 
     revision: str = Field(description="The revision that is rolled out.")
-    version: int | None = Field(None, description="Its version.")
+    version: Count | None = Field(None, description="Its version.")
     start_time: Time = Field(description="When it began.")
     progress_time: Time = Field(description="When it last made progress.")
-    ready_replicas: int = Field(0, description="The most of its pods that were ready.")
+    ready_replicas: Count = Field(0, description="The most of its pods that were ready.")
     message: str = Field("", description="What it waits for.")
 
 
@@ -216,7 +217,7 @@ class RevisionStatus(ApiModel):
     """One revision's pods."""
 
     name: str = Field(description="The revision, and the name of its Deployment.")
-    version: int | None = Field(None, description="Its version.")
+    version: Count | None = Field(None, description="Its version.")
     model_state: str = Field(description="Loading, Ready, Failed or ScaledDown.")
     replicas: int = Field(0, description="Pods wanted.")
     ready_replicas: int = Field(0, description="Pods ready.")

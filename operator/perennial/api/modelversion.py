@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from perennial.api.base import MAP_BY_NAME, ApiModel, MetricName, Number, Storage, StorageUri, Time
+from perennial.api.base import MAP_BY_NAME, ApiModel, Count, MetricName, Number, Storage, StorageUri, Time
 from perennial.api.retrainpolicy import Cause
 from perennial.api.rules import fixed, rule
 from perennial.api.trainingjob import Champion, Code, Format, Input, ModelName
@@ -29,7 +29,7 @@ class RetrainReference(ApiModel):
     """The RetrainPolicy run that a version came of."""
 
     policy: str = Field(description="Name of the RetrainPolicy.")
-    run: int = Field(description="Number of the run.")
+    run: Count = Field(description="Number of the run.")
     cause: Cause = Field(description="What set it off.")
 
 
@@ -141,20 +141,21 @@ class ModelVersionStatus(ApiModel):
 class Reservation(ApiModel):
     """A version number that is given away, and to which run."""
 
-    version: int = Field(description="The number.")
+    version: Count = Field(description="The number.")
     uid: str = Field(description="The uid of the TrainingJob.")
 
 
 MAX_RESERVED = 1024
+LAST_VERSION = 2_147_483_647
 
 
 class ModelStatus(ApiModel):
     """The overview of one model."""
 
-    highest_version: int = Field(0, description="The highest version ever given; never given again.")
+    highest_version: Count = Field(0, description="The highest version ever given; never given again.")
     reserved: Annotated[list[Reservation], Field(max_length=MAX_RESERVED)] = Field(
         default=[], description="Numbers that are given to runs whose ModelVersion is being made."
     )
-    latest_approved: int | None = Field(None, description="The highest version that a person approved.")
+    latest_approved: Count | None = Field(None, description="The highest version that a person approved.")
     serving: str | None = Field(None, description="Where which version is served: deployment=version.")
     last_trained: Time | None = Field(None, description="When a version of it was last trained.")

@@ -11,6 +11,7 @@ from perennial.api.base import (
     MAP_BY_TYPE,
     ApiModel,
     Condition,
+    Count,
     Duration,
     MetricName,
     Number,
@@ -213,7 +214,7 @@ class RunPhase(StrEnum):
 class Run(ApiModel):
     """One run: cause, TrainingJob, gate, approval, rollout, outcome."""
 
-    number: int = Field(description="Number of the run, never used twice.")
+    number: Count = Field(description="Number of the run, never used twice.")
     cause: Cause = Field(description="What set it off.")
     phase: RunPhase = Field(
         description="Pending, Training, Deciding (gate and approval), RollingOut; then Promoted, Rejected, RolledBack, "
@@ -268,9 +269,9 @@ class RetrainPolicyStatus(ApiModel):
     """What a policy saw and did."""
 
     observed_generation: int | None = Field(None, description="The generation that this status was decided on.")
-    last_run: int = Field(0, description="The highest number of a run.")
-    active: int = Field(0, description="Runs under way.")
-    unpromoted: int = Field(0, description="Runs in a row that ended without a promotion.")
+    last_run: Count = Field(0, description="The highest number of a run.")
+    active: Count = Field(0, description="Runs under way.")
+    unpromoted: Count = Field(0, description="Runs in a row that ended without a promotion.")
     last_request: str | None = Field(None, description="The last request by hand that was dealt with.")
     next_schedule_time: Time | None = Field(None, description="The next tick of all schedules.")
     triggers: Annotated[list[TriggerStatus], Field(max_length=17, json_schema_extra=MAP_BY_NAME)] = Field(

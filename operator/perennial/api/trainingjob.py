@@ -11,6 +11,7 @@ from perennial.api.base import (
     MAP_BY_TYPE,
     ApiModel,
     Condition,
+    Count,
     Digest,
     InputUri,
     MetricName,
@@ -222,9 +223,9 @@ class Champion(ApiModel):
     """The model version that was served when the run started; the training gets its files."""
 
     deployment: str = Field(description="The ModelDeployment that served it.")
-    version: int | None = Field(None, description="Its version, when it is one of the model's.")
-    uri: str = Field(description="Where it lies.")
-    digest: str = Field(description="Its digest.")
+    version: Count | None = Field(None, description="Its version, when it is one of the model's.")
+    uri: StorageUri = Field(description="Where it lies.")
+    digest: Digest = Field(description="Its digest.")
 
 
 class Origin(ApiModel):
@@ -241,13 +242,19 @@ class PublishedModel(ApiModel):
     """What a run published."""
 
     origin: Origin = Field(description="What it was trained from.")
-    uri: str = Field(description="Where the model lies.")
-    digest: str = Field(description="sha256 of the file or folder.")
-    format: str = Field(description="Format of the model.")
-    metrics: dict[MetricName, Number] = Field(default={}, description="What the training measured.")
-    evaluation: str | None = Field(None, description="Names the data that the metrics were measured on.")
-    image: str | None = Field(None, description="The image that trained it, by digest.")
-    inputs: dict[str, str] = Field(default={}, description="Digests of the inputs, by name.")
+    uri: StorageUri = Field(description="Where the model lies.")
+    digest: Digest = Field(description="sha256 of the file or folder.")
+    format: Format = Field(description="Format of the model.")
+    metrics: Annotated[dict[MetricName, Number], Field(max_length=32)] = Field(
+        default={}, description="What the training measured."
+    )
+    evaluation: Annotated[str, Field(max_length=256)] | None = Field(
+        None, description="Names the data that the metrics were measured on."
+    )
+    image: Annotated[str, Field(max_length=1024)] | None = Field(
+        None, description="The image that trained it, by digest."
+    )
+    inputs: dict[str, Digest] = Field(default={}, description="Digests of the inputs, by name.")
 
 
 class TrainingJobStatus(ApiModel):
@@ -257,7 +264,7 @@ class TrainingJobStatus(ApiModel):
     phase: Phase | None = Field(None, description="Pending, Suspended, Running, Publishing, Succeeded or Failed.")
     job_name: str | None = Field(None, description="The Job that runs it.")
     spec_hash: str | None = Field(None, description="Hash of the spec that the Job was made from.")
-    attempt: int | None = Field(None, description="Number of the present or last attempt, from 1.")
+    attempt: Count | None = Field(None, description="Number of the present or last attempt, from 1.")
     attempts: Annotated[list[Attempt], Field(max_length=128)] = Field(
         default=[], description="The pods that were started, oldest first."
     )
@@ -265,7 +272,7 @@ class TrainingJobStatus(ApiModel):
     completion_time: Time | None = Field(None, description="When the run succeeded or failed.")
     pending_since: Time | None = Field(None, description="Since when it waits for its pod to run.")
     running_since: Time | None = Field(None, description="Since when it runs, after the last suspension.")
-    running_seconds: int | None = Field(None, description="Running time before the last suspension.")
+    running_seconds: Count | None = Field(None, description="Running time before the last suspension.")
     result: PublishedModel | None = Field(None, description="What was published.")
     metrics: dict[MetricName, Number] | None = Field(None, description="What the training measured.")
     champion: Champion | None = Field(None, description="The version that was served when the run started.")

@@ -1,10 +1,11 @@
 """A bucket: what is left of the samples of a span of time, and how it is written down."""
 
-import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 DAY = 86_400
+# Larger is nothing that was reported, and would make sums infinite.
+_LARGEST, _MOST = 1e150, 10**15
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +53,5 @@ def read(line: str) -> Bucket | None:
         bucket = Bucket(start, int(count), total, minimum, maximum, last, start + int(offset))
     except (ValueError, OverflowError):
         return None
-    return bucket if bucket.count > 0 and all(map(math.isfinite, (total, minimum, maximum, last))) else None
+    numbers_are = all(abs(number) <= _LARGEST for number in (total, minimum, maximum, last))
+    return bucket if 0 < bucket.count <= _MOST and int(offset) <= DAY and numbers_are else None

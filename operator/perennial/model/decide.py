@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from perennial.api.meta import API_VERSION
-from perennial.api.modelversion import MAX_RESERVED, ModelStatus, Reservation
+from perennial.api.modelversion import LAST_VERSION, MAX_RESERVED, ModelStatus, Reservation
 from perennial.api.resources import MODELS
 from perennial.config import Config
 from perennial.model.snapshot import Snapshot
@@ -56,13 +56,16 @@ def _kept(snapshot: Snapshot) -> list[Reservation]:
     kept = []
     for reservation in snapshot.status.reserved:
         taken = snapshot.versions.get(reservation.version)
-        if reservation.uid in waiting and (taken is None or origin_uid(taken) == reservation.uid):
+        mine = taken is None or origin_uid(taken) == reservation.uid
+        if reservation.uid in waiting and mine and reservation.version > 0:
             kept.append(reservation)
     return kept
 
 
 def _highest(snapshot: Snapshot) -> int:
-    return max((snapshot.status.highest_version, *snapshot.versions))
+    # Above the last number there is none: who claims it has not counted up to it.
+    given = (snapshot.status.highest_version, *snapshot.versions)
+    return max((number for number in given if number < LAST_VERSION), default=0)
 
 
 def _approved(version: Body) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from perennial.api.modelversion import ModelStatus
 from perennial.api.resources import MODELDEPLOYMENTS, MODELS, MODELVERSIONS, TRAININGJOBS
 from perennial.plan import Body
+from perennial.subject import read_status
 from perennial.view import View
 
 
@@ -39,7 +40,7 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
         namespace=namespace,
         name=name,
         body=body,
-        status=ModelStatus.model_validate((body or {}).get("status") or {}),
+        status=read_status(ModelStatus, (body or {}).get("status")),
         versions=versions,
         waiting=tuple(waiting),
         deployments=tuple(sorted(deployments, key=lambda one: str(one["metadata"]["name"]))),

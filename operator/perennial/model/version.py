@@ -1,6 +1,6 @@
 """The ModelVersion of a finished run: what it is, and all of where it came from."""
 
-import json
+from pydantic import ValidationError
 
 from perennial.api.meta import (
     ANNOTATION_CAUSE,
@@ -10,7 +10,9 @@ from perennial.api.meta import (
     LABEL_RUN,
     LABEL_TRAININGJOB,
 )
+from perennial.api.modelversion import RetrainReference
 from perennial.plan import Body
+from perennial.subject import read_json
 
 
 def model_version(job: Body, version: int) -> Body:
@@ -62,9 +64,10 @@ def _retrain(metadata: Body) -> Body | None:
     """The RetrainPolicy run, as its labels and its cause say."""
     labels = metadata.get("labels") or {}
     cause = (metadata.get("annotations") or {}).get(ANNOTATION_CAUSE)
-    if not cause or LABEL_RETRAINPOLICY not in labels or not labels.get(LABEL_RUN, "").isdigit():
-        return None
+    said = {"policy": labels.get(LABEL_RETRAINPOLICY), "run": labels.get(LABEL_RUN), "cause": read_json(cause or "")}
     try:
-        return {"policy": labels[LABEL_RETRAINPOLICY], "run": int(labels[LABEL_RUN]), "cause": json.loads(cause)}
-    except ValueError:
+        found = RetrainReference.model_validate(said)
+    except ValidationError:
+        # Anybody may write them, and a version that is refused for them would hold up all that come after it.
         return None
+    return found.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, mode="json")

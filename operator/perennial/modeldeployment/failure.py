@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from perennial.api.base import parse_time
+from perennial.api.base import read_time
 from perennial.api.conditions import find
 from perennial.api.task import Failure as Answer
 from perennial.api.task import Reason, parse_prepared
@@ -77,7 +77,7 @@ def _runs(container: Body) -> bool:
 def ready_since(pod: Body) -> datetime | None:
     """Since when a pod has been ready; None when it is not."""
     condition = find((pod.get("status") or {}).get("conditions"), "Ready")
-    return parse_time(condition["lastTransitionTime"]) if condition and condition["status"] == "True" else None
+    return read_time(condition.get("lastTransitionTime")) if condition and condition["status"] == "True" else None
 
 
 def _of_pod(pod: Body) -> Iterable[Failure]:

@@ -13,7 +13,7 @@ from perennial.api.modelversion import ModelVersionSpec
 from perennial.api.resources import DEPLOYMENTS, MODELDEPLOYMENTS, MODELVERSIONS, PODS, SERVICES
 from perennial.owners import controller_uid
 from perennial.plan import Body
-from perennial.subject import Subject, read_spec
+from perennial.subject import Subject, read_spec, read_status
 from perennial.view import Name, Refusal, View, Watch, owner_of
 
 
@@ -45,7 +45,7 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
         body=body,
         spec=spec,
         invalid=invalid,
-        status=ModelDeploymentStatus.model_validate(status),
+        status=read_status(ModelDeploymentStatus, status),
         conditions=status.get("conditions") or (),
         versions=_versions(view, namespace, spec.model.name if spec else None),
         deployments={

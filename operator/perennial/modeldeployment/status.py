@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from perennial.api.base import read_count
 from perennial.api.conditions import Said, merge
 from perennial.api.meta import ANNOTATION_RENDERED, LABEL_MODEL_VERSION, LABEL_MODELDEPLOYMENT
 from perennial.api.modeldeployment import Candidate, RevisionStatus, Rollout, Traffic
@@ -100,7 +101,7 @@ def _revision(scene: Scene, name: str) -> RevisionStatus:
     label = scene.seen.deployments[name]["metadata"].get("labels", {}).get(LABEL_MODEL_VERSION)
     return RevisionStatus(
         name=name,
-        version=int(label) if label else None,
+        version=read_count(label),
         model_state=state,
         replicas=pods.wanted,
         ready_replicas=pods.ready,

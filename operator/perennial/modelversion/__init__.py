@@ -9,6 +9,7 @@ from perennial.api.modelversion import DeploymentState, DeploymentVerdict, Model
 from perennial.api.resources import MODELDEPLOYMENTS, MODELVERSIONS
 from perennial.config import Config
 from perennial.plan import Body, Plan
+from perennial.subject import read_status
 from perennial.view import Controller, Name, View
 
 
@@ -32,7 +33,7 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
 def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
     """The status that follows from the deployments; nothing is written on a version that none has looked at."""
     number = int(snapshot.body["spec"]["version"])
-    before = ModelVersionStatus.model_validate(snapshot.body.get("status") or {})
+    before = read_status(ModelVersionStatus, snapshot.body.get("status"))
     known = {one.name: one for one in before.deployments}
     verdicts = [
         found
@@ -62,7 +63,7 @@ def verdict(deployment: Body, version: int) -> DeploymentVerdict | None:
         words = f"it serves since {promotions[0]['time']}"
         return DeploymentVerdict(name=name, state=DeploymentState.SERVING, reason="Promoted", message=words)
     for candidate in status.get("candidates") or ():
-        if candidate["version"] == version:
+        if candidate.get("version") == version:
             return DeploymentVerdict(
                 name=name,
                 state=DeploymentState(candidate["state"]),

@@ -9,6 +9,7 @@ from perennial.plan import Event
 UNDER_WAY = (RunPhase.PENDING, RunPhase.TRAINING, RunPhase.DECIDING, RunPhase.ROLLING_OUT)
 UNPROMOTED = (RunPhase.FAILED, RunPhase.REJECTED, RunPhase.ROLLED_BACK)
 _MAX_MESSAGE = 1024
+_MOST = 1_000_000
 
 _TOLD: dict[RunPhase, tuple[Literal["Normal", "Warning"], str]] = {
     RunPhase.PROMOTED: ("Normal", "RunPromoted"),
@@ -75,7 +76,7 @@ class Book:
             if phase is RunPhase.PROMOTED:
                 self.unpromoted = 0
             elif phase in UNPROMOTED:
-                self.unpromoted += 1
+                self.unpromoted = min(self.unpromoted + 1, _MOST)
             self.events.append(Event(*_TOLD[phase], f"run {run.number}: {message}"))
 
     def renumber(self, run: Run, number: int, job: str) -> None:

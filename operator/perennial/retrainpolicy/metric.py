@@ -37,7 +37,9 @@ def look(
 ) -> Look:
     """One look. `before` is the trigger's row of the last one, `runs` the policy's, newest first."""
     metric = trigger.metric
-    assert metric
+    if metric is None:
+        words = "it has neither metric nor schedule"
+        return Look(TriggerStatus(name=trigger.name, state=TriggerState.INVALID, message=words))
     rule = describe(metric)
     window = parse_duration(metric.window)
     if not timedelta() < window <= KEPT:

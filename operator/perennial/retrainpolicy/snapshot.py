@@ -7,13 +7,15 @@ from typing import Any
 from perennial.api.meta import ANNOTATION_RETRAINPOLICY_UID, LABEL_RETRAINPOLICY, LABEL_RUN
 from perennial.api.modeldeployment import ModelDeploymentStatus
 from perennial.api.resources import METRICSERIES, MODELDEPLOYMENTS, MODELVERSIONS, RETRAINPOLICIES, TRAININGJOBS
-from perennial.api.retrainpolicy import RetrainPolicySpec, RetrainPolicyStatus, Run
+from perennial.api.retrainpolicy import MAX_RUNS, RetrainPolicySpec, RetrainPolicyStatus, Run
 from perennial.plan import Body
-from perennial.subject import Subject, read_spec
+from perennial.subject import Subject, read_spec, read_status
 from perennial.view import Refusal, View
 
 # A label is anybody's to write: a longer one is not a number of ours.
 _MAX_DIGITS = 9
+# Who claims such a run has not counted up to it.
+_LAST = 10**_MAX_DIGITS - 2 * MAX_RUNS
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,9 @@ class Snapshot(Subject):
         """A number above every one that was ever given, as far as can be seen, whose TrainingJob's name is free."""
         jobs = (_number(job["metadata"], self.name) for job in self.jobs.values())
         versions = (int(version["spec"]["retrain"]["run"]) for version in self.versions)
-        number = max(above, *jobs, *versions, 0) + 1
-        while job_name(self.name, number) in self.jobs:
+        number = max((one for one in (above, *jobs, *versions) if one < _LAST), default=0) + 1
+        taken = {run.number for run in self.status.runs}
+        while number in taken or job_name(self.name, number) in self.jobs:
             number += 1
         return number
 
@@ -81,9 +84,9 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
         body=body,
         spec=spec,
         invalid=invalid,
-        status=RetrainPolicyStatus.model_validate(body.get("status") or {}),
+        status=read_status(RetrainPolicyStatus, body.get("status")),
         deployment=deployment,
-        serving=ModelDeploymentStatus.model_validate((deployment or {}).get("status") or {}),
+        serving=read_status(ModelDeploymentStatus, (deployment or {}).get("status")),
         series=view.get(METRICSERIES, namespace, target),
         jobs={job["metadata"]["name"]: job for job in view.list(TRAININGJOBS, namespace)},
         versions=tuple(one for one in versions if (one["spec"].get("retrain") or {}).get("policy") == name),

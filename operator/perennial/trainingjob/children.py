@@ -32,6 +32,7 @@ from perennial.pods import (
     secured,
     tmp_volume,
 )
+from perennial.subject import read_spec
 from perennial.trainingjob.pod import AGENT, PREPARE, TRAINING
 from perennial.trainingjob.snapshot import MUTABLE, Snapshot, recovery_name
 
@@ -47,7 +48,29 @@ class InvalidSpec(Exception):
 
 def spec_hash(body: Body) -> str:
     """Identity of all of a spec that a Job is made from."""
-    return hashlib.sha256(json.dumps(_fixed(body), sort_keys=True).encode()).hexdigest()[:16]
+    return _hash(_fixed(body))
+
+
+def edited(job: Body | None, rendered: str, body: Body) -> bool:
+    """Whether an object's spec says another thing than the one with the hash `rendered`, which its Job was made from.
+
+    The schema of another release may fill in defaults: they change the hash, and not what is said.
+    """
+    now = _fixed(body)
+    if _hash(now) == rendered:
+        return False
+    try:
+        noted = json.loads((job or {})["metadata"]["annotations"][ANNOTATION_SPEC])
+        then = noted | ({"template": now["template"]} if "template" in now else {})
+    except (KeyError, TypeError, ValueError):
+        return True
+    # With this hash the note is what was rendered, and the template, which it leaves out, is as it was.
+    said = read_spec(TrainingJobSpec, then)
+    return _hash(then) != rendered or said[0] is None or said != read_spec(TrainingJobSpec, now)
+
+
+def _hash(fixed: Body) -> str:
+    return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _fixed(body: Body) -> Body:

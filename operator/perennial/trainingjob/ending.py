@@ -2,12 +2,15 @@
 
 from datetime import datetime, timedelta
 
+from pydantic import ValidationError
+
 from perennial.api.resources import PODS, TRAININGJOBS
 from perennial.api.task import Failure as Answer
-from perennial.api.task import Result
+from perennial.api.task import Reason, Result
 from perennial.api.trainingjob import Failure, Origin, Outcome, Phase, PublishedModel
 from perennial.config import Config
 from perennial.plan import Action, Body, Create, Delete, Event, Patch, Plan
+from perennial.subject import wrong_with
 from perennial.trainingjob import children
 from perennial.trainingjob.job import job_condition, live_start, patch_job, waiting
 from perennial.trainingjob.pod import Pod
@@ -153,16 +156,21 @@ def _record(snapshot: Snapshot, now: datetime, answer: Result, pod: Pod | None) 
     origin = Origin(
         model=spec.model.name, parameters=spec.parameters, inputs=spec.inputs, storage=spec.storage, code=spec.code
     )
-    result = PublishedModel(
-        origin=origin,
-        uri=answer.uri,
-        digest=answer.digest,
-        format=spec.model.format or answer.format,
-        metrics=answer.metrics,
-        evaluation=answer.evaluation,
-        image=pod.image if pod else None,
-        inputs={**(prepared.inputs if prepared else {})},
-    )
+    try:
+        result = PublishedModel(
+            origin=origin,
+            uri=answer.uri,
+            digest=answer.digest,
+            format=spec.model.format or answer.format,
+            metrics=answer.metrics,
+            evaluation=answer.evaluation,
+            image=pod.image if pod else None,
+            inputs={**(prepared.inputs if prepared else {})},
+        )
+    except ValidationError as error:
+        # No ModelVersion could be made of it, and those of other runs would wait behind it.
+        words = f"the result that was left is none: {wrong_with(error)}"
+        return _fail(snapshot, now, Failure(reason=Reason.MESSAGE_INVALID, message=words))
     words = "the model is published; its version is being recorded"
     status = build(
         snapshot, now, Phase.PUBLISHING, "Recording", words, result=result, metrics=answer.metrics or None, failure=None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from perennial.api.base import parse_time
+from perennial.api.base import read_time
 from perennial.api.task import Failure as Answer
 from perennial.api.task import Prepared, Reason, Result, parse_prepared, parse_result
 from perennial.api.trainingjob import Failure, Outcome
@@ -27,7 +27,7 @@ _WAITING_ON_ERROR = {
     "RunContainerError": "it cannot be started",
     "CrashLoopBackOff": "it ends again and again",
 }
-_LENGTH = 512
+_LENGTH, _IMAGE = 512, 1024
 # A container that ended before its program ran: the launcher never said that it started.
 _LOST = "ContainerStatusUnknown"
 _NEVER_STARTED = {"StartError", "ContainerCannotRun"}
@@ -110,7 +110,7 @@ class Pod:
         """When the training container started, if it did."""
         state = self.state(self.training)
         at = (state.get("running") or state.get("terminated") or {}).get("startedAt")
-        return parse_time(at) if at else None
+        return read_time(at)
 
     @property
     def trained(self) -> bool:
@@ -141,9 +141,8 @@ class Pod:
         """The training image by digest, as the kubelet resolved it."""
         status = self._container(self.training)
         image_id = str(status.get("imageID") or "").removeprefix("docker-pullable://")
-        if not image_id:
-            return None
-        return image_id if "@" in image_id else f"{status.get('image')}@{image_id}"
+        name = image_id if "@" in image_id else f"{status.get('image')}@{image_id}"
+        return name if image_id and len(name) <= _IMAGE else None
 
     @property
     def waiting(self) -> tuple[str, str] | None:

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from perennial.api.base import parse_time
+from perennial.api.base import read_time
 from perennial.api.resources import JOBS
 from perennial.api.trainingjob import Outcome, Phase
 from perennial.config import Config
@@ -86,8 +86,8 @@ def _without_pod(
         events.append(Event("Warning", "PodRefused", explanation))
     words = explanation or "waiting for the Job's pod"
     status = build(snapshot, now, Phase.PENDING, "PodRefused" if explanation else "Starting", words, **changes)
-    metadata, begun = snapshot.job["metadata"], (snapshot.job.get("status") or {}).get("startTime")
-    waited = begun is not None and now - parse_time(begun) >= NO_POD_AFTER
+    metadata, begun = snapshot.job["metadata"], read_time((snapshot.job.get("status") or {}).get("startTime"))
+    waited = begun is not None and now - begun >= NO_POD_AFTER
     actions: list[Action] = []
     if waited and not snapshot.pods:
         actions.append(Explain(JOBS, snapshot.namespace, metadata["name"], metadata["uid"]))

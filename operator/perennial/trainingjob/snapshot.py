@@ -1,14 +1,14 @@
 """Everything that a decision about a TrainingJob looks at, read from the view in one go."""
 
-import json
 from dataclasses import dataclass
 
 from perennial.api.meta import ANNOTATION_SPEC, ANNOTATION_SPEC_HASH, DEFAULT_CLAIM, LABEL_MODELDEPLOYMENT
+from perennial.api.modeldeployment import ModelDeploymentStatus
 from perennial.api.resources import JOBS, MODELDEPLOYMENTS, MODELS, MODELVERSIONS, PODS, PVCS, TRAININGJOBS
 from perennial.api.trainingjob import Champion, OutputMode, TrainingJobSpec, TrainingJobStatus
 from perennial.owners import controller_uid
 from perennial.plan import Body
-from perennial.subject import Subject, read_spec
+from perennial.subject import Subject, read_json, read_spec, read_status
 from perennial.trainingjob.pod import Pod
 from perennial.view import Refusal, View
 
@@ -58,7 +58,7 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
     uid = body["metadata"]["uid"]
     job = _own(view, namespace, name, uid)
     spec, invalid = _spec(body, job)
-    status = TrainingJobStatus.model_validate(body.get("status") or {})
+    status = read_status(TrainingJobStatus, body.get("status"))
     model = status.result.origin.model if status.result else spec.model.name if spec else ""
     recovery = _own(view, namespace, recovery_name(name), uid)
     managed = spec is None or spec.output.mode is OutputMode.MANAGED
@@ -82,9 +82,13 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
 
 def _spec(body: Body, job: Body | None) -> tuple[TrainingJobSpec | None, str]:
     spec = body.get("spec") or {}
-    rendered = ((job or {}).get("metadata", {}).get("annotations") or {}).get(ANNOTATION_SPEC)
-    if rendered:
-        spec = {field: spec[field] for field in (*MUTABLE, "template") if field in spec} | json.loads(rendered)
+    rendered = read_json(((job or {}).get("metadata", {}).get("annotations") or {}).get(ANNOTATION_SPEC, ""))
+    if isinstance(rendered, dict):
+        kept = {field: spec[field] for field in (*MUTABLE, "template") if field in spec}
+        found, invalid = read_spec(TrainingJobSpec, kept | rendered)
+        if not invalid:
+            return found, ""
+    # Without a Job, or with one whose note somebody broke.
     return read_spec(TrainingJobSpec, spec)
 
 
@@ -122,9 +126,8 @@ def _champion(view: View, body: Body, spec: TrainingJobSpec | None) -> Champion 
     else:
         deployments = list(view.indexed(MODELDEPLOYMENTS, namespace, spec.model.name))
     for deployment in sorted(deployments, key=lambda one: str(one["metadata"]["name"])):
-        promotions = (deployment.get("status") or {}).get("promotions") or ()
+        promotions = read_status(ModelDeploymentStatus, deployment.get("status")).promotions
         if promotions:
-            newest = promotions[0]
-            name = deployment["metadata"]["name"]
-            return Champion(deployment=name, version=newest.get("version"), uri=newest["uri"], digest=newest["digest"])
+            newest, name = promotions[0], deployment["metadata"]["name"]
+            return Champion(deployment=name, version=newest.version, uri=newest.uri, digest=newest.digest)
     return None

@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from pydantic import ValidationError
+
 from perennial.api.base import parse_time
 from perennial.api.conditions import Said, merge
 from perennial.api.meta import ANNOTATION_CHAMPION
 from perennial.api.trainingjob import Attempt, Champion, Outcome, Phase, TrainingJobStatus
 from perennial.plan import Body
-from perennial.trainingjob.children import spec_hash
+from perennial.subject import read_json
+from perennial.trainingjob.children import edited
 from perennial.trainingjob.snapshot import Snapshot
 
 TERMINAL = (Phase.SUCCEEDED, Phase.FAILED)
@@ -66,7 +69,7 @@ def _clocks(snapshot: Snapshot, phase: Phase, now: datetime) -> Mapping[str, Any
     starts = [started for pod in snapshot.pods if (started := pod.started)]
     clocks: dict[str, Any] = {"start_time": before.start_time or (min(starts) if starts else None)}
     if phase in (*TERMINAL, Phase.SUSPENDED):
-        clocks["running_seconds"] = int(running_time(before, now).total_seconds()) or None
+        clocks["running_seconds"] = max(0, int(running_time(before, now).total_seconds())) or None
         clocks["running_since"] = clocks["pending_since"] = None
         return clocks
     clocks["pending_since"] = pending_since(snapshot, now)
@@ -95,8 +98,10 @@ def _attempts(snapshot: Snapshot) -> Mapping[str, Any]:
 
 def _champion(snapshot: Snapshot) -> Champion | None:
     annotations = (snapshot.job or {}).get("metadata", {}).get("annotations") or {}
-    text = annotations.get(ANNOTATION_CHAMPION)
-    return Champion.model_validate_json(text) if text else None
+    try:
+        return Champion.model_validate(read_json(annotations.get(ANNOTATION_CHAMPION, "")))
+    except ValidationError:
+        return None
 
 
 def _conditions(snapshot: Snapshot, phase: Phase, reason: str, message: str, stalled: bool) -> list[Said]:
@@ -133,4 +138,4 @@ def _was_suspended(snapshot: Snapshot) -> bool:
 
 def _spec_changed(snapshot: Snapshot) -> bool:
     rendered = snapshot.job_spec_hash or snapshot.status.spec_hash
-    return rendered is not None and rendered != spec_hash(snapshot.body)
+    return rendered is not None and edited(snapshot.job, rendered, snapshot.body)

@@ -129,13 +129,14 @@ def test_a_runtime_fills_what_the_template_leaves_out() -> None:
 
 
 def deployment(name: str, version: int) -> Body:
-    digest = "sha256:" + str(version) * 64
+    served = {"version": version, "uri": f"s3://m/{version}", "digest": "sha256:" + str(version) * 64}
+    took_over = {"revision": f"{name}-{version}", "format": "sklearn", "time": "2026-11-21T12:00:00Z"}
     return {
         "apiVersion": "perennial.dev/v1alpha1",
         "kind": "ModelDeployment",
         "metadata": {"name": name, "namespace": "team"},
         "spec": {"model": {"name": "churn"}},
-        "status": {"promotions": [{"version": version, "uri": f"s3://m/{version}", "digest": digest}]},
+        "status": {"promotions": [served | took_over]},
     }
 
 
