@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import queue
+import signal
 import sys
 import tempfile
 import threading
@@ -31,8 +32,7 @@ def run(
     for mutant in mutants:
         waiting.put(mutant)
 
-    def work(folder: Path) -> None:
-        lane = Lane(folder)
+    def work(lane: Lane) -> None:
         while True:
             try:
                 verdict = lane.judge(waiting.get_nowait())
@@ -45,19 +45,23 @@ def run(
                 tell(verdict)
 
     with tempfile.TemporaryDirectory(prefix="perennial-mutants-") as scratch:
-        lanes = [threading.Thread(target=work, args=(Path(scratch, str(number)),)) for number in range(jobs)]
-        for lane in lanes:
-            lane.start()
+        lanes = [Lane(Path(scratch, str(number))) for number in range(jobs)]
+        threads = [threading.Thread(target=work, args=(lane,)) for lane in lanes]
+        for thread in threads:
+            thread.start()
         try:
-            for lane in lanes:
-                lane.join()
-        finally:
-            # Interrupted, the tests are too, and no other bug is begun with.
+            for thread in threads:
+                thread.join()
+        except BaseException:
+            # No other bug is begun with, and the tests that run are ended.
             with suppress(queue.Empty):
                 while True:
                     waiting.get_nowait()
             for lane in lanes:
-                lane.join()
+                lane.interrupt()
+            for thread in threads:
+                thread.join()
+            raise
     return verdicts, unusable
 
 
@@ -66,6 +70,9 @@ def main(names: Sequence[str], jobs: int) -> int:
     if unknown := set(names) - {mutant.name for mutant in MUTANTS}:
         print(f"no such mutant: {', '.join(sorted(unknown))}; there are {', '.join(one.name for one in MUTANTS)}")
         return 2
+    # The tests inherit it: what is started in the background ignores being interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     chosen = [mutant for mutant in MUTANTS if not names or mutant.name in names]
     began, width = time.monotonic(), max(len(mutant.name) for mutant in chosen)
 

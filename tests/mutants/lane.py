@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,7 @@ class Lane:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._tests: subprocess.Popen[str] | None = None
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT,
@@ -52,6 +53,11 @@ class Lane:
             if (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
+
+    def interrupt(self) -> None:
+        """End the tests that run, as by hand: so the servers that they started are stopped with them."""
+        if self._tests and self._tests.poll() is None:
+            self._tests.send_signal(signal.SIGINT)
 
     def judge(self, mutant: Mutant) -> Verdict:
         """Run its tests until one fails that passes without the bug. Unusable when they cannot be run."""
@@ -85,19 +91,27 @@ class Lane:
         environment = {**os.environ, "PYTHONPATH": f"{self.folder / 'operator'}:{self.folder}"}
         environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PERENNIAL_PROVE": "", "PERENNIAL_PROOFS": ""}
         command = [sys.executable, *_PYTEST, path, *(f"--deselect={test}" for test in without)]
-        with subprocess.Popen(
-            command, cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as tests:
-            try:
-                said, _ = tests.communicate(timeout=PATIENCE)
-            except subprocess.TimeoutExpired:
-                # As by hand: so the servers that the tests started are stopped with them.
-                tests.send_signal(signal.SIGINT)
-                try:
-                    tests.communicate(timeout=60)
-                except subprocess.TimeoutExpired:
-                    tests.kill()
-                return path + _HANGS
+        self._tests = tests = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            said, _ = tests.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.interrupt()
+            with suppress(subprocess.TimeoutExpired):
+                tests.communicate(timeout=60)
+            return path + _HANGS
+        finally:
+            # A bug may well be that something does not end.
+            with suppress(ProcessLookupError):
+                os.killpg(tests.pid, signal.SIGKILL)
+            tests.wait()
         if tests.returncode == _PASSED:
             return None
         failed = _FAILED.search(said)
