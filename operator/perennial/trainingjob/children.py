@@ -32,7 +32,7 @@ from perennial.pods import (
     secured,
     tmp_volume,
 )
-from perennial.subject import read_spec
+from perennial.subject import read_json, read_spec
 from perennial.trainingjob.pod import AGENT, PREPARE, TRAINING
 from perennial.trainingjob.snapshot import MUTABLE, Snapshot, recovery_name
 
@@ -59,11 +59,10 @@ def edited(job: Body | None, rendered: str, body: Body) -> bool:
     now = _fixed(body)
     if _hash(now) == rendered:
         return False
-    try:
-        noted = json.loads((job or {})["metadata"]["annotations"][ANNOTATION_SPEC])
-        then = noted | ({"template": now["template"]} if "template" in now else {})
-    except (KeyError, TypeError, ValueError):
+    noted = read_json(((job or {}).get("metadata", {}).get("annotations") or {}).get(ANNOTATION_SPEC, ""))
+    if not isinstance(noted, dict):
         return True
+    then = noted | {field: now[field] for field in ("template",) if field in now}
     # With this hash the note is what was rendered, and the template, which it leaves out, is as it was.
     said = read_spec(TrainingJobSpec, then)
     return _hash(then) != rendered or said[0] is None or said != read_spec(TrainingJobSpec, now)

@@ -496,6 +496,22 @@ def test_an_edit_after_the_start_is_shown_and_changes_nothing() -> None:
     assert team.job == job
 
 
+def test_a_default_that_another_release_fills_in_is_no_edit() -> None:
+    team = Team().started()
+    team.pod().running()
+    team.settle()
+    job = deepcopy(team.job)
+    # A default of a field that is there, of one within another, and of a field that only that release knows.
+    team.run["spec"] |= {"publishDeadlineSeconds": 1800, "priority": "Normal"}
+    team.run["spec"]["output"]["mode"] = "Managed"
+    team.settle()
+    assert "SpecChanged" not in conditions(team.status)
+    assert team.job == job
+    team.run["spec"]["parameters"] = {"depth": 7}
+    team.settle()
+    assert "SpecChanged" in conditions(team.status)
+
+
 def test_what_a_run_is_recorded_with_is_what_it_was_trained_with() -> None:
     edits: dict[str, Any] = {
         "model": {"name": "other"},
