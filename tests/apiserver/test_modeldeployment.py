@@ -242,6 +242,18 @@ def test_what_is_changed_or_deleted_by_hand_is_put_right(serving: Serving) -> No
     eventually(lambda: serving.pinned() == revision)
 
 
+def test_labels_that_somebody_took_off_a_revision_come_back(serving: Serving) -> None:
+    serving.version(1)
+    serving.deploy()
+    revision = serving.rolling()
+    labels = serving.space.there(DEPLOYMENTS, revision)["metadata"]["labels"]
+    # Without them the Deployment drops out of what the operator watches, and it would never be seen to be ready.
+    serving.space.patch(DEPLOYMENTS, revision, {"metadata": {"labels": dict.fromkeys(labels)}})
+    eventually(lambda: serving.space.there(DEPLOYMENTS, revision)["metadata"].get("labels") == labels)
+    serving.ready(revision)
+    serving.says("Ready", "True", "Serving")
+
+
 def test_a_service_of_somebody_else_is_not_touched(serving: Serving) -> None:
     theirs = {
         "apiVersion": "v1",

@@ -124,8 +124,9 @@ def test_a_child_edited_by_hand_is_put_right_where_it_is_ours(space: Space, kube
     assert space.there(JOBS, "edited")["metadata"]["labels"]["theirs"] == "kept"
     # Without the label the Job drops out of what the operator watches.
     space.patch(JOBS, "edited", {"metadata": {"labels": {"perennial.dev/owned": None}}})
+    eventually(lambda: space.there(JOBS, "edited")["metadata"]["labels"].get("perennial.dev/owned") == "true")
     kubelet.publishes("edited")
-    space.reaches("edited", "Succeeded", 60)
+    space.reaches("edited", "Succeeded")
     assert space.requests()["create jobs"] == 1
 
 

@@ -96,11 +96,22 @@ class Actor:
                 raise Conflict(f"{target} exists already", code=409) from error
             if controller_uid(found) != wanted:
                 raise _taken(target, found) from error
-            made = found
+            made = await self._labelled(target, body, found)
         else:
             logger.info("created %s", target)
             self._written(owner, None, made)
         self._cache.put(target.resource, made)
+
+    async def _labelled(self, target: Key, body: Body, found: Body) -> Body:
+        """What was found, with the labels that it was made with: without them no watch tells of it."""
+        labels = {"labels": body["metadata"].get("labels", {})}
+        if shows(found["metadata"], labels):
+            return found
+        metadata = found["metadata"]
+        patch = {"metadata": {**labels, "uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}}
+        made = await self._client.patch(*target, patch)
+        logger.info("labelled %s", target)
+        return made
 
     async def _apply(self, target: Key, body: Body) -> None:
         intent = digest(body)
