@@ -1,4 +1,4 @@
-"""Reads JSON that anybody may have nested deeply: the API server takes thousands of levels, Python's decoder does not."""
+"""Reads JSON that anybody may have nested: the API server takes thousands of levels, Python's decoder fewer."""
 
 import json
 import re
