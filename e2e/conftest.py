@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from e2e import operators
 from e2e.begun import Played, lose_nodes, play, retrained, schedule
 from e2e.demo.story import NAMESPACE
+from e2e.hollow import LABEL
 from e2e.lab import Lab
 from e2e.space import MARK, Space
 from e2e.store import Store
@@ -83,9 +84,13 @@ def playing(lab: Lab) -> "Future[Played]":
 
 
 @pytest.fixture(scope="session")
-def lost(lab: Lab) -> "Future[Space]":
+def lost(lab: Lab) -> "Iterator[Future[Space]]":
     """What runs on nodes that are lost: the cluster takes a minute to believe it."""
-    return ThreadPoolExecutor(1).submit(lose_nodes, lab)
+    losing = ThreadPoolExecutor(1).submit(lose_nodes, lab)
+    yield losing
+    wait([losing])
+    # A cluster with such a node is not taken for well.
+    lab.kubectl("delete", "nodes", "--selector", LABEL)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -25,8 +25,8 @@ class Store:
     def __init__(self, lab: Lab, folder: Path) -> None:
         self._lab = lab
         self._log = folder / "store.log"
-        node = lab.every("nodes", "default")[0]
-        self._host = next(one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP")
+        addresses = [one for node in lab.every("nodes", "default") for one in node["status"].get("addresses", ())]
+        self._host = next(one["address"] for one in addresses if one["type"] == "InternalIP")
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -48,8 +48,8 @@ class Store:
 
     def names(self, prefix: str) -> list[str]:
         """The objects below a prefix."""
-        found = self._client().list_objects_v2(Bucket=BUCKET, Prefix=prefix)
-        return [one["Key"] for one in found.get("Contents", ())]
+        pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+        return [one["Key"] for page in pages for one in page.get("Contents", ())]
 
     def put(self, prefix: str, files: Mapping[str, bytes]) -> Body:
         """Put files below a prefix; returns {uri, digest} of them as one model."""
