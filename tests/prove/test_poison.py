@@ -1,0 +1,143 @@
+"""Poison: what others write on an object ends no process, hurts no other object, and is not written on."""
+
+import asyncio
+import functools
+import json
+import statistics
+import traceback
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import pytest
+from jsonschema import Draft4Validator
+
+from perennial.api.resources import JOBS, OWN_KINDS, TRAININGJOBS, of
+from perennial.config import Config
+from perennial.controllers import CONTROLLERS
+from perennial.kube import login
+from perennial.kube.http import HttpClient
+from perennial.plan import Body, Create, Plan
+from perennial.runtime.projection import project
+from tests.apiserver.operators import Perennial
+from tests.apiserver.space import Space
+from tests.prove import hostile, poisoned, poisoning
+from tests.prove.report import FULL, Proof, scaled
+from tests.world import World
+
+SEED = 6
+# Changes of the others, and of the poisoned, in a second.
+RATE, POISON_RATE = 40, 5
+NOW = datetime(2026, 11, 21, 12, 0, 30, 123456, tzinfo=UTC)
+VALIDATORS = {resource: Draft4Validator(schema) for resource, schema in hostile.SCHEMAS.items()}
+
+
+def unsendable(plan: Plan, owner: Body) -> Iterable[str]:
+    """What the API server would refuse of a plan, by the schemas of our own kinds."""
+    json.dumps([asdict(action) for action in plan.actions], allow_nan=False, default=str)
+    bodies = [{**owner, "status": plan.status}] if plan.status is not None else []
+    bodies += [action.body for action in plan.actions if isinstance(action, Create) and of(action.body) in OWN_KINDS]
+    for body in bodies:
+        json.dumps(body, allow_nan=False)
+        part = "status" if body.get("uid") == owner["metadata"]["uid"] else "spec"
+        for error in VALIDATORS[of(body)].iter_errors({key: body[key] for key in body if key in ("spec", "status")}):
+            if list(error.absolute_path)[:1] != ["spec"] or body is not bodies[0]:
+                yield f"{of(body).kind} {part} {list(error.absolute_path)}: {error.message[:200]}"
+
+
+@pytest.mark.proof("Poison")
+def test_no_decision_raises_whatever_others_wrote(proof: Proof) -> None:
+    faults: Counter[str] = Counter()
+    worlds = hostile.samples(poisoned.worlds, scaled(4_000, 250), SEED)
+    for bodies in worlds:
+        view = World(*(project(of(body), body) for body in bodies))
+        for controller in CONTROLLERS:
+            for body in view.objects.values():
+                watch = controller.watches.get(of(body))
+                named = {name.name for name in watch(view, body)} if watch else set()
+                if of(body) == controller.resource:
+                    named.add(body["metadata"]["name"])
+                for name in named:
+                    proof.count("decisions")
+                    try:
+                        snapshot = controller.gather(view, poisoned.NAMESPACE, name)
+                        if snapshot is None:
+                            continue
+                        plan = controller.decide(snapshot, NOW, Config())
+                        owner = view.get(controller.resource, poisoned.NAMESPACE, name) or poisoned.body(
+                            TRAININGJOBS, "x"
+                        )
+                        for fault in unsendable(plan, owner):
+                            faults[fault] += 1
+                    except Exception as error:
+                        last = traceback.extract_tb(error.__traceback__)
+                        ours = [f for f in last if "/perennial/" in f.filename][-1]
+                        where = f"{ours.filename.rpartition('/perennial/')[2]}:{ours.lineno} {ours.line}"
+                        faults[f"{controller.resource.kind} {type(error).__name__} {str(error)[:150]!r} {where}"] += 1
+    proof.count("hostile worlds", len(worlds))
+    assert not faults, f"seed {SEED}: " + "\n".join(f"{count} x {fault}" for fault, count in faults.most_common())
+
+
+@pytest.mark.proof("Poison")
+async def test_one_poisoned_object_among_500_costs_the_others_nothing(
+    space: Space, perennial: Perennial, proof: Proof
+) -> None:
+    began = perennial.log.stat().st_size
+    process = perennial.process
+    assert process
+    number, rounds, seconds = scaled(10_000, 150), scaled(12, 1), scaled(10, 4)
+    variants = hostile.samples(poisoning.variants, number, SEED)
+    async with (
+        HttpClient(login.load(str(space.server.kubeconfig))) as client,
+        poisoning.Others.watched(space, client, 499) as others,
+    ):
+        poison = poisoning.Poison(space, client)
+        await poison.make()
+        for start in range(0, number, 8):
+            await asyncio.gather(*(poison.apply(variant) for variant in variants[start : start + 8]))
+        assert process.poll() is None, "the operator ended"
+        with_it, without = [], []
+        for index in range(rounds):
+            # Turn and turn about: whatever else the machine does, both have of it.
+            for harmless in (index % 2 == 0, index % 2 == 1):
+                apply = functools.partial(poison.apply, harmless=harmless)
+                took = await poisoning.beside(others.round(seconds, RATE), apply, variants[:100], POISON_RATE)
+                (without if harmless else with_it).append(_percentile(took))
+        proof.count("others' changes timed", int(rounds * seconds * RATE) * 2)
+    assert process.poll() is None, "the operator ended"
+    assert perennial.get("/healthz") == "ok\n"
+    with perennial.log.open() as log:
+        log.seek(began)
+        raised = Counter(line["traceback"][-300:] for line in map(json.loads, log) if "traceback" in line)
+    assert not raised, f"seed {SEED}: {raised.most_common(5)}"
+    proof.count("variants taken by the API server", poison.counts["taken"])
+    proof.count("variants refused by it", poison.counts["refused"])
+    ratio = statistics.median(with_it) / statistics.median(without)
+    print(f"99th percentile, of {rounds} rounds: {ratio:.3f} of that without poison ({with_it}, {without})")
+    proof.count("percent of the 99th percentile without it", round(100 * ratio))
+    if FULL:
+        assert ratio <= 1.1
+
+
+def _percentile(took: list[float]) -> float:
+    return sorted(took)[int(0.99 * len(took))]
+
+
+async def test_an_object_nested_too_deep_is_told_of_and_outlived(space: Space, perennial: Perennial) -> None:
+    process = perennial.process
+    async with HttpClient(login.load(str(space.server.kubeconfig))) as client:
+        for levels in (60, 900, hostile.DEEP, 9_900):
+            parameters = {"depth": hostile.deep(levels)}
+            spec = {**poisoned.TRAINING, "parameters": parameters}
+            metadata = {"name": f"deep-{levels}", "namespace": space.name}
+            body = {"apiVersion": TRAININGJOBS.api_version, "kind": TRAININGJOBS.kind, "metadata": metadata}
+            await client.create({**body, "spec": spec})
+            words = await asyncio.to_thread(space.says, f"deep-{levels}", "Stalled", "InvalidSpec")
+            assert "nested deeper" in words
+        assert process
+        assert process.poll() is None
+        perennial.kill()
+        perennial.restart()
+        await asyncio.to_thread(space.train, "after")
+        await asyncio.to_thread(space.there, JOBS, "after")
