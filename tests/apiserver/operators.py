@@ -43,10 +43,12 @@ class Operator:
         self.log = server.folder / "logs" / f"{identity}.log"
         arguments = [str(server.kubeconfig_of(USER)), identity, str(self.port), str(lease_seconds)]
         self._command = [sys.executable, "-m", "tests.apiserver.toy", *arguments]
+        # Beside ours.
+        self.environment: dict[str, str] = {}
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator")}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator"), **self.environment}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self._command, cwd=ROOT, env=environment, stderr=log)
         return self

@@ -1,5 +1,24 @@
-"""The servers and the operator that the proofs share with the API server tests."""
+"""The servers and the operator that the proofs share with the API server tests, and a server of their own."""
 
+from collections.abc import Iterator
+
+import pytest
+
+from e2e.cluster.apiserver import ApiServer
+from perennial.kube import login
 from tests.apiserver.conftest import apiserver, config, controlled, kinds, kubelet, perennial, space, toy_server
+from tests.apiserver.operators import USER
+from tests.kubelets import KubeletsThread
 
 __all__ = ["apiserver", "config", "controlled", "kinds", "kubelet", "perennial", "space", "toy_server"]
+
+
+@pytest.fixture(scope="session")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """A server with Kubernetes' controllers, whose pods are all played, for lanes: no operator serves all of it."""
+    folder = tmp_path_factory.mktemp("played")
+    with ApiServer(folder, users={USER: ["system:masters"]}, audit=True, controller_manager=True) as server:
+        server.kubectl("apply", "--server-side", "-f", "crds")
+        server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", "crds")
+        with KubeletsThread(login.load(str(server.kubeconfig))):
+            yield server

@@ -70,31 +70,38 @@ class Lane:
         template = {"metadata": fated(*(fates or ({},))), "spec": {"containers": [CONTAINER]}}
         self.space.train(name, template=template, **spec)
 
-    def deploy(self, **spec: Any) -> None:
-        """The ModelDeployment `churn`, of the model of that name."""
+    def deploy(self, name: str = "churn", **spec: Any) -> None:
+        """A ModelDeployment of the model of the same name."""
         server = {"spec": {"containers": [{"name": "server", "image": "server:1"}]}}
-        plain = {"model": {"name": "churn"}, "template": server, "scaleDownDelay": "1s"}
-        self.space.make(MODELDEPLOYMENTS, "churn", plain | spec)
+        plain = {"model": {"name": name}, "template": server, "scaleDownDelay": "1s"}
+        self.space.make(MODELDEPLOYMENTS, name, plain | spec)
 
-    def version(self, number: int, path: str = "", **spec: Any) -> None:
-        """A person's own ModelVersion of `churn`."""
+    def version(self, number: int, path: str = "", *, model: str = "churn", **spec: Any) -> None:
+        """A person's own ModelVersion."""
         plain = {
-            "model": "churn",
+            "model": model,
             "version": number,
             "uri": f"s3://acme{path}/{number}",
             "digest": f"sha256:{number:064x}",
             "format": "sklearn",
         }
-        self.space.make(MODELVERSIONS, f"churn-{number}", plain | spec)
+        self.space.make(MODELVERSIONS, f"{model}-{number}", plain | spec)
 
-    def policy(self, name: str, *triggers: Body, fates: tuple[Body, ...] = ({},), **spec: Any) -> None:
-        """A RetrainPolicy of the deployment `churn`."""
+    def policy(
+        self, name: str, *triggers: Body, deployment: str = "churn", fates: tuple[Body, ...] = ({},), **spec: Any
+    ) -> None:
+        """A RetrainPolicy of a deployment."""
         training = {
-            "model": {"name": "churn"},
+            "model": {"name": deployment},
             "template": {"metadata": fated(*fates), "spec": {"containers": [CONTAINER]}},
             "output": {"uri": "s3://acme/models"},
+            "backoffLimit": 0,
         }
-        plain = {"deployment": {"name": "churn"}, "trainingJobTemplate": {"spec": training}, "triggers": list(triggers)}
+        plain = {
+            "deployment": {"name": deployment},
+            "trainingJobTemplate": {"spec": training},
+            "triggers": list(triggers),
+        }
         self.space.make(RETRAINPOLICIES, name, plain | spec)
 
     def ask(self, policy: str, value: str) -> None:

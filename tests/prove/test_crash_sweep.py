@@ -7,16 +7,13 @@ the same as after the answer, and harder on the operator, which never learns of 
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
 import pytest
 
 from e2e.cluster.apiserver import ApiServer
-from perennial.kube import login
 from perennial.plan import Body
-from tests.kubelets import KubeletsThread
 from tests.prove.compare import differences, state
 from tests.prove.lane import Crash, Lane
 from tests.prove.report import FULL, Proof
@@ -45,13 +42,6 @@ class End:
         if self.made != other.made:
             lines.append(f"made: expected {self.made - other.made} more, found {other.made - self.made} more")
         return lines
-
-
-@pytest.fixture(scope="module")
-def played(controlled: ApiServer) -> Iterator[ApiServer]:
-    """The server, with all its pods played."""
-    with KubeletsThread(login.load(str(controlled.kubeconfig))):
-        yield controlled
 
 
 def undisturbed(server: ApiServer, name: str) -> End:
