@@ -12,7 +12,9 @@ from e2e.lab import SYSTEM, Body, Lab, condition, is_true
 from e2e.load import Load
 from e2e.space import IMAGE, RESTRICTED, Space, digits, program, serving, version
 from e2e.store import Store
+from tests.prove.report import Proof
 
+TITLE = "Workload truth"
 RATE = 50  # requests per second
 REQUESTS = 5_000
 
@@ -111,7 +113,8 @@ def test_a_restart_of_the_operator_is_not_noticed(served: Served, lab: Lab) -> N
     served.unharmed(2)
 
 
-def test_one_that_cannot_be_loaded_never_gets_traffic(served: Served, store: Store) -> None:
+@pytest.mark.proof(TITLE)
+def test_one_that_cannot_be_loaded_never_gets_traffic(served: Served, store: Store, proof: Proof) -> None:
     files = store.put("corrupt", {"model.skops": b"PK\x03\x04 this was a model once"})
     measured = {"metrics": {"accuracy": 0.99}, "evaluation": "digits-unseen"}
     served.space.apply(version("digits", 3, files, format="sklearn", **measured))
@@ -123,6 +126,7 @@ def test_one_that_cannot_be_loaded_never_gets_traffic(served: Served, store: Sto
     assert verdict["message"] in said["message"]
     assert served.deployment["status"]["modelVersion"] == "digits-2"
     served.unharmed(2)
+    proof.count("servers that never serve")
 
 
 def test_one_that_is_worse_than_the_champion_never_gets_traffic(served: Served) -> None:
@@ -157,9 +161,10 @@ def test_a_takeover_survives_the_death_of_the_operator(served: Served, lab: Lab)
     served.unharmed(5)
 
 
+@pytest.mark.proof(TITLE)
 @pytest.mark.parametrize(("number", "behaviour"), [(2, "garbage"), (3, "error")])
 def test_one_that_answers_nonsense_when_asked_whether_it_is_ready_never_gets_traffic(
-    odd: Served, store: Store, number: int, behaviour: str
+    odd: Served, store: Store, proof: Proof, number: int, behaviour: str
 ) -> None:
     files = store.put(f"odd/{number}", {"behaviour.txt": behaviour.encode()})
     odd.space.apply(version("odd", number, files, format="files"))
@@ -171,6 +176,7 @@ def test_one_that_answers_nonsense_when_asked_whether_it_is_ready_never_gets_tra
     assert verdict["message"] in said["message"]
     assert odd.deployment["status"]["modelVersion"] == "odd-1"
     odd.unharmed(1)
+    proof.count("servers that never serve")
 
 
 def test_no_request_failed(served: Served, odd: Served) -> None:
