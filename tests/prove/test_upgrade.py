@@ -367,12 +367,10 @@ def _kind(resource: Resource) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Without messages, which are for people, and with conditions by their type."""
+    """Without messages, which are for people, and with conditions in order: none may come or go."""
     if isinstance(value, dict):
         plain = {key: _plain(item) for key, item in value.items() if key != "message" and item is not None}
-        return plain | ({"conditions": _by_type(plain["conditions"])} if "conditions" in plain else {})
+        if "conditions" in plain:
+            plain["conditions"].sort(key=lambda condition: condition["type"])
+        return plain
     return [_plain(item) for item in value] if isinstance(value, list) else value
-
-
-def _by_type(conditions: list[Body]) -> Body:
-    return {one["type"]: one for one in conditions}
