@@ -1,4 +1,4 @@
-"""The servers and the operator that the proofs share with the API server tests, and a server of their own."""
+"""The servers and the operator that the proofs share with the API server tests, and servers of their own."""
 
 from collections.abc import Iterator
 
@@ -8,6 +8,7 @@ from e2e.cluster.apiserver import ApiServer
 from perennial.kube import login
 from tests.apiserver.conftest import apiserver, config, controlled, kinds, kubelet, perennial, space, toy_server
 from tests.apiserver.operators import USER
+from tests.bench.scene import FAST
 from tests.kubelets import KubeletsThread
 
 __all__ = ["apiserver", "config", "controlled", "kinds", "kubelet", "perennial", "space", "toy_server"]
@@ -22,3 +23,14 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", "crds")
         with KubeletsThread(login.load(str(server.kubeconfig))):
             yield server
+
+
+@pytest.fixture(scope="session")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """A server whose controllers hurry: they have to keep up with many namespaces at once."""
+    users = {USER: ["system:masters"]}
+    folder = tmp_path_factory.mktemp("busy")
+    with ApiServer(folder, users=users, controller_manager=True, controller_args=FAST) as server:
+        server.kubectl("apply", "--server-side", "-f", "crds")
+        server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", "crds")
+        yield server

@@ -14,7 +14,7 @@ MUDDLES = ("drop", "delay", "duplicate", "reorder", "expire")
 # A late event is so many seconds late.
 _LATE = 3.0
 _HANG = 2.0
-_EXPIRED = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}}
+EXPIRED = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}}
 
 
 def fault(sort: str) -> Fault:
@@ -83,7 +83,7 @@ class Crowd(Faults):
         if place.muddle == "duplicate":
             return ((0.0, event), (0.0, event), (random.uniform(0.1, _LATE), event))
         if place.muddle == "expire":
-            return ((0.0, _EXPIRED),)
+            return ((0.0, EXPIRED),)
         return ((_LATE if place.muddle == "delay" else random.uniform(0.0, 1.0), event),)
 
     def stale(self, request: Request) -> bool:

@@ -36,6 +36,7 @@ WEATHER = st.lists(st.sampled_from(STORMS), min_size=1, max_size=3, unique=True)
 STEPS = 20
 # Shorter ones have little to go wrong.
 _LEAST = 10
+_AT_A_TIME = 10
 
 
 class Machine(RuleBasedStateMachine):
@@ -250,14 +251,21 @@ class Machine(RuleBasedStateMachine):
 
 def schedules(count: int, number: int) -> list[Schedule]:
     """So many schedules, the same for the same number."""
+    found: list[Schedule] = []
+    while len(found) < count:
+        # Hypothesis varies what it made before; of few schedules at a time more are new.
+        found += [one for one in _some(number + len(found)) if one not in found]
+    return found[:count]
 
+
+def _some(number: int) -> list[Schedule]:
     class Fresh(Machine):
         made: ClassVar[list[Schedule]] = []
 
     run_state_machine_as_test(
         seed(number)(Fresh),
         settings=settings(
-            max_examples=2 * count,
+            max_examples=_AT_A_TIME,
             stateful_step_count=STEPS,
             phases=[Phase.generate],
             deadline=None,
@@ -265,4 +273,4 @@ def schedules(count: int, number: int) -> list[Schedule]:
             suppress_health_check=list(HealthCheck),
         ),
     )
-    return [one for one in Fresh.made if len(one) >= _LEAST][:count]
+    return [one for one in Fresh.made if len(one) >= _LEAST]

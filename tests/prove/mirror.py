@@ -26,9 +26,11 @@ class Past:
         # By uid of a TrainingJob: how it ended first, and at which version.
         self.ended: dict[str, tuple[str, int]] = {}
         self.wrong: list[str] = []
+        self.events = 0
 
     def saw(self, kind: str, type_: str, body: Body) -> None:
         """One event of a watch."""
+        self.events += 1
         name, uid = body["metadata"]["name"], body["metadata"]["uid"]
         self.made[kind].setdefault(uid, body)
         if type_ == "DELETED":

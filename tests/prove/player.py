@@ -52,7 +52,7 @@ _TRIES = 5
 class Everyone:
     """What befalls all namespaces at once, as the wave allows it."""
 
-    def __init__(self, kill: Callable[[], Awaitable[None]], stale: Callable[[float], Awaitable[None]]) -> None:
+    def __init__(self, kill: Callable[[], None], stale: Callable[[float], Awaitable[None]]) -> None:
         self.kill = kill
         self.stale = stale
 
@@ -217,7 +217,7 @@ class Player:
         self._place.muddle_until = time.monotonic() + seconds
 
     async def kill(self) -> None:
-        await self._everyone.kill()
+        self._everyone.kill()
 
     async def stale(self, seconds: float) -> None:
         await self._everyone.stale(seconds)

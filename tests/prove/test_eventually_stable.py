@@ -8,14 +8,11 @@ import json
 import os
 import random
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from e2e.cluster.apiserver import ApiServer
-from tests.apiserver.operators import USER
-from tests.bench.scene import FAST
 from tests.prove.machine import schedules
 from tests.prove.player import Schedule
 from tests.prove.report import Proof, scaled
@@ -23,20 +20,9 @@ from tests.prove.wave import Waves
 
 SEEDS = Path(__file__).with_name("seeds.jsonl")
 # So many schedules at once.
-WAVE = 50
+WAVE = 40
 # A number that was printed plays the same schedules again.
 NUMBER = "PERENNIAL_SCHEDULES"
-
-
-@pytest.fixture(scope="module")
-def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """A server whose controllers hurry: they have to keep up with many namespaces."""
-    users = {USER: ["system:masters"]}
-    folder = tmp_path_factory.mktemp("busy")
-    with ApiServer(folder, users=users, controller_manager=True, controller_args=FAST) as server:
-        server.kubectl("apply", "--server-side", "-f", "crds")
-        server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", "crds")
-        yield server
 
 
 def kept() -> list[Schedule]:

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,8 +24,8 @@ from tests.prove.proxy import Proxy
 
 # Seconds: how long after the faults all must be as it has to, and for how long nothing may be written then.
 WITHIN, QUIET = 60.0, 10.0
-# The operator is started again at once, and needs some seconds to be of any use.
-_BETWEEN_KILLS = 6.0
+# The operator is started again at once; between two ends it is of some use.
+_BETWEEN_KILLS = 4.0
 # Of what is left, first what would make the rest anew.
 _CLEARED = (*OWN_KINDS[::-1], *CHILD_KINDS)
 
@@ -45,6 +45,8 @@ class _Open:
     schedule: Schedule
     player: Player
     right_since: float | None = None
+    wrong: list[str] = field(default_factory=list)
+    looked_at: int = -1
 
 
 class Waves:
@@ -56,7 +58,7 @@ class Waves:
         self._crowd = Crowd()
         self._proxy = Proxy(server, "crowd", self._crowd)
         self._operator = Perennial(server, "crowd", config, kubeconfig=self._proxy.kubeconfig)
-        self._killed = 0.0
+        self._back = 0.0
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -66,7 +68,8 @@ class Waves:
         await self._stack.enter_async_context(Kubelets(self._client, credentials))
         self._stack.enter_context(self._proxy)
         self._stack.enter_context(self._operator)
-        await asyncio.to_thread(eventually, self._operator.watches, 30)
+        self._restarting = asyncio.create_task(self._leading())
+        await self._restarting
         return self
 
     async def __aexit__(
@@ -89,6 +92,7 @@ class Waves:
         ]
         await asyncio.gather(*(one.player.play(one.schedule) for one in opened))
         self._crowd.calm()
+        await self._restarting
         ends = await self._settle(opened)
         await self._clear([space.name for space in spaces])
         return ends
@@ -101,17 +105,19 @@ class Waves:
             assert self._operator.process
             assert self._operator.process.poll() is None, f"the operator ended: {self._operator.log}"
             for one in list(opened):
-                now, wrong = time.monotonic(), oracle.wrong(one.player)
-                if wrong:
-                    one.right_since = None
-                elif one.right_since is None:
-                    one.right_since = now
+                now = time.monotonic()
+                if one.looked_at != one.player.past.events:
+                    one.looked_at, one.wrong = one.player.past.events, oracle.wrong(one.player)
+                    if one.wrong:
+                        one.right_since = None
+                    elif one.right_since is None:
+                        one.right_since = now
                 place = self._crowd.places[one.player.name]
                 still = max(one.right_since or now, place.tried_at)
                 if now - still >= QUIET:
                     ends.append(End(one.schedule, one.player.name, [], still - calm))
                 elif still > calm + WITHIN:
-                    wrong = wrong or [f"{', '.join(place.last)}: {now - place.tried_at:.1f} s ago"]
+                    wrong = one.wrong or [f"written {now - place.tried_at:.1f} s ago: {', '.join(place.last)}"]
                     ends.append(End(one.schedule, one.player.name, wrong, still - calm))
                 else:
                     continue
@@ -127,14 +133,20 @@ class Waves:
             del self._mirror.spaces[namespace]
             del self._crowd.places[namespace]
 
-    async def _kill(self) -> None:
-        if time.monotonic() - self._killed < _BETWEEN_KILLS:
-            return
-        self._killed = time.monotonic()
+    def _kill(self) -> None:
+        if self._restarting.done() and time.monotonic() - self._back > _BETWEEN_KILLS:
+            self._restarting = asyncio.create_task(self._restart())
+
+    async def _restart(self) -> None:
         self.kills += 1
         await asyncio.to_thread(self._operator.kill)
         self._proxy.cut()
         self._operator.__enter__()
+        await self._leading()
+
+    async def _leading(self) -> None:
+        await asyncio.to_thread(eventually, self._operator.leads, 30)
+        self._back = time.monotonic()
 
     async def _stale(self, seconds: float) -> None:
         if time.monotonic() < self._crowd.stale_until:
