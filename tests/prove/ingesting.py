@@ -45,6 +45,7 @@ class Ingesting(Perennial):
         super().__init__(server, f"{home.name}-{replica}", config, kubeconfig=kubeconfig, namespace=home.name)
         self.reports = _free_ports(1)[0]
         self.bundle = (trusted / "ca.crt").read_text()
+        self.trust = ssl.create_default_context(cadata=self.bundle)
         self._command += [
             *("--ingest-host", "127.0.0.1", "--ingest-port", str(self.reports)),
             *("--ingest-certificates", str(trusted), "--replicas", str(replicas)),
@@ -83,7 +84,6 @@ class Wire:
         self._operator = operator
         self._address = address
         self._buffer = buffer
-        self._context = ssl.create_default_context(cadata=operator.bundle)
 
     async def __aenter__(self) -> "Wire":
         raw = socket.socket()
@@ -94,7 +94,7 @@ class Wire:
         try:
             await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", self._operator.reports))
             self.reader, self.writer = await asyncio.open_connection(
-                sock=raw, ssl=self._context, server_hostname="localhost", limit=2**22
+                sock=raw, ssl=self._operator.trust, server_hostname="localhost", limit=2**22
             )
         except BaseException:
             raw.close()
