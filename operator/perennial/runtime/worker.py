@@ -97,6 +97,8 @@ class Engine:
         try:
             result = await self.reconcile(key)
         except NotLeading:
+            # The lease may be renewed yet, and then nobody else would do it.
+            self.queue.retry(key)
             return "requeue"
         except ApiError as error:
             if error.meaning is Meaning.CONFLICT:

@@ -356,12 +356,16 @@ async def test_a_decision_that_raises_is_told_and_retried(world):
     assert world.status() == {"phase": "Fine"}
 
 
-async def test_without_the_lease_nothing_is_retried(world):
+@pytest.mark.parametrize("times", [1, 3])
+async def test_work_is_done_when_the_lease_was_away_for_a_moment(world, times):
     world.decide = lambda *_: Plan([Create(wanted())])
-    world.client.fail("create", JOBS, NotLeading("lost"))
+    for _ in range(times):
+        world.client.fail("create", JOBS, NotLeading("away"))
     await world.settle()
-    world.later(1000)
-    assert await world.settle() == 0
+    for _ in range(times):
+        world.later(1)
+        await world.settle()
+    assert Key(JOBS, "ns", "job") in world.client.objects
 
 
 class TestCreate:
