@@ -18,7 +18,7 @@ from tests.apiserver.toy import a_trainingjob
 from tests.prove.report import FULL, Proof, scaled
 
 NAMESPACE = "default"
-LEASE = 3.0  # seconds
+LEASE = 4.0  # seconds
 OLD, NEW = 40, 10  # objects that are edited each time, and that are made
 
 
@@ -30,7 +30,7 @@ def test_a_leader_that_wakes_up_changes_nothing(toy_server: ApiServer, proof: Pr
     with ExitStack() as stack:
         pair = [stack.enter_context(_operator(toy_server, 0)), stack.enter_context(_operator(toy_server, 1))]
         eventually(lambda: any(one.leads() for one in pair), 30)
-        for number in range(scaled(60, 4)):
+        for number in range(scaled(40, 3)):
             late += _freeze(toy_server, pair, number)
             proof.count("leaders frozen in the middle of their writes")
     proof.count("late writes refused", late["refused"])
@@ -38,6 +38,24 @@ def test_a_leader_that_wakes_up_changes_nothing(toy_server: ApiServer, proof: Pr
     proof.count("late writes that found nothing to change", late["void"])
     if FULL:
         assert late["refused"] > 0
+
+
+@pytest.mark.proof("Failover")
+def test_one_without_a_successor_goes_on_where_it_was(toy_server: ApiServer, proof: Proof) -> None:
+    """Its lease ran out and nobody took it: what it was about to write is not forgotten."""
+    for _ in range(scaled(10, 1)):
+        before = len(_list(toy_server, TRAININGJOBS))
+        with _operator(toy_server, 2) as alone:
+            eventually(alone.watches, 60)
+            for one in range(OLD):
+                name = f"alone-{before}-{one}"
+                toy_server.request("POST", TRAININGJOBS.path(NAMESPACE), a_trainingjob(NAMESPACE, name))
+            alone.signal(signal.SIGSTOP)
+            time.sleep(LEASE)
+            alone.signal(signal.SIGCONT)
+            eventually(lambda: _done(toy_server), 30)
+            assert alone.leads()
+        proof.count("leaders frozen that nobody succeeded")
 
 
 def _freeze(server: ApiServer, pair: list[Operator], number: int) -> Counter[str]:
@@ -79,12 +97,16 @@ def _edit(server: ApiServer, port: int) -> None:
 
 
 def _settled(server: ApiServer, port: int) -> bool:
-    """Whether every object has its Job and its status, and the Services have these ports."""
+    """Whether all is done, and the old Services have these ports."""
+    ports = [one["spec"]["ports"][0]["port"] for one in _list(server, SERVICES)]
+    return ports == [1 + port] * OLD and _done(server)
+
+
+def _done(server: ApiServer) -> bool:
+    """Whether every object has its Job and its status."""
     wanted = {one["metadata"]["name"] for one in _list(server, TRAININGJOBS)}
-    done = {one["metadata"]["name"] for one in _list(server, TRAININGJOBS) if one.get("status")}
-    jobs = {one["metadata"]["name"] for one in _list(server, JOBS)}
-    ports = [one["spec"]["ports"][0]["port"] for one in _list(server, SERVICES) if "old" in one["metadata"]["name"]]
-    return wanted == done == jobs and ports == [1 + port] * OLD
+    told = {one["metadata"]["name"] for one in _list(server, TRAININGJOBS) if one.get("status")}
+    return wanted == told == {one["metadata"]["name"] for one in _list(server, JOBS)}
 
 
 def _list(server: ApiServer, resource: Resource) -> list[Body]:
