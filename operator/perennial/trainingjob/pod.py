@@ -119,6 +119,12 @@ class Pod:
         return ended is not None and ended.get("exitCode") == 0
 
     @property
+    def broken(self) -> bool:
+        """Whether the training has ended badly. Of one that was told to stop only the agent knows whether it was."""
+        code = (self.terminated(self.training) or {}).get("exitCode")
+        return bool(code) and (code != 143 or not self.managed or self.answer is not None)
+
+    @property
     def lingering(self) -> str | None:
         """A container that still runs, and keeps the pod, when training and agent have ended."""
         if not self.terminated(self.training) or (self.managed and not self.terminated(AGENT)):

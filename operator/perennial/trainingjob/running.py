@@ -17,6 +17,8 @@ from perennial.trainingjob.status import build
 RUNNING_DELAY = 1.0
 # An upload that takes less than this never shows as Publishing.
 UPLOAD_DELAY = 10.0
+# The agent of a training that ended badly ends a moment later, and the pod with it.
+ENDING_DELAY = 5.0
 # A wait that nothing is known to hold is written about after this long; the API server shows Pending without a write.
 PENDING_DELAY = 30.0
 # A Job that its controller works on and that has no pod after this long was refused one; its Events say why.
@@ -52,6 +54,13 @@ def progress(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
             "into spec.template.spec.initContainers with restartPolicy: Always"
         )
         return Plan(status=build(snapshot, now, Phase.PUBLISHING, "ContainerRunning", words, **changes), events=events)
+    if pod.broken:
+        known = snapshot.status.failure
+        failure = known if known and known.pod == pod.name else pod.failure().model_copy(update={"time": now})
+        words = f"the training has ended, and pod {pod.name} ends: {failure.message}"
+        status = build(snapshot, now, Phase.RUNNING, "Ending", words, failure=failure)
+        events.append(Event("Warning", failure.reason, f"attempt {pod.name}: {failure.message}"))
+        return Plan(status=status, events=events, requeue_after=later, status_delay=ENDING_DELAY)
     if pod.trained:
         words = "the training has ended; its output is being published"
         status = build(snapshot, now, Phase.PUBLISHING, "Publishing", words, **changes)

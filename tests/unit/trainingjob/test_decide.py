@@ -218,6 +218,32 @@ def test_a_container_that_outlives_the_training_is_named(exit_code: int) -> None
     assert "initContainers" in words
 
 
+def test_a_training_that_ended_badly_is_told_although_its_pod_is_slow_to_end() -> None:
+    team = Team(a_run(backoffLimit=0)).started()
+    pod = team.pod().trained(139)
+    plan = team.decide()
+    assert plan.status_delay > 0, "most often the pod ends a moment later"
+    assert team.status["failure"]["reason"] == "TrainingFailed"
+    assert "exit code 139 (SIGSEGV)" in team.status["failure"]["message"]
+    assert conditions(team.status)["Running"] == ("True", "Ending")
+    assert [event.reason for event in plan.events] == ["TrainingFailed"]
+    before = deepcopy(team.status)
+    team.after(3).decide()
+    assert team.status == before, "it is told once"
+    pod.failed(139)
+    team.decide()
+    team.job_is("Failed", "BackoffLimitExceeded")
+    assert not team.decide().events, "it was told"
+    assert team.status["phase"] == "Failed"
+
+
+def test_of_one_that_ends_as_if_told_to_stop_the_agent_is_asked() -> None:
+    team = Team(a_run(backoffLimit=0)).started()
+    team.pod().trained(143)
+    team.decide()
+    assert "failure" not in team.status
+
+
 def test_a_retry_shows_what_the_attempt_before_it_failed_with() -> None:
     team = Team().started()
     team.pod(1).failed(3)
