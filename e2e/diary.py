@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 import yaml
 
 from e2e.lab import Body, Lab
-from perennial.api.base import parse_time
 
 # A status says within so many seconds what became of a pod.
 SOON = 30.0
@@ -81,39 +80,25 @@ class Diary:
 
 
 def bad_since(states: Iterable[Seen]) -> float | None:
-    """When a pod first went wrong, by its own account where it has one: a container ended badly or cannot start, the
-    pod cannot be scheduled, is evicted, or is not ready any more."""
+    """When the cluster first showed that a pod went wrong: a container ended badly, or more than once, or cannot start,
+    the pod cannot be scheduled, is evicted, or is not ready any more."""
     ready = False
     for seen in states:
         status = seen.body.get("status") or {}
-        found = [*_ends(status), *_waits(status, seen.at), *_conditions(status, ready)]
-        if status.get("phase") == "Failed" and status.get("reason"):
-            found.append(seen.at)
-        if found:
-            return min(found)
-        ready = ready or any(one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions", ()))
+        if (status.get("phase") == "Failed" and status.get("reason")) or any(map(_is_bad, _containers(status))):
+            return seen.at
+        said = {one["type"]: one["status"] for one in status.get("conditions") or ()}
+        if said.get("PodScheduled") == "False" or (ready and said.get("Ready") == "False"):
+            return seen.at
+        ready = ready or said.get("Ready") == "True"
     return None
 
 
-def _ends(status: Mapping[str, Any]) -> Iterator[float]:
-    for container in _containers(status):
-        for state in (container.get("state") or {}, container.get("lastState") or {}):
-            ended = state.get("terminated") or {}
-            if ended.get("finishedAt") and (ended.get("exitCode") or container.get("restartCount")):
-                yield parse_time(ended["finishedAt"]).timestamp()
-
-
-def _waits(status: Mapping[str, Any], at: float) -> Iterator[float]:
-    for container in _containers(status):
-        reason = ((container.get("state") or {}).get("waiting") or {}).get("reason")
-        if reason not in (None, "PodInitializing", "ContainerCreating"):
-            yield at
-
-
-def _conditions(status: Mapping[str, Any], was_ready: bool) -> Iterator[float]:
-    for one in status.get("conditions") or ():
-        if one["status"] == "False" and (one["type"] == "PodScheduled" or (one["type"] == "Ready" and was_ready)):
-            yield parse_time(one["lastTransitionTime"]).timestamp()
+def _is_bad(container: Mapping[str, Any]) -> bool:
+    state = container.get("state") or {}
+    waits = (state.get("waiting") or {}).get("reason") not in (None, "PodInitializing", "ContainerCreating")
+    ended = (state.get("terminated") or {}).get("exitCode")
+    return waits or bool(ended) or container.get("restartCount", 0) > 0
 
 
 def _containers(status: Mapping[str, Any]) -> list[Body]:

@@ -1,16 +1,20 @@
 """Trainings that fail, each for another reason: told in words, retried as often as asked, and never published."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from e2e.diary import SOON, Diary, bad_since
 from e2e.lab import Body, Lab, condition
-from e2e.space import Space, digits, shell, training
+from e2e.space import IMAGE, RESTRICTED, Space, container_state, digits, shell, training
 from e2e.store import BUCKET, Store
+from perennial.api.base import parse_time
+from tests.prove.report import FULL, Proof
 
+TITLE = "Workload truth"
 WRITE = 'echo weights > "$PERENNIAL_OUTPUT_DIR/weights.txt"'
 DATA = b"1,2\n"
 MARKS: Body = {
@@ -31,9 +35,46 @@ class Bad:
     exit_code: int | None = None
     spec: Mapping[str, Any] = field(default_factory=dict)
     retries: int = 0
+    always: bool = True  # else only in full
 
 
-BAD = {
+def rarely(command: list[str], reason: str, words: str, exit_code: int | None = None, **spec: Any) -> Bad:
+    """One that is tried in full only."""
+    return Bad(command, reason, words, exit_code, spec, always=False)
+
+
+def measures(text: str) -> list[str]:
+    """A training whose model is fine, and whose metrics file is not."""
+    return shell(f"{WRITE}; cat > \"$PERENNIAL_METRICS_FILE\" <<'EOF'\n{text}\nEOF\n")
+
+
+def writes(script: str) -> list[str]:
+    """A training that ends well and leaves something beside its model."""
+    return shell(f'{WRITE}; cd "$PERENNIAL_OUTPUT_DIR"; {script}')
+
+
+def scratch(**kind: Any) -> Body:
+    """A pod with a small volume, and the training with it mounted at /scratch."""
+    mount = {"volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}]}
+    return {"pod": {"volumes": [{"name": "scratch", "emptyDir": kind}]}, "container": mount}
+
+
+# Of another user, who lets nobody read it.
+STRANGER: Body = {
+    "name": "stranger",
+    "image": IMAGE,
+    "command": shell("umask 077; echo secret > /perennial/output/secret"),
+    "volumeMounts": [{"name": "perennial", "mountPath": "/perennial"}],
+    "securityContext": {**RESTRICTED, "runAsUser": 1000},
+}
+LISTENS = "import os, socket; socket.socket(socket.AF_UNIX).bind(os.environ['PERENNIAL_OUTPUT_DIR'] + '/s')"
+EXTERNAL: Body = {"output": {"mode": "External"}}
+ANSWERS_NAN = '{"uri": "s3://b/k", "digest": "sha256:' + "0" * 64 + '", "metrics": {"accuracy": NaN}}'
+# The shell's own number; the kubelet makes one of two dollars.
+SELF = "$$$$"
+BLOCKS = "while :; do sleep 1; done"
+
+ALL_BAD = {
     "exits": Bad(shell("exit 7"), "TrainingFailed", "exit code 7 (spec.backoffLimit of 1 is used up", 7, retries=1),
     "greedy": Bad(
         ["python", "-c", "x = b'x' * (256 << 20)"],
@@ -63,7 +104,7 @@ BAD = {
         shell(WRITE),
         "PendingDeadlineExceeded",
         "its image cannot be pulled",
-        spec={"container": {"image": "localhost/perennial/nowhere:1"}, "pendingDeadlineSeconds": 30},
+        spec={"container": {"image": "localhost/perennial/nowhere:1"}, "pendingDeadlineSeconds": 45},
     ),
     "homeless": Bad(
         shell(WRITE),
@@ -71,12 +112,100 @@ BAD = {
         "cannot be scheduled",
         spec={"pod": {"nodeSelector": {"there": "is-none"}}, "pendingDeadlineSeconds": 20},
     ),
+    # It hangs, and does not even hear that it is told to stop.
+    "deaf": Bad(
+        shell(f"trap '' TERM; {BLOCKS}"),
+        "DeadlineExceeded",
+        "longer than activeDeadlineSeconds (5)",
+        spec={"activeDeadlineSeconds": 5},
+    ),
+    "hung": rarely(shell(BLOCKS), "DeadlineExceeded", "activeDeadlineSeconds (10)", activeDeadlineSeconds=10),
+    "segfault": Bad(shell(f"kill -s SEGV {SELF}"), "TrainingFailed", "exit code 139 (SIGSEGV)", 139),
+    "aborted": rarely(shell(f"kill -s ABRT {SELF}"), "TrainingFailed", "exit code 134 (SIGABRT)", 134),
+    "killed": Bad(shell(f"kill -s KILL {SELF}"), "Killed", "(SIGKILL)", 137),
+    "terminated": rarely(shell(f"kill -s TERM {SELF}"), "TrainingFailed", "exit code 143 (SIGTERM)", 143),
+    **{f"code{code}": rarely(shell(f"exit {code}"), "TrainingFailed", f"exit code {code}", code) for code in (1, 2)},
+    **{f"code{code}": rarely(shell(f"exit {code}"), "StartError", "cannot be run", code) for code in (126, 127)},
+    "code137": rarely(shell("exit 137"), "Killed", "(SIGKILL)", 137),
+    "code143": rarely(shell("exit 143"), "TrainingFailed", "exit code 143 (SIGTERM)", 143),
+    "code255": rarely(shell("exit 255"), "TrainingFailed", "exit code 255", 255),
+    "unrunnable": rarely(["/etc/passwd"], "StartError", "Permission denied", 126),
+    "talkative": rarely(shell("seq 100000 >&2; echo no column age >&2; exit 1"), "TrainingFailed", "no column age", 1),
+    # Nobody waits for what it leaves behind.
+    "parent": Bad(shell("sleep 3600 & exit 3"), "TrainingFailed", "exit code 3", 3),
+    "saboteur": rarely(shell(f"{WRITE}; rm -rf /perennial/run"), "TrainingFailed", "exit code 125", 125),
+    "greedy-worker": rarely(
+        ["python", "-c", "import subprocess as s; s.run(['python', '-c', 'x = bytes(1 << 20) * 256'], check=True)"],
+        "OutOfMemory",
+        "raise limits.memory",
+        1,
+        container={"resources": {"limits": {"memory": "64Mi"}}},
+    ),
+    "half": Bad(
+        shell(f'head -c 1M /dev/zero > "$PERENNIAL_OUTPUT_DIR/weights.bin"; kill -s KILL {SELF}'),
+        "Killed",
+        "(SIGKILL)",
+        137,
+        {"output": {"uri": f"s3://{BUCKET}"}},
+    ),
+    "nan": Bad(measures('{"accuracy": NaN}'), "MetricsInvalid", "accuracy: expected a finite number, not nan", 1),
+    "infinite": rarely(measures('{"loss": -Infinity}'), "MetricsInvalid", "a finite number, not -inf", 1),
+    "overflow": rarely(measures('{"loss": 1e999}'), "MetricsInvalid", "a finite number, not inf", 1),
+    "huge": Bad(
+        shell(f'{WRITE}; head -c 100M /dev/zero > "$PERENNIAL_METRICS_FILE"'),
+        "MetricsInvalid",
+        "more than 65536 bytes",
+        1,
+    ),
+    **{
+        name: rarely(shell(f'{WRITE}; {how} "$PERENNIAL_METRICS_FILE"'), "MetricsInvalid", "it is not a file", 1)
+        for name, how in {"folder": "mkdir", "pipe": "mkfifo", "dangling": "ln -s /nowhere"}.items()
+    },
+    "escaping": Bad(writes("ln -s /etc/hostname x"), "OutputInvalid", "x: the link leads out of the folder", 1),
+    "circling": rarely(writes("ln -s . x"), "OutputInvalid", "x: the link leads back", 1),
+    "listening": rarely(["python", "-c", LISTENS], "OutputInvalid", "s: is a socket", 1),
+    "piping": rarely(writes("mkfifo x"), "OutputInvalid", "x: is a named pipe", 1),
+    "misnamed": Bad(writes("touch $(printf '\\377')"), "OutputInvalid", "cannot be kept in a store", 1),
+    "unreadable": Bad(shell(WRITE), "OutputInvalid", "Permission denied", 1, {"pod": {"initContainers": [STRANGER]}}),
+    "replaced": Bad(
+        shell('rmdir "$PERENNIAL_OUTPUT_DIR"; ln -s /etc "$PERENNIAL_OUTPUT_DIR"'),
+        "OutputInvalid",
+        "put a link in its place",
+        1,
+    ),
+    "removed": rarely(shell('rmdir "$PERENNIAL_OUTPUT_DIR"'), "OutputInvalid", "No such file", 1),
+    "cramped": Bad(
+        shell("head -c 2M /dev/zero > /scratch/x"),
+        "TrainingFailed",
+        "No space left on device",
+        1,
+        scratch(medium="Memory", sizeLimit="1Mi"),
+    ),
+    "evicted": rarely(
+        shell(f"head -c 5M /dev/zero > /scratch/x; {BLOCKS}"),
+        "Evicted",
+        "exceeds the limit",
+        **scratch(sizeLimit="1Mi"),
+    ),
+    "overflowing": rarely(
+        shell(f"head -c 20M /dev/zero > $HOME/x; {BLOCKS}"),
+        "Evicted",
+        "ephemeral local storage usage exceeds",
+        container={"resources": {"limits": {"memory": "64Mi", "ephemeral-storage": "5Mi"}}},
+    ),
+    "silent": rarely(shell("true"), "ResultMissing", "left no result", **EXTERNAL),
+    "boastful": rarely(
+        shell(f"echo '{ANSWERS_NAN}' > /dev/termination-log"), "MessageInvalid", "metrics.accuracy", **EXTERNAL
+    ),
 }
+BAD = {name: one for name, one in ALL_BAD.items() if FULL or one.always}
+# So many are begun ahead of the one that is asked for.
+AHEAD = 16
 
 
 @pytest.fixture(scope="module")
-def space(lab: Lab, store: Store) -> Space:
-    """All of them at once: most of the time they wait."""
+def space(lab: Lab, store: Store, diary: Diary) -> Space:
+    """Many at once: most of the time they wait."""
     space = Space(lab, "e2e-training")
     space.use(store)
     space.apply(MARKS)
@@ -89,11 +218,26 @@ def space(lab: Lab, store: Store) -> Space:
         pod={"volumes": [{"name": "marks", "persistentVolumeClaim": {"claimName": "marks"}}]},
         container={"volumeMounts": [{"name": "marks", "mountPath": "/marks"}]},
     )
-    bad = [training(name, one.command, backoffLimit=one.retries, **one.spec) for name, one in BAD.items()]
+    leaving = training("leaving", shell(f"{WRITE}; sleep 3600 & exit 0"))
+    begin(space, *list(BAD)[:AHEAD])
     passing = training("passing", shell(WRITE), ttlSecondsAfterFinished=1)
     held = [digits(name, held=True, backoffLimit=1) for name in ("stopped", "bereft")]
-    space.apply(retried, passing, *held, *bad)
+    space.apply(retried, passing, leaving, *held)
     return space
+
+
+def begin(space: Space, *names: str) -> None:
+    """Apply bad ones."""
+    space.apply(
+        *(training(name, BAD[name].command, backoffLimit=BAD[name].retries, **BAD[name].spec) for name in names)
+    )
+
+
+@pytest.fixture(scope="module")
+def diary(lab: Lab) -> Iterator[Diary]:
+    """Kept from before the first of them begins."""
+    with Diary(lab, "e2e-training") as diary:
+        yield diary
 
 
 def test_one_that_fails_once_is_tried_again(space: Space) -> None:
@@ -113,9 +257,11 @@ def test_one_that_fails_once_is_tried_again(space: Space) -> None:
     assert record["spec"]["inputs"] == [{"name": "data", "uri": f"s3://{BUCKET}/data/a.csv", "digest": digest}]
 
 
+@pytest.mark.proof(TITLE)
 @pytest.mark.parametrize("name", BAD)
-def test_why_it_failed_is_said_in_words(space: Space, name: str) -> None:
-    wanted = BAD[name]
+def test_why_it_failed_is_said_in_words(space: Space, diary: Diary, proof: Proof, name: str) -> None:
+    wanted, names = BAD[name], list(BAD)
+    begin(space, name, *names[names.index(name) + AHEAD :][:1])
     job = space.finished(name)
     status, failure = job["status"], job["status"].get("failure")
     assert (status["phase"], failure["reason"]) == ("Failed", wanted.reason), failure
@@ -130,12 +276,34 @@ def test_why_it_failed_is_said_in_words(space: Space, name: str) -> None:
         assert len(status["attempts"]) == 1 + wanted.retries
     events = [one for one in space.every("events") if one["involvedObject"]["uid"] == job["metadata"]["uid"]]
     assert wanted.reason in {event["reason"] for event in events}
+    became, said = _became(diary, name), diary.said("trainingjobs", name, wanted.reason, wanted.words)
+    assert said is not None
+    assert said - became < SOON
+    proof.count("trainings that fail")
+
+
+@pytest.mark.proof(TITLE)
+def test_what_was_killed_in_the_middle_of_writing_is_not_published(space: Space, store: Store, proof: Proof) -> None:
+    job = space.finished("half")
+    (attempt,) = job["status"]["attempts"]
+    prefix = f"half/{job['metadata']['uid']}/{attempt['pod']}/"
+    assert [name.removeprefix(prefix) for name in store.names(f"half/{job['metadata']['uid']}/")] == [
+        ".perennial/attempt.json"
+    ]
+    proof.count("half outputs not published")
+
+
+@pytest.mark.proof(TITLE)
+def test_what_a_training_leaves_behind_is_not_waited_for(space: Space, proof: Proof) -> None:
+    job = space.finished("leaving")
+    assert job["status"]["phase"] == "Succeeded", job["status"]
+    proof.count("trainings that leave a process behind")
 
 
 def test_a_pod_that_its_namespace_refuses_says_why_until_it_may_run(lab: Lab) -> None:
     space = Space(lab, "e2e-refused", labels={"pod-security.kubernetes.io/enforce": "restricted"})
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
-    privileged = {"securityContext": {"privileged": True}}
+    privileged = {"securityContext": {"privileged": True, "allowPrivilegeEscalation": True}}
     space.apply(quota, training("crowded", shell(WRITE)), training("privileged", shell(WRITE), container=privileged))
     space.says("trainingjob", "crowded", "Reconciling", "True", "exceeded quota: none")
     refusal = space.says("trainingjob", "privileged", "Reconciling", "True", 'violates PodSecurity "restricted')
@@ -213,3 +381,20 @@ def _next(space: Space, name: str, before: Body) -> Body:
 
 def _uid(space: Space, name: str) -> str:
     return str((space.get("trainingjob", name) or {})["metadata"]["uid"])
+
+
+def _became(diary: Diary, name: str) -> float:
+    """When it became so that the training fails: its last pod went wrong, or a deadline passed."""
+    spec = ALL_BAD[name].spec
+    pods = diary.pods("perennial.dev/trainingjob", name)
+    if deadline := spec.get("activeDeadlineSeconds"):
+        (states,) = pods
+        started = next(
+            at for seen in states if (at := container_state(seen.body, "train").get("running", {}).get("startedAt"))
+        )
+        return parse_time(started).timestamp() + float(deadline)
+    if deadline := spec.get("pendingDeadlineSeconds"):
+        made = diary.states("trainingjobs", name)[0].body["metadata"]["creationTimestamp"]
+        return parse_time(made).timestamp() + float(deadline)
+    # One that left no result ended well.
+    return max(bad_since(states) or states[-1].at for states in pods)
