@@ -12,7 +12,7 @@ from e2e import operators
 from e2e.begun import Played, lose_nodes, play, retrained, schedule
 from e2e.demo.story import NAMESPACE
 from e2e.hollow import LABEL
-from e2e.lab import Lab
+from e2e.lab import SYSTEM, Lab
 from e2e.space import MARK, Space
 from e2e.store import Store
 
@@ -47,6 +47,7 @@ def lab(began: float, pytestconfig: pytest.Config) -> Iterator[Lab]:
             # Of an earlier session that left them behind, on purpose or not.
             lab.kubectl("delete", "namespace", "--selector", MARK, "--timeout=300s")
             lab.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=300s")
+            lab.kubectl("delete", "lease", "-n", SYSTEM, operators.LEASE, "--ignore-not-found")
             lab.install()
             operators.ready(lab)
         yield lab
