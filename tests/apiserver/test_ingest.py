@@ -16,6 +16,7 @@ from perennial.api.metricseries import MAX_BYTES
 from perennial.api.resources import METRICSERIES, MODELDEPLOYMENTS
 from perennial.ingest.service import IngestService
 from tests.apiserver.reporting import Place, Replica, Reporter, path, sample, serving, until
+from tests.prove.report import Proof, scaled
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,10 @@ def by(service: IngestService, home: Place, token: str | None) -> Reporter:
     return Reporter(service.port, home.bundle(), token)
 
 
-async def test_who_has_no_token_of_ours_is_refused(service: IngestService, home: Place, place: Place) -> None:
+@pytest.mark.proof("Ingest")
+async def test_who_has_no_token_of_ours_is_refused(
+    service: IngestService, home: Place, place: Place, proof: Proof
+) -> None:
     place.reporter()
     strangers = {
         "none": None,
@@ -63,6 +67,7 @@ async def test_who_has_no_token_of_ours_is_refused(service: IngestService, home:
             answer = await reporter.report(place, sample())
             assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer"), who
             assert "audience 'perennial'" in answer.body["error"]
+            proof.count("bad tokens refused")
 
 
 async def test_a_token_without_the_right_is_refused_in_words(service: IngestService, home: Place, place: Place) -> None:
@@ -121,7 +126,8 @@ async def test_an_acknowledged_sample_outlives_the_process(operator: Path, home:
         assert place.counted() == number + 1
 
 
-async def test_two_replicas_lose_nothing_of_each_other(operator: Path, home: Place, place: Place) -> None:
+@pytest.mark.proof("Ingest")
+async def test_two_replicas_lose_nothing_of_each_other(operator: Path, home: Place, place: Place, proof: Proof) -> None:
     tokens = [place.reporter(f"monitor-{i}") for i in range(4)]
     accepted = 0
 
@@ -138,15 +144,20 @@ async def test_two_replicas_lose_nothing_of_each_other(operator: Path, home: Pla
         await asyncio.gather(*(report(replica.port, token) for token in tokens for replica in (a, b)))
     assert accepted >= 300
     assert place.counted() == accepted
+    proof.count("acknowledged samples found", accepted)
 
 
-async def test_a_sender_may_report_ten_times_a_second(service: IngestService, home: Place, place: Place) -> None:
+@pytest.mark.proof("Ingest")
+async def test_a_sender_may_report_ten_times_a_second(
+    service: IngestService, home: Place, place: Place, proof: Proof
+) -> None:
     async with by(service, home, place.reporter()) as reporter:
         await reporter.report(place, sample())
         await asyncio.sleep(1)
         answers = await asyncio.gather(*(reporter.report(place, sample()) for _ in range(14)))
         refused = [answer for answer in answers if answer.status == 429]
         assert len(refused) == 4
+        proof.count("requests above the rate refused", len(refused))
         assert {answer.headers["Retry-After"] for answer in refused} == {"1"}
         async with by(service, home, place.reporter("other")) as other:
             assert (await other.report(place, sample())).status == 200
@@ -154,7 +165,10 @@ async def test_a_sender_may_report_ten_times_a_second(service: IngestService, ho
         assert (await reporter.report(place, sample())).status == 200
 
 
-async def test_there_is_a_bound_on_records_that_wait(service: IngestService, home: Place, place: Place) -> None:
+@pytest.mark.proof("Ingest")
+async def test_there_is_a_bound_on_records_that_wait(
+    service: IngestService, home: Place, place: Place, proof: Proof
+) -> None:
     names = [f"model-{i}" for i in range(60)]
     for name in names:
         place.deploy(name)
@@ -172,6 +186,7 @@ async def test_there_is_a_bound_on_records_that_wait(service: IngestService, hom
     refused = [answer for answer in answers if answer.status == 429]
     assert len(accepted) + len(refused) == 60
     assert refused
+    proof.count("records above the rate refused", len(refused))
     assert all(int(answer.headers["Retry-After"]) >= 10 for answer in refused)
     assert len(accepted) <= taken * 5 + 1
 
@@ -185,7 +200,10 @@ async def test_a_deployment_that_is_not_there(service: IngestService, home: Plac
     assert items == []
 
 
-async def test_bad_reports_are_told_what_is_wrong(service: IngestService, home: Place, place: Place) -> None:
+@pytest.mark.proof("Ingest")
+async def test_bad_reports_are_told_what_is_wrong(
+    service: IngestService, home: Place, place: Place, proof: Proof
+) -> None:
     wrong = {
         b"{": "the body is no JSON",
         json.dumps(
@@ -199,6 +217,7 @@ async def test_bad_reports_are_told_what_is_wrong(service: IngestService, home: 
             answer = await reporter.send(path(place), body)
             assert answer.status == 400
             assert words in answer.body["error"]
+            proof.count("bad reports refused")
         assert (await reporter.send(path(place), b" " * 300_000)).status == 413
 
         async def chunks() -> AsyncIterator[bytes]:
@@ -217,13 +236,14 @@ JSONS = st.recursive(
 )
 
 
-async def test_no_body_makes_an_error_of_ours(service: IngestService, home: Place, place: Place) -> None:
+@pytest.mark.proof("Ingest")
+async def test_no_body_makes_an_error_of_ours(service: IngestService, home: Place, place: Place, proof: Proof) -> None:
     fields = ("name", "value", "timestamp", "revision", "count")
     samples = st.lists(st.fixed_dictionaries({}, optional=dict.fromkeys(fields, JSONS)), max_size=3)
     bodies = st.binary() | JSONS.map(json.dumps) | samples.map(lambda found: json.dumps({"samples": found}))
     found: list[bytes | str] = []
 
-    @settings(max_examples=60, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=scaled(600, 60), suppress_health_check=list(HealthCheck), database=None)
     @given(body=bodies)
     def collect(body: bytes | str) -> None:
         found.append(body)
@@ -236,6 +256,7 @@ async def test_no_body_makes_an_error_of_ours(service: IngestService, home: Plac
             statuses |= {answer.status for answer in answers}
             await asyncio.sleep(1)
     assert statuses == {400}
+    proof.count("bad reports refused", len(found))
 
 
 async def test_a_record_stays_small_on_the_server_too(service: IngestService, home: Place, place: Place) -> None:
@@ -303,7 +324,8 @@ async def test_reports_in_flight_are_answered_when_it_stops(operator: Path, home
     assert place.counted() == 2
 
 
-async def test_nothing_is_acknowledged_while_the_api_server_is_away(tmp_path: Path) -> None:
+@pytest.mark.proof("Ingest")
+async def test_nothing_is_acknowledged_while_the_api_server_is_away(tmp_path: Path, proof: Proof) -> None:
     with ApiServer(tmp_path) as server:
         server.kubectl("apply", "--server-side", "-f", "crds")
         server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", "crds")
@@ -317,6 +339,7 @@ async def test_nothing_is_acknowledged_while_the_api_server_is_away(tmp_path: Pa
                 await asyncio.to_thread(server.stop_apiserver, kill=True)
                 answer = await reporter.report(place, sample())
                 assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+                proof.count("kills of the API server under load")
                 await asyncio.to_thread(server.start_apiserver)
                 assert (await reporter.report(place, sample())).status == 200
         assert place.counted() == 2

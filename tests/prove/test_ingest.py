@@ -23,7 +23,7 @@ from perennial.api.resources import MODELDEPLOYMENTS
 from perennial.ingest.auth import AUDIENCE
 from tests.apiserver.reporting import RBAC, Place, Reporter, path, sample, until
 from tests.prove.ingesting import Ingesting, Wire, certificates, head, statuses, tally, whole
-from tests.prove.report import Proof, scaled
+from tests.prove.report import FULL, Proof, scaled
 
 pytestmark = pytest.mark.proof("Ingest")
 BODY = json.dumps({"samples": [sample()]}).encode()
@@ -186,6 +186,7 @@ async def test_nobody_reports_where_he_may_not(operator: Ingesting, place: Place
         )
 
 
+@pytest.mark.skipif(not FULL, reason="waits for twenty seconds, which the unit tests of verdicts do not")
 async def test_what_was_taken_away_counts_no_longer_than_said(operator: Ingesting, place: Place, proof: Proof) -> None:
     server, space = place.server, f"/api/v1/namespaces/{place.name}"
     tokens = {name: place.reporter(name) for name in ("pod", "account", "role", "expiring", "deployment", "kept")}
@@ -476,9 +477,6 @@ async def test_who_is_slow_is_left(operator: Ingesting, place: Place, proof: Pro
             return []
 
     kinds: dict[str, tuple[Any, list[list[int]]]] = {
-        "heads": (lambda n: dripping(b"POST / HTTP/1.1\r\n", b"X-A: b\r\n", n), [[]]),
-        "first lines": (lambda n: dripping(b"PO", b"S", n), [[], [400]]),
-        "nothing said": (lambda n: dripping(b"", b"", n), [[]]),
         "bodies": (lambda n: dripping(head(where, token, "Content-Length: 5000"), b" ", n), [[408]]),
         "chunks": (lambda n: dripping(head(where, token, CHUNKED), b"1\r\n \r\n", n), [[408]]),
         "extensions of a chunk": (lambda n: dripping(head(where, token, CHUNKED) + b"1;", b"a", n), [[408], [400]]),
@@ -486,12 +484,19 @@ async def test_who_is_slow_is_left(operator: Ingesting, place: Place, proof: Pro
         "bodies of strangers": (lambda n: dripping(head(where, None, "Content-Length: 5000"), b" ", n), [[401]]),
         "answers not taken": (refusing_answers, [[]]),
     }
+    if FULL:
+        # These have twenty seconds, the others ten.
+        kinds |= {
+            "heads": (lambda n: dripping(b"POST / HTTP/1.1\r\n", b"X-A: b\r\n", n), [[]]),
+            "first lines": (lambda n: dripping(b"PO", b"S", n), [[], [400]]),
+            "nothing said": (lambda n: dripping(b"", b"", n), [[]]),
+        }
     waiting = [
         (what, run(number), fine)
         for what, (run, fine) in kinds.items()
         for number in range(1, 3 if run is refusing_answers else slow)
     ]
-    honest = asyncio.create_task(_reports_on(operator, place, "honest", "127.0.0.9", 20))
+    honest = asyncio.create_task(_reports_on(operator, place, "honest", "127.0.0.9", scaled(20, 8)))
     ends = await asyncio.gather(*(one for _, one, _ in waiting))
     for (what, _, fine), end in zip(waiting, ends, strict=True):
         assert end in (*fine, [429]), what
@@ -646,7 +651,7 @@ class Flood:
 
 
 async def test_a_flood_costs_no_other_sender(operator: Ingesting, place: Place, proof: Proof) -> None:
-    seconds = scaled(90, 12)
+    seconds = scaled(90, 9)
     names = [f"model-{number}" for number in range(60)]
     for name in names:
         place.deploy(name)
