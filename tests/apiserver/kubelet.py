@@ -70,6 +70,14 @@ class Kubelet:
         now = {"running": {"startedAt": format_time(datetime.now(UTC))}}
         return self.report(run, "Running", {"prepare": _ended(0), "main": now, "agent": now}, conditions=[])
 
+    def lost(self, run: str) -> str:
+        """The training's node is not heard of, as the controller of nodes writes it: it gives no reason."""
+        since = "2026-11-20T12:00:50Z"
+        types = {"ContainersReady": "True", "Ready": "False"}
+        conditions = [{"type": type_, "status": is_, "lastTransitionTime": since} for type_, is_ in types.items()]
+        now = {"running": {"startedAt": format_time(datetime.now(UTC))}}
+        return self.report(run, "Running", {"prepare": _ended(0), "main": now, "agent": now}, conditions=conditions)
+
     def trained(self, run: str) -> str:
         """The training has ended well, and the agent publishes."""
         now = {"running": {"startedAt": format_time(datetime.now(UTC))}}

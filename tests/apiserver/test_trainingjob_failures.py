@@ -25,6 +25,11 @@ def publish(reason: str, message: str) -> Any:
     return lambda k, run: k.ends(run, "Failed", states)
 
 
+def stopped(kubelet: Kubelet, run: str) -> None:
+    answer = answers("Interrupted", "told to stop before its end")
+    kubelet.ends(run, "Failed", {"prepare": (0,), "main": (143,), "agent": (143, answer)})
+
+
 EXTERNAL = {
     "output": {"mode": "External"},
     "template": {"spec": {"containers": [{"name": "main", "image": "train:1"}]}},
@@ -34,7 +39,9 @@ FAILURES: dict[str, tuple[Any, str, str, int | None]] = {
     "exit-code": (lambda k, run: k.fails(run, 3, "no column age"), "TrainingFailed", "exit code 3: no column age", 3),
     "out-of-memory": (lambda k, run: k.fails(run, 137, reason="OOMKilled"), "OutOfMemory", "raise limits.memory", 137),
     "killed": (lambda k, run: k.fails(run, 137), "Killed", "SIGKILL", 137),
-    "told-to-stop": (lambda k, run: k.fails(run, 143), "Interrupted", "nothing was published", 143),
+    "told-to-stop": (stopped, "Interrupted", "nothing was published", 143),
+    "stopped-itself": (lambda k, run: k.fails(run, 143), "TrainingFailed", "exit code 143 (SIGTERM)", 143),
+    "segfault": (lambda k, run: k.fails(run, 139), "TrainingFailed", "exit code 139 (SIGSEGV)", 139),
     "wrong-command": (
         lambda k, run: k.fails(run, 127, "pyton: no such file"),
         "StartError",
@@ -94,6 +101,17 @@ def test_failed_runs_are_left_alone(failed: Space) -> None:
     for name in FAILURES:
         failed.reaches(name, "Failed")
     failed.idle(2)
+
+
+def test_a_node_that_is_not_heard_of_is_told_and_so_is_its_return(space: Space, kubelet: Kubelet) -> None:
+    space.train("afar")
+    kubelet.runs("afar")
+    space.says("afar", "Running", "Training")
+    kubelet.lost("afar")
+    assert "is not ready since 2026-11-20T12:00:50Z" in space.says("afar", "Running", "NodeNotReady")
+    assert space.reaches("afar", "Running")
+    kubelet.runs("afar")
+    space.says("afar", "Running", "Training")
 
 
 def test_a_run_out_of_retries_says_so(space: Space, kubelet: Kubelet) -> None:
