@@ -19,7 +19,9 @@ from e2e.store import Store
 # Several runs side by side are told apart by it.
 CLUSTER = os.environ.get("E2E_CLUSTER", "perennial-e2e")
 # What waits most is begun first; what takes the operator away, or looks back on everything, comes last.
-ORDER = ("training", "serving", "truth", "faults", "failover", "replicas", "schedule", "demo", "chart", "rights")
+ORDER = (
+    "training", "serving", "truth", "faults", "failover", "replicas", "schedule", "demo", "chart", "node", "rights",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

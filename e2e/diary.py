@@ -81,14 +81,14 @@ class Diary:
 
 def bad_since(states: Iterable[Seen]) -> float | None:
     """When the cluster first showed that a pod went wrong: a container ended badly, or more than once, or cannot start,
-    the pod cannot be scheduled, is evicted, or is not ready any more."""
+    or the pod is evicted, or not ready any more."""
     ready = False
     for seen in states:
         status = seen.body.get("status") or {}
         if (status.get("phase") == "Failed" and status.get("reason")) or any(map(_is_bad, _containers(status))):
             return seen.at
         said = {one["type"]: one["status"] for one in status.get("conditions") or ()}
-        if said.get("PodScheduled") == "False" or (ready and said.get("Ready") == "False"):
+        if ready and said.get("Ready") == "False":
             return seen.at
         ready = ready or said.get("Ready") == "True"
     return None
