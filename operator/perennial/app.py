@@ -1,4 +1,4 @@
-"""The operator as a process: what starts and ends in which order. The only module that knows kopf.
+"""The operator as a process: what starts and ends in which order. With `patience` the only module that knows kopf.
 
 kopf is the shell: it logs in, keeps the watches alive, and hands over what they tell. It handles nothing.
 """
@@ -12,15 +12,13 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import aiohttp
 import kopf
-from kopf._cogs.clients import api as kopf_client
 
+from perennial import patience
 from perennial.api.meta import LABEL_OWNED
 from perennial.api.resources import CHILD_KINDS, Resource
 from perennial.config import Config
 from perennial.indexes import INDEXES
-from perennial.kube import decode
 from perennial.kube.client import PAGE, Client, Fenced
 from perennial.kube.events import Recorder
 from perennial.kube.login import Credentials
@@ -137,9 +135,7 @@ async def _watch(
     kopf_stop: asyncio.Event,
     stop: asyncio.Event,
 ) -> None:
-    # kopf has no setting for how it decodes, and one object that is nested too deep would end it for good.
-    kopf_client.json = decode  # type: ignore[attr-defined]
-    aiohttp.ClientResponse.json.__kwdefaults__["loads"] = decode.loads  # type: ignore[index]
+    patience.install()
     registry = kopf.OperatorRegistry()
     kopf.on.login(registry=registry)(_login(credentials))
     for resource in selectors:
@@ -156,7 +152,16 @@ async def _watch(
     )
     # kopf took the signals. Ours end things in another order: the lease is given up before kopf winds down.
     _on_signals(stop)
-    await kopf.run_tasks(tasks, ignored=others)
+    running = asyncio.create_task(kopf.run_tasks(tasks, ignored=others), name="kopf's parts")
+    try:
+        await asyncio.wait({running, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        # When one of its parts ends, kopf may wait for the others for ever, and nobody would watch.
+        await asyncio.wait({running}, timeout=_KOPF_PATIENCE)
+    finally:
+        await _cancel(running)
+    for task in tasks:
+        if task.done() and not task.cancelled():
+            task.result()
 
 
 def _handler(cache: Cache, resource: Resource) -> Any:
@@ -207,6 +212,7 @@ def _settings(selectors: dict[Resource, str]) -> kopf.OperatorSettings:
     settings.queueing.worker_limit = None
     settings.watching.chunk_size = PAGE
     settings.watching.connect_timeout = 10.0
+    settings.watching.reconnect_backoff = 1.0
     settings.networking.request_timeout = 60.0
     settings.networking.connect_timeout = 10.0
     settings.networking.error_backoffs = _Backoffs()

@@ -25,7 +25,7 @@ from tests.kubelets import KubeletsThread
 from tests.prove.compare import differences, state
 from tests.prove.crowd import EXPIRED, STORMS, fault
 from tests.prove.lane import QUIET, Lane
-from tests.prove.proxy import Fault, Faults, Proxy, Request
+from tests.prove.proxy import Fault, Faults, Proxy, Refuse, Request
 from tests.prove.report import FULL, Proof, scaled
 from tests.prove.workloads import WORKLOADS
 
@@ -239,3 +239,38 @@ def test_in_foul_weather_all_ends_as_in_fair(busy: ApiServer, config: Path, proo
     hot = {about: number for about, number in everywhere.weather.most.items() if number > MOST}
     assert not wrong, f"{len(wrong)} of {played.total()}:\n" + "\n".join(wrong)
     assert not hot, f"written more than {MOST} times in a second: {hot}"
+
+
+class Refusing(Faults):
+    """Every LIST and watch is answered with a status that nobody expects, or breaks off with an error in it."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.broken = False
+
+    def request(self, request: Request) -> Fault | None:
+        return Refuse(self.status) if self.status and (request.watches or request.lists) else None
+
+    def event(self, request: Request, event: Body) -> Iterable[tuple[float, Body]]:
+        error = {"kind": "Status", "code": 500, "reason": "InternalError", "message": "etcdserver: leader changed"}
+        return ((0.0, {"type": "ERROR", "object": error} if self.broken else event),)
+
+
+@pytest.mark.proof("API weather")
+def test_no_answer_to_a_watch_ends_it_for_good(busy: ApiServer, proof: Proof) -> None:
+    faults = Refusing()
+    kubelets = KubeletsThread(login.load(str(busy.kubeconfig)))
+    with kubelets, Lane(busy, {}, faults) as lane:
+        eventually(lane.operator.watches, 30)
+        for number, status in enumerate((400, 404, 409, 410, 422, 0)):
+            faults.status, faults.broken = status, not status
+            lane.proxy.cut()
+            lane.train(f"refused-{number}", {"seconds": 0.1})
+            time.sleep(1.5)
+            faults.status, faults.broken = 0, False
+            # Sooner than the LIST that looks whether the watches tell all.
+            lane.train(f"told-{number}", {"seconds": 0.1})
+            eventually(lambda name=f"told-{number}": lane.space.status(name).get("phase") == "Succeeded", 15)  # type: ignore[misc]
+            proof.count("answers to watches")
+        assert lane.operator.process
+        assert lane.operator.process.poll() is None
