@@ -30,6 +30,12 @@ MAX_PARTS = 10_000  # of one upload, by S3's rules
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 
 
+def shown(uri: str) -> str:
+    """A URI for people: without passwords and the signatures of pre-signed URLs."""
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
 @dataclass(frozen=True, slots=True)
 class Location:
     """An object or a prefix in a store. Every method raises TaskFailed in words, with a reason of the store's kind."""
@@ -40,9 +46,8 @@ class Location:
 
     @property
     def shown(self) -> str:
-        """The URI for people: without passwords and the signatures of pre-signed URLs."""
-        parts = urlsplit(self.uri)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+        """The URI for people."""
+        return shown(self.uri)
 
     @property
     def name(self) -> str:
@@ -111,7 +116,7 @@ class Location:
     def _in_words(self, act: str, name: str = "") -> Iterator[None]:
         what = f"{self.shown.rstrip('/')}/{name}" if name else self.shown
         if endpoint := getattr(self.fs, "endpoint_url", None):
-            what = f"{what} at {endpoint}"
+            what = f"{what} at {shown(endpoint)}"
         try:
             yield
         except Unsuitable as error:
@@ -176,7 +181,7 @@ def locate(uri: str, volumes: Path) -> Location:
         inside = PurePosixPath(uri.removeprefix("pvc://"))
         if ".." not in inside.parts and not inside.is_absolute():
             return OnClaim(uri, _fs("file", auto_mkdir=True), str(volumes / inside))
-    raise TaskFailed(Reason.INVALID_URI, f"{uri}: expected s3://bucket/path, https://host/path or pvc://claim/path")
+    raise TaskFailed(Reason.INVALID_URI, f"{shown(uri)}: expected s3://bucket/path, https://host/path or pvc://claim/path")
 
 
 def _fs(protocol: str, **options: Any) -> AbstractFileSystem:

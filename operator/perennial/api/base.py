@@ -97,9 +97,32 @@ _CLAIM_URI = validations(
         "!self.matches('^(pvc|s3)://(.*/)?[.][.]?(/.*)?$')",
         "a path must not have the parts `.` and `..`",
     ),
+    rule("!self.matches('^s3://[^/]*@')", "keys of a store belong into the Secret that storage.secretName names"),
 )
-StorageUri = Annotated[str, Field(pattern=r"^(s3|pvc)://[^\s]+$", max_length=1024, json_schema_extra=_CLAIM_URI)]
-InputUri = Annotated[str, Field(pattern=r"^(https?|s3|pvc)://[^\s]+$", max_length=1024, json_schema_extra=_CLAIM_URI)]
+_SECRETS = re.compile(r"^(https?://)(?:[^/?#]*@)?([^?#]*).*$", re.DOTALL)
+
+
+def public_uri(uri: str) -> str:
+    """The URI as it may be told: of http(s) without user, password and query, in which signatures are."""
+    return _SECRETS.sub(r"\1\2", uri)
+
+
+def _sound(uri: str) -> str:
+    """As the rules above say: what a pod answers has not been through them."""
+    claim = re.fullmatch(r"pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.*)?", uri) if uri.startswith("pvc:") else True
+    if not claim or re.fullmatch(r"(pvc|s3)://(.*/)?[.][.]?(/.*)?", uri) or re.match(r"s3://[^/]*@", uri):
+        raise ValueError("is no path in a store")
+    return uri
+
+
+StorageUri = Annotated[
+    str, Field(pattern=r"^(s3|pvc)://[^\s]+$", max_length=1024, json_schema_extra=_CLAIM_URI), AfterValidator(_sound)
+]
+InputUri = Annotated[
+    str,
+    Field(pattern=r"^(https?|s3|pvc)://[^\s]+$", max_length=1024, json_schema_extra=_CLAIM_URI),
+    AfterValidator(_sound),
+]
 # How many there are, where the operator counts: nothing that is added to it leaves what the API can hold.
 MOST = 2_147_483_647
 Count = Annotated[int, Field(ge=0, le=MOST)]

@@ -40,7 +40,10 @@ class Reason(StrEnum):
 
 
 class _Message(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+    # What was wrong may be a secret.
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     def to_json(self) -> str:
         """Compact JSON, camelCase, without what is not set."""

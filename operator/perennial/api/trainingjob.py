@@ -1,7 +1,7 @@
 """TrainingJob: one training run of a model."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field
 
@@ -20,6 +20,7 @@ from perennial.api.base import (
     Storage,
     StorageUri,
     Time,
+    public_uri,
 )
 from perennial.api.rules import fixed, rule, validations
 
@@ -56,6 +57,10 @@ class Input(ApiModel):
     )
     uri: InputUri = Field(description="http(s)://, s3:// or pvc://claim/path; a claim is mounted, the rest is fetched.")
     digest: Digest | None = Field(None, description="sha256 of the file or folder; when given, it is checked.")
+
+    def public(self) -> Self:
+        """As it may be told and recorded."""
+        return self.model_copy(update={"uri": public_uri(self.uri)})
 
 
 Inputs = Annotated[
@@ -95,6 +100,10 @@ class Code(ApiModel):
 
     repository: Annotated[str, Field(max_length=1024)] | None = Field(None, description="URL of the repository.")
     revision: Annotated[str, Field(min_length=1, max_length=256)] = Field(description="Commit or tag.")
+
+    def public(self) -> Self:
+        """As it may be told and recorded."""
+        return self.model_copy(update={"repository": self.repository and public_uri(self.repository)})
 
 
 _CONTAINERS = "self.template.spec.containers"

@@ -133,11 +133,9 @@ class Listener:
         return True
 
     async def _shake_hands(self, connection: socket.socket) -> None:
-        server = self._runner.server
-        assert server
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                server,
+                self._protocol,
                 connection,
                 ssl=self._context,
                 ssl_handshake_timeout=_HANDSHAKE_TIME,
@@ -148,6 +146,30 @@ class Listener:
             if isinstance(error, asyncio.CancelledError):
                 raise
             logger.debug("no handshake: %s", error)
+
+    def _protocol(self) -> web.RequestHandler:
+        server = self._runner.server
+        assert server
+        protocol = server()
+        # aiohttp makes them itself, and has no other place to say how errors are told.
+        protocol.__class__ = _Discreet
+        return protocol
+
+
+class _Discreet(web.RequestHandler):
+    """Answers what is no HTTP without a word of it: it may hold a token, and who logs answers would log that."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """As aiohttp's, without its message."""
+        return super().handle_error(request, status, exc, "this is no request of HTTP" if status == 400 else None)
 
 
 @web.middleware

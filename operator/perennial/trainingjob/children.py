@@ -76,6 +76,16 @@ def _fixed(body: Body) -> Body:
     return {field: value for field, value in (body.get("spec") or {}).items() if field not in MUTABLE}
 
 
+def _told(spec: TrainingJobSpec, said: Body) -> Body:
+    """What a spec says, without what may be secret in its addresses."""
+    told = dict(said)
+    if spec.inputs:
+        told["inputs"] = [one.public().body() for one in spec.inputs]
+    if spec.code:
+        told["code"] = spec.code.public().body()
+    return told
+
+
 def destination(snapshot: Snapshot, spec: TrainingJobSpec, config: Config) -> str:
     """Where the run publishes, but for the attempt."""
     base = spec.output.uri or config.defaults.output or f"pvc://{DEFAULT_CLAIM}"
@@ -87,7 +97,7 @@ def job(snapshot: Snapshot, spec: TrainingJobSpec, config: Config) -> Body:
     template = _template(spec, config)
     pod = _pod(snapshot, spec, template.get("spec") or {}, config)
     metadata = template.get("metadata") or {}
-    kept = {field: value for field, value in _fixed(snapshot.body).items() if field != "template"}
+    kept = _told(spec, {field: value for field, value in _fixed(snapshot.body).items() if field != "template"})
     annotations = {ANNOTATION_SPEC_HASH: spec_hash(snapshot.body), ANNOTATION_SPEC: json.dumps(kept, sort_keys=True)}
     if snapshot.champion:
         annotations[ANNOTATION_CHAMPION] = json.dumps(snapshot.champion.body())

@@ -154,7 +154,11 @@ def _record(snapshot: Snapshot, now: datetime, answer: Result, pod: Pod | None) 
     assert snapshot.spec
     prepared, spec = pod.prepared if pod else None, snapshot.spec
     origin = Origin(
-        model=spec.model.name, parameters=spec.parameters, inputs=spec.inputs, storage=spec.storage, code=spec.code
+        model=spec.model.name,
+        parameters=spec.parameters,
+        inputs=[one.public() for one in spec.inputs],
+        storage=spec.storage,
+        code=spec.code.public() if spec.code else None,
     )
     try:
         result = PublishedModel(
