@@ -35,7 +35,7 @@ class Crash(Faults):
 
 
 class Lane:
-    """A namespace, entered with its operator started; what it is asked to wait for has a minute."""
+    """A namespace, entered with its operator started; what it is asked to wait for has two minutes."""
 
     def __init__(self, server: ApiServer, config: Body, faults: Faults | None = None) -> None:
         self.space = Space(server)
@@ -109,7 +109,7 @@ class Lane:
         annotations = {"perennial.dev/run-request": value}
         self.space.patch(RETRAINPOLICIES, policy, {"metadata": {"annotations": annotations}})
 
-    def until(self, what: str, check: Callable[[], Any], seconds: float = 60.0) -> Any:
+    def until(self, what: str, check: Callable[[], Any], seconds: float = 120.0) -> Any:
         """The first truthy value of a check."""
         try:
             return eventually(check, seconds)
