@@ -35,6 +35,7 @@ RULES: tuple[Rule, ...] = (
     ending.pending_too_long,
     beginning.refused,
     beginning.create,
+    ending.untold,
     ending.job_failed,
     ending.job_complete,
     ending.disrupted_too_often,

@@ -72,6 +72,15 @@ def pending_too_long(snapshot: Snapshot, now: datetime, config: Config) -> Plan 
     return _fail(snapshot, now, Failure(reason="PendingDeadlineExceeded", message=words))
 
 
+def untold(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
+    """The Job has ended, and of a pod that must have we have not been told yet: it says how. The watches of Jobs and
+    of pods know nothing of each other."""
+    ended = job_condition(snapshot.job, "Complete", "Failed")
+    told = any(pod.outcome is Outcome.SUCCEEDED for pod in snapshot.pods)
+    lives = any(pod.outcome is Outcome.ACTIVE and not pod.deleting for pod in snapshot.pods)
+    return Plan() if ended and lives and not told else None
+
+
 def job_failed(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
     """The Job gave up: the last pod says why."""
     condition = job_condition(snapshot.job, "Failed")

@@ -37,7 +37,7 @@ def build(
         "job_name": (snapshot.job or {}).get("metadata", {}).get("name") or before.job_name,
         "spec_hash": snapshot.job_spec_hash or before.spec_hash,
         "champion": before.champion or _champion(snapshot),
-        **_attempts(snapshot),
+        **_attempts(snapshot, reason if phase is Phase.FAILED else "PodGone" if phase in TERMINAL else None),
         **_clocks(snapshot, phase, now),
         **changes,
     }
@@ -79,8 +79,9 @@ def _clocks(snapshot: Snapshot, phase: Phase, now: datetime) -> Mapping[str, Any
     return clocks
 
 
-def _attempts(snapshot: Snapshot) -> Mapping[str, Any]:
-    """Rows by pod name; what became of a pod that has vanished stays as it was last seen."""
+def _attempts(snapshot: Snapshot, over: str | None) -> Mapping[str, Any]:
+    """Rows by pod name; what became of a pod that has vanished stays as it was last seen. `over`: why none is active
+    any more, once the run is over: this is the last that is written."""
     rows = {attempt.pod: attempt for attempt in snapshot.status.attempts}
     shown = {pod.name: pod for pod in snapshot.pods}
     for name, attempt in rows.items():
@@ -92,6 +93,9 @@ def _attempts(snapshot: Snapshot) -> Mapping[str, Any]:
             continue
         failed = pod.outcome in (Outcome.FAILED, Outcome.DISRUPTED)
         rows[name] = Attempt(pod=name, outcome=pod.outcome, reason=pod.failure().reason if failed else None)
+    for name, attempt in rows.items():
+        if over and attempt.outcome is Outcome.ACTIVE:
+            rows[name] = Attempt(pod=name, outcome=Outcome.FAILED, reason=over)
     attempts = list(rows.values())[-128:]
     return {"attempts": attempts, "attempt": max(len(rows), snapshot.status.attempt or 0) or None}
 

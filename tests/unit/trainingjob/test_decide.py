@@ -472,6 +472,33 @@ def test_a_lost_message_is_looked_for_in_the_store() -> None:
     assert team.status["result"]["uri"] == "s3://a/b"
 
 
+def test_a_job_that_ended_waits_for_what_its_pod_says() -> None:
+    team = Team().started()
+    team.pod(1).failed(3)
+    pod = team.pod(2).running()
+    team.settle()
+    before = deepcopy(team.status)
+    team.job_is("Failed", "BackoffLimitExceeded")
+    team.decide()
+    assert team.status == before, "the watch of the pods is late"
+    pod.failed(4)
+    team.decide()
+    assert team.status["failure"]["exitCode"] == 4
+    other = Team().started()
+    other.pod().running()
+    other.settle()
+    other.job_is("Complete")
+    assert not other.decide().actions, "nothing is lost yet"
+
+
+def test_once_it_is_over_no_attempt_is_active() -> None:
+    team = Team(a_run(activeDeadlineSeconds=10)).started()
+    team.pod().running()
+    team.settle()
+    team.after(11).decide()
+    assert [(a["outcome"], a["reason"]) for a in team.status["attempts"]] == [("Failed", "DeadlineExceeded")]
+
+
 def test_a_refused_recovery_is_told() -> None:
     team = Team().started()
     team.job_is("Complete")
