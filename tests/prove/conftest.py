@@ -10,8 +10,20 @@ from tests.apiserver.conftest import apiserver, config, controlled, kinds, kubel
 from tests.apiserver.operators import USER
 from tests.bench.scene import FAST
 from tests.kubelets import KubeletsThread
+from tests.prove.ingesting import operator, place
 
-__all__ = ["apiserver", "config", "controlled", "kinds", "kubelet", "perennial", "space", "toy_server"]
+__all__ = [
+    "apiserver",
+    "config",
+    "controlled",
+    "kinds",
+    "kubelet",
+    "operator",
+    "perennial",
+    "place",
+    "space",
+    "toy_server",
+]
 
 
 @pytest.fixture(scope="session")

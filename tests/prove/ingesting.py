@@ -6,14 +6,16 @@ import re
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+
+import pytest
 
 from e2e.cluster.apiserver import ApiServer, _free_ports
 from perennial.ingest.tls import _make
 from tests.apiserver.operators import Perennial, eventually
-from tests.apiserver.reporting import Place
+from tests.apiserver.reporting import Place, Reporter
 
 _STATUS = re.compile(rb"^HTTP/\d\.\d (\d{3}) ", re.MULTILINE)
 
@@ -75,6 +77,31 @@ class Ingesting(Perennial):
     def complaints(self) -> list[str]:
         """The errors that it logged: nobody outside makes it err."""
         return [line for line in self.log.read_text().splitlines() if "Traceback" in line or '"level": "error"' in line]
+
+
+@pytest.fixture(scope="module")
+def operator(controlled: ApiServer, config: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ingesting]:
+    """One operator for all that is hostile: at the end it is the same process, and has no error to tell."""
+    trusted = certificates(tmp_path_factory.mktemp("ingest") / "tls")
+    with Ingesting(controlled, Place(controlled), config, trusted) as operator:
+        yield operator.ready()
+        assert operator.process
+        assert operator.process.poll() is None
+        assert operator.leads()
+        assert operator.complaints() == []
+
+
+@pytest.fixture
+def place(controlled: ApiServer) -> Place:
+    """A user's namespace with a ModelDeployment."""
+    place = Place(controlled)
+    place.deploy()
+    return place
+
+
+def by(operator: Ingesting, token: str | None, address: str = "127.0.0.1") -> Reporter:
+    """A sender to the operator."""
+    return Reporter(operator.reports, operator.bundle, token, address)
 
 
 class Wire:

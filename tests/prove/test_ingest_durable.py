@@ -166,7 +166,7 @@ async def test_what_was_acknowledged_outlives_every_kill(
     ):
         operators = [first, second]
         for operator in operators:
-            await asyncio.to_thread(eventually, operator.listens, 30)
+            await asyncio.to_thread(eventually, operator.listens, 60)
         async with load(ledger, operators):
             for number in range(kills):
                 operator = operators[number % 2]
@@ -175,7 +175,7 @@ async def test_what_was_acknowledged_outlives_every_kill(
                 operator.kill()
                 await ledger.check()
                 operator.__enter__()
-                await asyncio.to_thread(eventually, operator.listens, 30)
+                await asyncio.to_thread(eventually, operator.listens, 60)
                 proof.count("kills of the operator under load")
                 if number % 40 == 5:
                     await asyncio.to_thread(server.stop_apiserver, kill=True)
@@ -212,7 +212,7 @@ async def test_what_was_acknowledged_is_there_whatever_the_api_server_answers(
         Proxy(server, f"{home.name}-weather", weather) as proxy,
         Ingesting(server, home, config, certificates(tmp_path / "tls"), kubeconfig=proxy.kubeconfig) as operator,
     ):
-        await asyncio.to_thread(eventually, operator.listens, 30)
+        await asyncio.to_thread(eventually, operator.listens, 60)
         async with load(ledger, [operator]):
             await asyncio.sleep(scaled(120, 5))
             weather.request = lambda request: None  # type: ignore[method-assign]
