@@ -71,6 +71,19 @@ def test_approving_asks_for_a_right_of_its_own(space: Space) -> None:
         space.kubectl("patch", "modelversion", "digits-1", "--type=merge", f"-p={somebody_else}", *EDITOR)
 
 
+def test_who_may_create_no_pods_trains_nothing(space: Space) -> None:
+    job = json.dumps(training("theirs", shell("true")))
+    space.kubectl("create", "rolebinding", "writers", f"--clusterrole={SYSTEM}-perennial-edit", "--user=john")
+
+    def said(user: str) -> str:
+        words = ("kubectl", "-n", space.name, "create", "--dry-run=server", "-f=-", f"--as={user}")
+        done = space.lab.run(*words, stdin=job, check=False)
+        return done.stdout + done.stderr
+
+    space.until("john is told what he lacks", lambda: "john may not create pods" in said("john"), 30)
+    space.until("jane may", lambda: "trainingjob.perennial.dev/theirs created" in said("jane"), 30)
+
+
 def test_what_runs_and_what_is_recorded_outlives_the_release(space: Space, load: Load, lab: Lab) -> None:
     before = _servers(space)
     lab.run("helm", "uninstall", "perennial", "--namespace", SYSTEM, "--wait", "--timeout", "120s")
