@@ -123,15 +123,14 @@ def test_there_are_tries_enough() -> None:
 def test_who_may_create_pods_gets_none_that_the_namespace_forbids(tried: Tried, proof: Proof) -> None:
     hostile = [row for row in tried.rows if row.what.words]
     place = hostile[0].place
-    deadline = time.monotonic() + 180
-    while True:
-        seen = Seen(place)
-        silent = [row for row in hostile if row.what.words not in seen.said.get(row.subject, "")]
-        if not silent or time.monotonic() > deadline:
-            break
-        time.sleep(0.5)
-    assert not silent, "\n".join(f"{row}: {seen.said.get(row.subject)}" for row in silent)
-    assert not [row.what.name for row in hostile if row.subject in seen.pods]
+
+    def silent() -> list[str]:
+        said = Seen(place).said
+        return [f"{row}: {said.get(row.subject)}" for row in hostile if row.what.words not in said.get(row.subject, "")]
+
+    _until_empty(silent)
+    pods = Seen(place).pods
+    assert not [row.what.name for row in hostile if row.subject in pods]
     proof.count("tries refused in a restricted namespace, in words on the status", len(hostile))
 
 
