@@ -20,6 +20,8 @@ _UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 # What the API server adds at random: to names, and to the volume of a service account's token.
 _RANDOM = "-[bcdfghjklmnpqrstvwxz2456789]{5}"
 _TOKEN = re.compile("kube-api-access" + _RANDOM)
+# A bucket of a MetricSeries: its minute, what was measured in it, and in which second last.
+_BUCKET = re.compile(r'"\d{4}-\d\d-\d\dT\d\d:\d\dZ((?: [^" ]+)*) \d+"')
 _SPAN = re.compile(r"\b\d+(\.\d+)? ?(s|seconds?)\b")
 
 
@@ -72,7 +74,13 @@ def _plain(body: Body, names: dict[str, str], gone: re.Pattern[str] | None, name
     for name, stable in names.items():
         text = text.replace(name, stable)
     text = gone.sub(r"\1-*", text) if gone else text
-    for pattern, word in ((_TIME, "time"), (_UID, "uid"), (_SPAN, "some s"), (_TOKEN, "token")):
+    for pattern, word in (
+        (_TIME, "time"),
+        (_BUCKET, r'"minute\1"'),
+        (_UID, "uid"),
+        (_SPAN, "some s"),
+        (_TOKEN, "token"),
+    ):
         text = pattern.sub(word, text)
     plain: Body = json.loads(text.replace(namespace, "here"))
     (plain.get("status") or {}).pop("runningSeconds", None)
