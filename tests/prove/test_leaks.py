@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import re
+import signal
 import socket
 import ssl
 import zlib
@@ -70,13 +71,17 @@ def training(**spec: Any) -> Body:
 @pytest.fixture
 def talkative(controlled: ApiServer, config: Path, perennial: Perennial) -> Iterator[Perennial]:
     """The operator with its endpoint for metrics, telling all that it ever tells."""
-    perennial.kill()
+    # Told to, they give up the lease at once.
+    perennial.signal(signal.SIGTERM)
+    perennial.exit_code()
     operator = Perennial(controlled, "perennial-loud", config)
     operator.ingest_port = _free_ports(1)[0]  # type: ignore[attr-defined]
     operator._command += ["--log-level", "DEBUG", "--ingest-port", str(operator.ingest_port)]  # type: ignore[attr-defined]
     with operator:
         eventually(operator.watches, 60)
         yield operator
+        operator.signal(signal.SIGTERM)
+        operator.exit_code()
     perennial.restart()
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import json
+import signal
 import statistics
 import traceback
 from collections import Counter
@@ -137,7 +138,8 @@ async def test_an_object_nested_too_deep_is_told_of_and_outlived(space: Space, p
             assert "nested deeper" in words
         assert process
         assert process.poll() is None
-        perennial.kill()
+        perennial.signal(signal.SIGTERM)
+        perennial.exit_code()
         perennial.restart()
         await asyncio.to_thread(space.train, "after")
         await asyncio.to_thread(space.there, JOBS, "after")
