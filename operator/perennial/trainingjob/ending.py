@@ -67,8 +67,9 @@ def pending_too_long(snapshot: Snapshot, now: datetime, config: Config) -> Plan 
         return None
     if now < since + timedelta(seconds=deadline):
         return None
-    why = waiting(snapshot)
-    words = f"no pod ran within pendingDeadlineSeconds ({deadline})" + (f": {why[1]}" if why else "")
+    held = waiting(snapshot)
+    why = held[1] if held else snapshot.pod.preparing if snapshot.pod else ""
+    words = f"no pod ran within pendingDeadlineSeconds ({deadline})" + (f": {why}" if why else "")
     return _fail(snapshot, now, Failure(reason="PendingDeadlineExceeded", message=words))
 
 

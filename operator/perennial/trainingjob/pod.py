@@ -119,6 +119,13 @@ class Pod:
         return ended is not None and ended.get("exitCode") == 0
 
     @property
+    def preparing(self) -> str:
+        """What is said of a pod that does not train yet. Fetching may be long, or be tried again and again."""
+        fetches = "running" in self.state(PREPARE)
+        how_far = f": kubectl logs {self.name} -c {PREPARE} tells how far it is" if fetches else ""
+        return f"pod {self.name} is being prepared{how_far}"
+
+    @property
     def broken(self) -> bool:
         """Whether the training has ended badly. Of one that was told to stop only the agent knows whether it was."""
         code = (self.terminated(self.training) or {}).get("exitCode")

@@ -9,7 +9,6 @@ from perennial.api.trainingjob import Outcome, Phase
 from perennial.config import Config
 from perennial.plan import Action, Event, Explain, Plan
 from perennial.trainingjob.job import until_deadline
-from perennial.trainingjob.pod import PREPARE, Pod
 from perennial.trainingjob.snapshot import Snapshot
 from perennial.trainingjob.status import build
 
@@ -71,18 +70,12 @@ def progress(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
             later = RUNNING_DELAY if snapshot.status.phase is not Phase.RUNNING else later
         status = build(snapshot, now, Phase.RUNNING, "Training", words, **changes)
         return Plan(status=status, events=events, requeue_after=later, status_delay=0 if changes else RUNNING_DELAY)
-    reason, words = pod.waiting or ("Preparing", f"pod {pod.name} is being prepared{_how_far(pod)}")
+    reason, words = pod.waiting or ("Preparing", pod.preparing)
     if pod.waiting:
         events.append(Event("Warning", reason, words))
     delay = 0.0 if changes or pod.waiting else _pending_delay(snapshot)
     status = build(snapshot, now, Phase.PENDING, reason, words, **changes)
     return Plan(status=status, events=events, requeue_after=later, status_delay=delay)
-
-
-def _how_far(pod: Pod) -> str:
-    """Fetching may be long, or be tried again and again: its log tells."""
-    fetches = "running" in pod.state(PREPARE)
-    return f": kubectl logs {pod.name} -c {PREPARE} tells how far it is" if fetches else ""
 
 
 def _without_pod(

@@ -432,6 +432,14 @@ def test_the_wait_has_its_own_deadline_and_says_what_it_waited_for() -> None:
     assert team.job["spec"]["activeDeadlineSeconds"] == 1
 
 
+def test_a_wait_that_is_too_long_for_its_inputs_says_so() -> None:
+    team = Team(a_run(pendingDeadlineSeconds=30)).started()
+    team.pod().state("prepare", running={"startedAt": format_time(NOW)})
+    team.after(31).settle()
+    assert team.status["failure"]["reason"] == "PendingDeadlineExceeded"
+    assert "is being prepared: kubectl logs churn-1-p1 -c prepare" in team.status["failure"]["message"]
+
+
 def test_the_wait_counts_from_the_start_although_nothing_is_written_of_it() -> None:
     team = Team(a_run(pendingDeadlineSeconds=5)).started()
     del team.run["status"]
