@@ -67,8 +67,12 @@ Time = Annotated[
 ]
 
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+# What most objects may be called.
+DNS_NAME = rf"^{_LABEL}([.]{_LABEL})*$"
 DIGEST = r"^sha256:[0-9a-f]{64}$"
-DURATION = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
+# No more digits than every reader of a duration can add up.
+DURATION = r"^([0-9]{1,5}h)?([0-9]{1,7}m)?([0-9]{1,9}s)?$"
 
 _LONGEST = timedelta(days=3660)
 
@@ -90,12 +94,17 @@ Duration = Annotated[str, Field(pattern=DURATION, min_length=2, max_length=24)]
 MetricName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.:-]*$", max_length=63)]
 _CLAIM_URI = validations(
     rule(
-        "!self.startsWith('pvc://') || self.matches('^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.*)?$')",
+        "!self.startsWith('pvc://') || "
+        f"(self.matches('^pvc://[-a-z0-9.]{{1,253}}(/.*)?$') && self.matches('^pvc://{_LABEL}([.]{_LABEL})*(/.*)?$'))",
         "a path on a volume claim is written pvc://<claim>/<path>, the whole claim pvc://<claim>",
     ),
     rule(
         "!self.matches('^(pvc|s3)://(.*/)?[.][.]?(/.*)?$')",
         "a path must not have the parts `.` and `..`",
+    ),
+    rule(
+        "!self.matches('^(s3|https?):///')",
+        "the bucket or the host is missing: s3://<bucket>/<path>, https://<host>/<path>",
     ),
     rule("!self.matches('^s3://[^/]*@')", "keys of a store belong into the Secret that storage.secretName names"),
 )
@@ -109,18 +118,24 @@ def public_uri(uri: str) -> str:
 
 def _sound(uri: str) -> str:
     """As the rules above say: what a pod answers has not been through them."""
-    claim = re.fullmatch(r"pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.*)?", uri) if uri.startswith("pvc:") else True
-    if not claim or re.fullmatch(r"(pvc|s3)://(.*/)?[.][.]?(/.*)?", uri) or re.match(r"s3://[^/]*@", uri):
+    claim = re.fullmatch(rf"pvc://(?=[^/]{{1,253}}(/|$)){_LABEL}([.]{_LABEL})*(/.*)?", uri) or not uri.startswith(
+        "pvc:"
+    )
+    if not claim or re.fullmatch(r"(pvc|s3)://(.*/)?[.][.]?(/.*)?", uri) or re.match(r"s3://[^/]*@|\w+:///", uri):
         raise ValueError("is no path in a store")
     return uri
 
 
+# Not \s, by which the API server and pydantic understand different characters.
+_TEXT = r"[^ \t\n\r\f\v]"
 StorageUri = Annotated[
-    str, Field(pattern=r"^(s3|pvc)://[^\s]+$", max_length=1024, json_schema_extra=_CLAIM_URI), AfterValidator(_sound)
+    str,
+    Field(pattern=rf"^(s3|pvc)://{_TEXT}+$", max_length=1024, json_schema_extra=_CLAIM_URI),
+    AfterValidator(_sound),
 ]
 InputUri = Annotated[
     str,
-    Field(pattern=r"^(https?|s3|pvc)://[^\s]+$", max_length=1024, json_schema_extra=_CLAIM_URI),
+    Field(pattern=rf"^(https?|s3|pvc)://{_TEXT}+$", max_length=1024, json_schema_extra=_CLAIM_URI),
     AfterValidator(_sound),
 ]
 # How many there are, where the operator counts: nothing that is added to it leaves what the API can hold.
@@ -133,9 +148,25 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 MAP_BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 MAP_BY_TYPE = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
 
-_POD_CONTAINER = {
-    "type": "object",
-    "x-kubernetes-preserve-unknown-fields": True,
+_OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+
+
+def _list(words: str, items: dict[str, Any], most: int) -> dict[str, Any]:
+    return {"type": "array", "nullable": True, "maxItems": most, "items": items, "description": words}
+
+
+def _named(words: str) -> dict[str, Any]:
+    name = {"type": "string", "maxLength": 253, "description": words}
+    return _OPEN | {"required": ["name"], "properties": {"name": name}}
+
+
+def _texts(words: str, longest: int) -> dict[str, Any]:
+    text = {"type": "string", "maxLength": longest}
+    return {"type": "object", "nullable": True, "maxProperties": 64, "additionalProperties": text, "description": words}
+
+
+_SECURITY = _OPEN | {"nullable": True, "description": "A SecurityContext."}
+_POD_CONTAINER = _OPEN | {
     "required": ["name"],
     "properties": {
         "name": {"type": "string", "maxLength": 63, "description": "Name of the container."},
@@ -146,16 +177,28 @@ _POD_CONTAINER = {
             "items": {"type": "string", "maxLength": 131072},
             "description": "Program and first arguments. The image's own entrypoint cannot be seen from outside.",
         },
+        "env": _list("Environment variables.", _named("Name of the variable."), 1024),
+        "ports": _list("Ports that it listens on.", _OPEN, 64),
+        "volumeMounts": _list("Where it finds the volumes.", _OPEN, 256),
+        "securityContext": _SECURITY,
     },
 }
 
+# What a CEL rule or the operator reads is declared, so that it has the form that they take it to have.
 POD_TEMPLATE_SCHEMA = {
     "type": "object",
-    "x-kubernetes-preserve-unknown-fields": True,
     "properties": {
-        "spec": {
-            "type": "object",
-            "x-kubernetes-preserve-unknown-fields": True,
+        "metadata": _OPEN
+        | {
+            "nullable": True,
+            "description": "Metadata of the pods.",
+            "properties": {
+                "labels": _texts("Labels of the pods.", 63),
+                "annotations": _texts("Annotations of the pods.", 262144),
+            },
+        },
+        "spec": _OPEN
+        | {
             "description": "A PodSpec; the API server checks the pods that are made of it.",
             "properties": {
                 "containers": {
@@ -164,13 +207,17 @@ POD_TEMPLATE_SCHEMA = {
                     "items": _POD_CONTAINER,
                     "description": "The containers of the pod.",
                 }
-                | MAP_BY_NAME
+                | MAP_BY_NAME,
+                "initContainers": _list("Containers that run before the others.", _POD_CONTAINER, 16),
+                "volumes": _list("Volumes of the pod.", _named("Name of the volume."), 256),
+                "imagePullSecrets": _list("Secrets of registries.", _OPEN, 64),
+                "securityContext": _SECURITY,
             },
-        }
+        },
     },
 }
 
-# A PodTemplateSpec. The API server checks it when a pod is made; what a CEL rule reads is declared.
+# A PodTemplateSpec. The API server checks the rest of it when a pod is made.
 PodTemplate = Annotated[dict[str, Any], WithJsonSchema(POD_TEMPLATE_SCHEMA)]
 
 
@@ -190,7 +237,7 @@ class Condition(ApiModel):
 class Storage(ApiModel):
     """Credentials for stores."""
 
-    secret_name: Annotated[str, Field(min_length=1, max_length=253)] = Field(
+    secret_name: Annotated[str, Field(pattern=DNS_NAME, min_length=1, max_length=253)] = Field(
         description="A Secret of this namespace whose keys become environment variables (AWS_ACCESS_KEY_ID, "
         "AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, ...) of the containers that read and write the store."
     )

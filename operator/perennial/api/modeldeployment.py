@@ -154,7 +154,10 @@ class ModelDeploymentSpec(ApiModel):
     max_unavailable: IntOrPercent = Field(
         0, description="Ready pods that may be missing during a rollout: a number or a percentage."
     )
-    scale_down_delay: Duration = Field("30s", description="How long the old revision stays warm after a promotion.")
+    scale_down_delay: Annotated[
+        Duration,
+        Field(json_schema_extra=validations(rule("duration(self) <= duration('8760h')", "must be at most 8760h"))),
+    ] = Field("30s", description="How long the old revision stays warm after a promotion.")
     progress_deadline_seconds: Annotated[int, Field(ge=5, le=604_800)] = Field(
         600, description="A rollout without progress for this long is rolled back."
     )

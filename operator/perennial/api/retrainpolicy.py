@@ -98,8 +98,8 @@ class MetricTrigger(ApiModel):
 class ScheduleTrigger(ApiModel):
     """Retrain at times."""
 
-    cron: Annotated[str, Field(pattern=r"^\S+( +\S+){4}$", min_length=9, max_length=128)] = Field(
-        description="Five fields: minute, hour, day of month, month, day of week."
+    cron: Annotated[str, Field(pattern=r"^[^ \t\n\r\f\v]+( +[^ \t\n\r\f\v]+){4}$", min_length=9, max_length=128)] = (
+        Field(description="Five fields: minute, hour, day of month, month, day of week.")
     )
     time_zone: Annotated[str, Field(min_length=1, max_length=64)] = Field(
         "Etc/UTC", description="IANA name of the time zone that `cron` is read in."

@@ -23,6 +23,7 @@ _KEPT = {
     "maxItems",
     "minProperties",
     "maxProperties",
+    "nullable",
     "required",
 }
 # What is turned into something else below.
