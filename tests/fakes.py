@@ -83,7 +83,7 @@ class FakeClient:
         end = int(start) + limit
         return Page(found[int(start) : end], version, f"{version}:{end}" if end < len(found) else "")
 
-    async def create(self, body: Body) -> Body:
+    async def create(self, body: Body, *, strict: bool = False) -> Body:
         resource = of(body)
         key = key_of(resource, body)
         self._called("create", resource, key.name)

@@ -11,9 +11,13 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """Make an object that is rendered once. An object of that name with the same controller is taken for made."""
+    """Make an object that is rendered once. An object of that name with the same controller is taken for made.
+
+    `strict`: a field that the API server does not know is refused, not dropped: a person wrote it.
+    """
 
     body: Body
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)

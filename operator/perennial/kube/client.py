@@ -44,8 +44,8 @@ class Client(Protocol):
         """Read one page of objects, of one namespace or of all. With `metadata_only` they carry nothing else."""
         ...
 
-    async def create(self, body: Body) -> Body:
-        """Make an object, in the namespace that its metadata names."""
+    async def create(self, body: Body, *, strict: bool = False) -> Body:
+        """Make an object, in the namespace that its metadata names. If `strict`, an unknown field is a BadRequest."""
         ...
 
     async def apply(self, body: Body) -> Body:
@@ -100,10 +100,10 @@ class Fenced:
         if not self._holds():
             raise NotLeading("the lease is not surely ours any more")
 
-    async def create(self, body: Body) -> Body:
+    async def create(self, body: Body, *, strict: bool = False) -> Body:
         """As Client.create."""
         self._check()
-        return await self._client.create(body)
+        return await self._client.create(body, strict=strict)
 
     async def apply(self, body: Body) -> Body:
         """As Client.apply."""

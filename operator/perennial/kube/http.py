@@ -81,11 +81,12 @@ class HttpClient:
         metadata = answer["metadata"]
         return Page(items, metadata.get("resourceVersion", ""), metadata.get("continue", ""))
 
-    async def create(self, body: Body) -> Body:
+    async def create(self, body: Body, *, strict: bool = False) -> Body:
         """Make an object."""
         resource = of(body)
         path = resource.path(body.get("metadata", {}).get("namespace"))
-        return await self._request("POST", "create", resource, path, body, query={"fieldManager": FIELD_MANAGER})
+        query = {"fieldManager": FIELD_MANAGER} | ({"fieldValidation": "Strict"} if strict else {})
+        return await self._request("POST", "create", resource, path, body, query=query)
 
     async def apply(self, body: Body) -> Body:
         """Server-side apply."""

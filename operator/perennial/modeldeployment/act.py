@@ -90,5 +90,6 @@ def _made(scene: Scene, wanted: dict[str, int]) -> tuple[list[Action], str | Non
         if model is None:
             lost = name
         else:
-            made.append(Create(children.deployment(scene.seen, scene.spec, model, name, wanted[name], scene.config)))
+            body = children.deployment(scene.seen, scene.spec, model, name, wanted[name], scene.config)
+            made.append(Create(body, strict=True))
     return made, lost

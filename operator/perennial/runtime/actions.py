@@ -50,8 +50,8 @@ class Actor:
             raise Refused(wait)
         try:
             match action:
-                case Create(body):
-                    await self._create(owner, target, body)
+                case Create(body, strict):
+                    await self._create(owner, target, body, strict=strict)
                 case Apply(body):
                     await self._apply(target, body)
                 case Patch():
@@ -80,14 +80,14 @@ class Actor:
         self._cache.put(key.resource, body)
         return body
 
-    async def _create(self, owner: Body | None, target: Key, body: Body) -> None:
+    async def _create(self, owner: Body | None, target: Key, body: Body, *, strict: bool) -> None:
         wanted = controller_uid(body)
         if existing := self._cache.get(*target):
             if wanted is None or controller_uid(existing) != wanted:
                 raise _taken(target, existing)
             return
         try:
-            made = await self._client.create(body)
+            made = await self._client.create(body, strict=strict)
         except AlreadyExists as error:
             found = await self._client.get(*target)
             if wanted is None:

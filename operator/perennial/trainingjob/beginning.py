@@ -84,4 +84,4 @@ def _creation(snapshot: Snapshot, config: Config) -> tuple[list[Action], str]:
     actions: list[Action] = []
     if snapshot.spec.output.uri is None and config.defaults.output is None and snapshot.claim is None:
         actions.append(Create(children.claim(snapshot.namespace, config)))
-    return [*actions, Create(job)], ""
+    return [*actions, Create(job, strict=True)], ""
