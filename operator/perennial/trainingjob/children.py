@@ -40,6 +40,8 @@ ROOT = "/perennial"
 HOME = "/perennial-home"
 LAUNCH = f"{ROOT}/bin/launch"
 RESERVED_NAMES = {PREPARE, AGENT}
+# They are part of an environment variable (at most 128 KiB, on Linux) and of an annotation (256 KiB with all others).
+MAX_PARAMETERS = 64 * 1024
 
 
 class InvalidSpec(Exception):
@@ -116,7 +118,7 @@ def job(snapshot: Snapshot, spec: TrainingJobSpec, config: Config) -> Body:
             },
             "template": {
                 "metadata": {
-                    **{field: metadata[field] for field in ("annotations",) if field in metadata},
+                    **metadata,
                     "labels": {**(metadata.get("labels") or {}), **_labels(snapshot, spec)},
                 },
                 "spec": pod,
@@ -200,6 +202,11 @@ def _pod(snapshot: Snapshot, spec: TrainingJobSpec, template: Body, config: Conf
     if taken := sorted(names & RESERVED_NAMES):
         raise InvalidSpec(f"spec.template.spec: the container name {taken[0]!r} is Perennial's own; choose another")
     index = _training_index(containers)
+    if template.get("restartPolicy") not in (None, "Never"):
+        raise InvalidSpec(
+            "spec.template.spec.restartPolicy: must be Never, or left out; spec.backoffLimit says how often a failed "
+            "training is tried again"
+        )
     pod = secured(template, config.defaults.pod_security) | {"restartPolicy": "Never"}
     containers = list(pod["containers"])
     training = dict(containers[index])
@@ -282,6 +289,11 @@ def _environment(spec: TrainingJobSpec, champion: Champion | None) -> list[Body]
         "HOME": HOME,
         "TMPDIR": HOME,
     } | ({"PERENNIAL_CHAMPION_DIR": f"{ROOT}/champion"} if champion else {})
+    if len(json.dumps(spec.parameters)) > MAX_PARAMETERS:
+        raise InvalidSpec(
+            f"spec.parameters: more than {MAX_PARAMETERS // 1024} KiB as JSON; what is larger belongs into a file of "
+            "spec.inputs"
+        )
     sources: dict[str, str] = {}
     for name, value in spec.parameters.items():
         variable = "PERENNIAL_PARAM_" + re.sub(r"[^A-Za-z0-9]", "_", name).upper()
