@@ -223,7 +223,7 @@ def test_trouble_is_said_and_ends_when_it_is_mended(loop: Loop) -> None:
     )
     assert "there is no ModelDeployment x" in loop.says("Stalled", "True", "DeploymentNotFound")
     loop.edit(deployment={"name": "churn"})
-    assert "trigger bad: schedule.timeZone: 'Europe/Berlim'" in loop.says("Stalled", "True", "InvalidTrigger")
+    assert "spec.triggers[bad].schedule.timeZone: 'Europe/Berlim'" in loop.says("Stalled", "True", "InvalidTrigger")
     loop.edit(triggers=[ACCURACY], trainingJobTemplate={"spec": {"model": {"name": "other"}}})
     assert "trains other, but ModelDeployment churn serves churn" in loop.says("Stalled", "True", "ModelMismatch")
     loop.edit(trainingJobTemplate={"spec": {"model": {"name": "churn"}}})

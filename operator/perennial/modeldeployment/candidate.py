@@ -236,7 +236,9 @@ def _nothing_yet(situation: Situation, candidates: Sequence[Candidate]) -> Block
 
 def _no_such_version(situation: Situation) -> Block:
     model = situation.spec.model
-    return Block("VersionNotFound", f"spec.model: there is no ModelVersion {model.name}-{model.version}", stalled=False)
+    return Block(
+        "VersionNotFound", f"spec.model.version: there is no ModelVersion {model.name}-{model.version}", stalled=False
+    )
 
 
 def _held_back(situation: Situation, candidates: Sequence[Candidate]) -> Block | None:

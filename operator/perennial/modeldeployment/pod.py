@@ -41,8 +41,8 @@ def base_template(spec: ModelDeploymentSpec, format_: str, runtimes: Mapping[str
     known = ", ".join(sorted(runtimes)) or "none"
     raise Unrenderable(
         "NoRuntime",
-        f"no serving runtime takes the format {format_!r}; there are: {known}. Name one in spec.runtime, or give "
-        "spec.template with a server of your own",
+        f"{'spec.model.format: ' if spec.model.uri else ''}no serving runtime takes the format {format_!r}; there are: "
+        f"{known}. Name one in spec.runtime, or give spec.template with a server of your own",
     )
 
 

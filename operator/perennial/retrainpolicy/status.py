@@ -88,7 +88,7 @@ def _conditions(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, rows: l
 
 
 def _invalid(rows: Iterable[TriggerStatus]) -> Hold | None:
-    invalid = [f"trigger {row.name}: {row.message}" for row in rows if row.state is TriggerState.INVALID]
+    invalid = [f"spec.triggers[{row.name}].{row.message}" for row in rows if row.state is TriggerState.INVALID]
     return Hold("InvalidTrigger", "; ".join(invalid)) if invalid else None
 
 

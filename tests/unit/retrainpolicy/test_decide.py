@@ -398,7 +398,7 @@ class TestTrouble:
         team = Team(a_policy(bad, ACCURACY)).report(0.7).settle()
         assert team.runs == [(1, "Training")]
         assert conditions(team.status)["Stalled"] == ("True", "InvalidTrigger")
-        assert "trigger bad: schedule.cron: '0 25 * * *'" in team.status["conditions"][0]["message"]
+        assert "spec.triggers[bad].schedule.cron: '0 25 * * *'" in team.status["conditions"][0]["message"]
 
     def test_a_spec_that_cannot_be_read_is_said(self) -> None:
         team = low(cooldown="soon").settle()
