@@ -63,7 +63,17 @@ class Explain:
     uid: str
 
 
-Action = Create | Apply | Patch | Delete | Explain
+@dataclass(frozen=True, slots=True)
+class Find:
+    """Look for a child that is not seen any more, and give it the labels of `body` back if it is only hidden.
+
+    Without them no watch tells of it. That it is gone, or somebody else's, is success.
+    """
+
+    body: Body
+
+
+Action = Create | Apply | Patch | Delete | Explain | Find
 
 
 @dataclass(frozen=True, slots=True)

@@ -254,6 +254,17 @@ def test_labels_that_somebody_took_off_a_revision_come_back(serving: Serving) ->
     serving.says("Ready", "True", "Serving")
 
 
+def test_a_revision_without_its_labels_that_is_not_wanted_any_more_goes_too(serving: Serving) -> None:
+    first = serving.serve_first(scaleDownDelay="1s")
+    serving.version(2)
+    second = serving.rolling()
+    labels = serving.space.there(DEPLOYMENTS, first)["metadata"]["labels"]
+    serving.space.patch(DEPLOYMENTS, first, {"metadata": {"labels": dict.fromkeys(labels)}})
+    serving.ready(second)
+    eventually(lambda: serving.pinned() == second, 30)
+    eventually(lambda: serving.wanted(first) == 0, 30)
+
+
 def test_a_service_of_somebody_else_is_not_touched(serving: Serving) -> None:
     theirs = {
         "apiVersion": "v1",

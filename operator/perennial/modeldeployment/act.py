@@ -6,7 +6,7 @@ from perennial.api.resources import DEPLOYMENTS, SERVICES
 from perennial.modeldeployment import children
 from perennial.modeldeployment.rollout import Targets, Traffic, step
 from perennial.modeldeployment.scene import Scene
-from perennial.plan import Action, Apply, Body, Create, Delete, Patch
+from perennial.plan import Action, Apply, Body, Create, Delete, Find, Patch
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Act:
         """Kind and name of every object that an action is about."""
         named = set()
         for action in self.actions:
-            if isinstance(action, Apply | Create):
+            if isinstance(action, Apply | Create | Find):
                 named.add((action.body["kind"], action.body["metadata"]["name"]))
             else:
                 named.add((action.resource.kind, action.name))
@@ -40,7 +40,8 @@ def act(scene: Scene) -> Act:
     if scene.stable is not None and targets.stable is not None:
         wanted[scene.stable] = targets.stable
     made, lost = _made(scene, wanted)
-    return Act((*_traffic(scene, targets.traffic), *_scaled(scene, wanted), *_removed(scene, wanted), *made), lost)
+    actions = (*_traffic(scene, targets.traffic), *_scaled(scene, wanted), *_removed(scene, wanted), *made)
+    return Act((*actions, *_sought(scene)), lost)
 
 
 def _traffic(scene: Scene, traffic: Traffic) -> list[Action]:
@@ -77,6 +78,15 @@ def _removed(scene: Scene, wanted: dict[str, int]) -> list[Action]:
         Delete(DEPLOYMENTS, scene.seen.namespace, name, scene.seen.deployments[name]["metadata"]["uid"])
         for name in scene.leaving
         if name not in kept and not wanted[name] and not scene.pods(name).count
+    ]
+
+
+def _sought(scene: Scene) -> list[Action]:
+    """Revisions that were there when the status was written: one that lost its labels runs on where nobody sees it."""
+    return [
+        Find(children.known(scene.seen, past.name))
+        for past in scene.memory.revisions
+        if past.name not in scene.seen.deployments and past.name not in (scene.stable, scene.incoming)
     ]
 
 

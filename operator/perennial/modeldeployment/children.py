@@ -41,6 +41,12 @@ def deployment(
     }
 
 
+def known(seen: Snapshot, revision: str) -> Body:
+    """By what the Deployment of a revision is known: its name, its owner, and the labels that it is seen by."""
+    labels = {LABEL_OWNED: "true", LABEL_MODELDEPLOYMENT: seen.name, LABEL_REVISION: revision}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {**_metadata(seen, revision), "labels": labels}}
+
+
 def service(seen: Snapshot, revision: str | None) -> Body:
     """The Service, pinned to one revision, or open to the ready pods of all."""
     selector = {LABEL_MODELDEPLOYMENT: seen.name}

@@ -8,7 +8,7 @@ from perennial.api.resources import EVENTS, of
 from perennial.kube.client import Client
 from perennial.kube.errors import AlreadyExists, ApiError, Conflict, Invalid, Meaning, NameTaken, NotFound
 from perennial.owners import controller_of, controller_uid
-from perennial.plan import Action, Apply, Body, Create, Delete, Explain, Patch
+from perennial.plan import Action, Apply, Body, Create, Delete, Explain, Find, Patch
 from perennial.runtime.cache import Cache
 from perennial.runtime.key import Key, key_of, version_of
 from perennial.runtime.merge import digest, seen, shows
@@ -60,6 +60,8 @@ class Actor:
                     await self._delete(target, uid)
                 case Explain(uid=uid):
                     await self._explain(target, uid)
+                case Find(body):
+                    await self._find(target, body)
         except ApiError as error:
             if error.meaning is not Meaning.REFUSED:
                 raise
@@ -195,11 +197,21 @@ class Actor:
         if page.items:
             self._cache.explain(target, max(page.items, key=_last_seen).get("message", ""))
 
+    async def _find(self, target: Key, body: Body) -> None:
+        if self._cache.get(*target):
+            return
+        try:
+            found = await self._client.get(*target)
+        except NotFound:
+            return
+        if controller_uid(found) == controller_uid(body):
+            self._cache.put(target.resource, await self._labelled(target, body, found))
+
 
 def target_of(action: Action) -> Key:
     """The object that an action is about."""
     match action:
-        case Create(body) | Apply(body):
+        case Create(body) | Apply(body) | Find(body):
             return key_of(of(body), body)
         case Patch() | Delete() | Explain():
             return Key(action.resource, action.namespace, action.name)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from perennial.kube.errors import ApiError, BadRequest, Invalid
-from perennial.plan import Action, Apply, Body, Create, Delete, Explain, Patch
+from perennial.plan import Action, Apply, Body, Create, Delete, Explain, Find, Patch
 from perennial.runtime.key import Key
 from perennial.runtime.merge import digest
 from perennial.view import Refusal
@@ -77,7 +77,7 @@ class Refusals:
 def fingerprint(action: Action) -> str:
     """The same for the same action on the same object."""
     match action:
-        case Create() | Apply():
+        case Create() | Apply() | Find():
             content: object = action.body
         case Patch():
             content = [action.uid, action.patch]

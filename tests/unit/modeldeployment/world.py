@@ -14,7 +14,7 @@ from perennial.api.resources import DEPLOYMENTS, MODELDEPLOYMENTS, MODELVERSIONS
 from perennial.config import Config, ServingRuntime
 from perennial.indexes import INDEXES
 from perennial.modeldeployment import CONTROLLER
-from perennial.plan import Action, Apply, Create, Delete, Event, Patch, Plan
+from perennial.plan import Action, Apply, Create, Delete, Event, Find, Patch, Plan
 from perennial.view import Refusal
 
 Body = dict[str, Any]
@@ -284,7 +284,7 @@ def is_ready(pod: Body) -> bool:
 
 
 def _name(action: Action) -> str:
-    return action.body["metadata"]["name"] if isinstance(action, Create | Apply) else action.name
+    return action.body["metadata"]["name"] if isinstance(action, Create | Apply | Find) else action.name
 
 
 def exited(code: int, message: str = "", restarts: int = 0, container: str = "server", init: bool = False) -> Body:

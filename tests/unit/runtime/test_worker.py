@@ -17,7 +17,7 @@ from perennial.kube.errors import (
     TooManyRequests,
     Unavailable,
 )
-from perennial.plan import Apply, Create, Delete, Event, Explain, Patch, Plan
+from perennial.plan import Apply, Create, Delete, Event, Explain, Find, Patch, Plan
 from perennial.runtime.key import Key
 from perennial.runtime.queue import Queue
 from perennial.runtime.worker import Engine
@@ -529,6 +529,31 @@ async def test_an_explanation_is_in_view_at_the_next_decision(world):
     world.decide = decide
     await world.settle()
     assert world.status() == {"message": "exceeded quota"}
+
+
+@pytest.mark.parametrize("action", [Create, Find])
+async def test_a_child_that_lost_its_labels_gets_them_back_and_is_seen(world, action):
+    world.client.on_change = lambda *_: None
+    bare = world.client.put(wanted())
+    labelled = wanted()
+    labelled["metadata"]["labels"] = {"perennial.dev/owned": "true"}
+    # As the watch tells when the labels go.
+    world.cache.remove(Key(JOBS, "ns", "job"), int(bare["metadata"]["resourceVersion"]))
+    world.decide = lambda _, jobs, __: Plan([action(labelled)], {"phase": "Seen" if jobs else "Hidden"})
+    await world.settle()
+    assert world.cache.get(JOBS, "ns", "job")["metadata"]["labels"] == {"perennial.dev/owned": "true"}
+    assert world.status() == {"phase": "Seen"}
+
+
+@pytest.mark.parametrize("there", [None, "somebody else's"])
+async def test_what_is_sought_and_gone_or_not_ours_is_left_alone(world, there):
+    world.client.on_change = lambda *_: None
+    if there:
+        world.client.put(wanted(owner=None))
+    world.decide = lambda *_: Plan([Find(wanted())], {"phase": "Fine"})
+    await world.settle()
+    assert world.status() == {"phase": "Fine"}
+    assert not world.cache.get(JOBS, "ns", "job")
 
 
 async def test_an_object_that_is_gone_is_forgotten(world):
