@@ -67,7 +67,7 @@ def _unfinished(player: Player, body: Body, jobs: list[Body]) -> Iterator[str]:
     name, status, spec = body["metadata"]["name"], _status(body), body["spec"]
     phase = status.get("phase")
     if _occupied(player, "Job", name):
-        if jobs or not _is(status, "Stalled"):
+        if jobs or not (_is(status, "Stalled") or spec.get("suspend")):
             yield f"{name}: its Job's name is taken, but it says {_conditions(status)}"
         return
     alive = [pod for job in jobs for pod in _alive(player.past, job)]
