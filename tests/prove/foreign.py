@@ -85,7 +85,7 @@ CASES: tuple[Case, ...] = (
         for name in ("victim/churn", "../victim/churn", "victim.churn")
     ),
     *(
-        _job({"storage": {"secretName": name}}, "secretRef.name: Invalid value", _STORE, '"name": "robot"')
+        _job({"storage": {"secretName": name}}, "spec.storage.secretName", _STORE, '"name": "robot"')
         for name in ("victim/store", "../victim/store")
     ),
     *(
@@ -139,9 +139,7 @@ CASES: tuple[Case, ...] = (
         _deployment({"model": {"uri": uri, **_FILES}}, "spec.model.uri", _CLAIM, '"claimName": "robot"')
         for uri in ("pvc://../victim", "pvc://robot/../..", "https://169.254.169.254/latest", "file:///etc")
     ),
-    _deployment(
-        {"storage": {"secretName": "victim/store"}}, "secretRef.name: Invalid value", _STORE, '"name": "robot"'
-    ),
+    _deployment({"storage": {"secretName": "victim/store"}}, "spec.storage.secretName", _STORE, '"name": "robot"'),
     _deployment({"runtime": "../victim"}, "there is no serving runtime", {"runtime": "sklearn"}, "perennial/server"),
     _deployment(
         _pod({"initContainers": [_HELPER | {"name": "fetch"}]}),
