@@ -21,8 +21,8 @@ class HollowNode:
 
     @property
     def placed(self) -> Body:
-        """What a pod's spec says to come here."""
-        return {"nodeSelector": {LABEL: self.name}, "tolerations": [{"key": LABEL, "operator": "Exists"}]}
+        """What a pod's spec says to come here, and to stay when the node is lost: others go after five minutes."""
+        return {"nodeSelector": {LABEL: self.name}, "tolerations": [{"operator": "Exists"}]}
 
     def join(self) -> None:
         """Be there, and ready."""
