@@ -1,6 +1,7 @@
 """Applies hostile variants to one object of each kind, through the API server, and times how others fare meanwhile."""
 
 import asyncio
+import contextlib
 import json
 import ssl
 import sys
@@ -177,7 +178,9 @@ class Others:
         for number in range(int(seconds * rate)):
             await asyncio.sleep(max(0.0, begin + number / rate - time.monotonic()))
             edits.append(asyncio.create_task(self._edit(next(self._turn))))
-        return await asyncio.wait_for(asyncio.gather(*edits), 60)
+        _, stuck = await asyncio.wait(edits, timeout=60)
+        assert not stuck, f"never told of: {list(self._waiting)[:5]}, {len(stuck)} in all"
+        return [edit.result() for edit in edits]
 
     async def _edit(self, name: str) -> float:
         patch = {"spec": {"activeDeadlineSeconds": next(self._edits)}}
@@ -197,9 +200,14 @@ class Others:
         path = f"{server.url}{TRAININGJOBS.path(self.space.name)}?watch=true&labelSelector={OTHER}"
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
             while True:
-                async with session.get(path, ssl=context, headers=headers) as answer:
-                    async for line in answer.content:
-                        self._hear(json.loads(line)["object"])
+                # A stream may break, or be too old: the next begins with what there is.
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with session.get(path, ssl=context, headers=headers) as answer:
+                        async for line in answer.content:
+                            event = json.loads(line)
+                            if event["type"] == "ERROR":
+                                break
+                            self._hear(event["object"])
 
     def _hear(self, body: Body) -> None:
         name, told = body["metadata"]["name"], (body.get("status") or {}).get("observedGeneration")
