@@ -89,7 +89,8 @@ class Lab:
             f"image.registry={registry}",
             f"image.repository={repository.rsplit('/', 1)[0]}",
             f"image.tag={images.TAG}",
-            f"podAnnotations.build={images.ensure('operator').stem[-12:]}",
+            # With its word before it: of digits alone it would be read as a number.
+            f"podAnnotations.build={images.ensure('operator').stem}",
         ]
 
     def until(
