@@ -113,7 +113,8 @@ def _versions(player: Player) -> Iterator[str]:
     for uid, body in past.made["TrainingJob"].items():
         phase = past.ended.get(uid, ("", 0))[0]
         found, name = origin[uid], body["metadata"]["name"]
-        if found > 1 or (found and phase == "Failed"):
+        # One that is deleted before the training knows of it is made again.
+        if (found > 1 and not player.forgotten) or (found and phase == "Failed"):
             yield f"{name}: {phase}, and {found} versions came of it"
         if phase == "Succeeded" and not found:
             yield f"{name}: {phase}, and no version came of it"
@@ -201,7 +202,9 @@ def _serving(player: Player, body: Body) -> Iterator[str]:
     if stable not in {one["metadata"]["name"] for one in revisions} and not lost:
         yield f"{name}: revision {stable} serves, and has no Deployment"
     yield from _traffic(past, body, stable)
-    if not lost and served == wanted and not _is(status, "Ready") and not _is(status, "Stalled"):
+    pinned = f"churn-{spec['model'].get('version', served)}"
+    missing = pinned != f"churn-{served}" and pinned not in past.now["ModelVersion"]
+    if not (lost or missing) and served == wanted and not _is(status, "Ready") and not _is(status, "Stalled"):
         yield f"{name}: serves {served} with all replicas, and says {_conditions(status)}"
     if status.get("modelVersion") != f"churn-{served}":
         yield f"{name}: shows {status.get('modelVersion')}, and serves {served}"
