@@ -52,8 +52,8 @@ def undisturbed(server: ApiServer, name: str) -> End:
         return End(state(lane.space), lane.made(), len(lane.proxy.writes))
 
 
-def killed(server: ApiServer, name: str, at: int, expected: End) -> list[str]:
-    """Play a workload, killed at one write; how it ended otherwise than expected."""
+def killed(server: ApiServer, name: str, at: int, expected: End) -> tuple[bool, list[str]]:
+    """Play a workload, killed at one write: whether it came to that one, and how it ended otherwise than expected."""
     crash = Crash(at)
     with Lane(server, CONFIG, crash) as lane:
         crash.lane = lane
@@ -70,9 +70,7 @@ def killed(server: ApiServer, name: str, at: int, expected: End) -> list[str]:
                 time.sleep(1)
         except AssertionError as error:
             lines = [str(error)]
-        if not crash.died:
-            lines.append(f"there is no write {at}")
-    return [f"{name}, killed at write {at} ({crash.died}), {line}" for line in lines[:10]]
+    return bool(crash.died), [f"{name}, killed at write {at} ({crash.died}), {line}" for line in lines[:10]]
 
 
 @pytest.mark.proof("Crash sweep")
@@ -87,9 +85,12 @@ def test_killed_after_any_write_it_ends_where_it_would_have_ended(played: ApiSer
             for at in range(1 + place % STRIDE, ends[name].writes + 1, STRIDE)
         ]
         for death in as_completed(deaths):
-            proof.count("writes killed at")
-            if lines := death.result():
+            # How often a status is written on the way hangs on the moment: the last of them may not come.
+            died, lines = death.result()
+            proof.count("writes killed at", died)
+            if lines:
                 wrong += lines
                 print(*lines, sep="\n", flush=True)
     proof.count("workloads", len(names))
+    assert proof.counts["writes killed at"] > len(deaths) * 0.9
     assert not wrong, f"{len(wrong)} differences:\n" + "\n".join(wrong)
