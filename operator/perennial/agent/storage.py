@@ -181,7 +181,9 @@ def locate(uri: str, volumes: Path) -> Location:
         inside = PurePosixPath(uri.removeprefix("pvc://"))
         if ".." not in inside.parts and not inside.is_absolute():
             return OnClaim(uri, _fs("file", auto_mkdir=True), str(volumes / inside))
-    raise TaskFailed(Reason.INVALID_URI, f"{shown(uri)}: expected s3://bucket/path, https://host/path or pvc://claim/path")
+    raise TaskFailed(
+        Reason.INVALID_URI, f"{shown(uri)}: expected s3://bucket/path, https://host/path or pvc://claim/path"
+    )
 
 
 def _fs(protocol: str, **options: Any) -> AbstractFileSystem:
