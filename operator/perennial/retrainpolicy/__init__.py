@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from perennial.api.meta import LABEL_RETRAINPOLICY
+from perennial.api.meta import ANNOTATION_RETRAINPOLICY_UID, LABEL_RETRAINPOLICY
 from perennial.api.resources import METRICSERIES, MODELDEPLOYMENTS, MODELVERSIONS, RETRAINPOLICIES, TRAININGJOBS
 from perennial.plan import Body
 from perennial.retrainpolicy.decide import decide
@@ -10,9 +10,15 @@ from perennial.retrainpolicy.snapshot import gather
 from perennial.view import Controller, Name, View
 
 
-def _of_job(_: View, job: Body) -> Iterable[Name]:
-    policy = (job["metadata"].get("labels") or {}).get(LABEL_RETRAINPOLICY)
-    return [Name(job["metadata"]["namespace"], policy)] if policy else []
+def _of_job(view: View, job: Body) -> Iterable[Name]:
+    """The policy of a run: by the label, or by its uid where somebody took the label off."""
+    metadata = job["metadata"]
+    namespace, policy = metadata["namespace"], (metadata.get("labels") or {}).get(LABEL_RETRAINPOLICY)
+    if policy:
+        return [Name(namespace, policy)]
+    uid = (metadata.get("annotations") or {}).get(ANNOTATION_RETRAINPOLICY_UID)
+    policies = (one["metadata"] for one in view.list(RETRAINPOLICIES, namespace)) if uid else ()
+    return [Name(namespace, one["name"]) for one in policies if one["uid"] == uid]
 
 
 def _of_version(_: View, version: Body) -> Iterable[Name]:

@@ -20,7 +20,7 @@ _LAST = 10**_MAX_DIGITS - 2 * MAX_RUNS
 
 @dataclass(frozen=True)
 class Snapshot(Subject):
-    """One policy and what it goes by. `jobs` are all TrainingJobs of the namespace, `versions` those of this policy."""
+    """One policy and what it goes by. `jobs` and `versions` are all of the namespace."""
 
     spec: RetrainPolicySpec | None
     invalid: str
@@ -39,26 +39,30 @@ class Snapshot(Subject):
         return spec
 
     def job_of(self, run: Run) -> Body | None:
-        """The TrainingJob of a run, if it is there and was made for that run by this policy."""
+        """The TrainingJob of a run, if it is there and was made by this policy: labels are anybody's to take off."""
         job = self.jobs.get(run.training_job or "")
         if job is None:
             return None
         metadata = job["metadata"]
         uid = (metadata.get("annotations") or {}).get(ANNOTATION_RETRAINPOLICY_UID)
-        return job if uid == self.uid and _number(metadata, self.name) == run.number else None
+        return job if uid == self.uid else None
 
     def version_of(self, run: Run) -> Body | None:
         """The ModelVersion that came of a run."""
+        job = self.job_of(run)
+        uid = job["metadata"]["uid"] if job else None
         for version in self.versions:
             spec = version["spec"]
-            if spec["retrain"]["run"] == run.number and (spec.get("trainingJob") or {}).get("name") == run.training_job:
+            origin = spec.get("trainingJob") or {}
+            known = _retrain(version) == (self.name, run.number) or (uid and origin.get("uid") == uid)
+            if known and origin.get("name") == run.training_job:
                 return version
         return None
 
     def next_number(self, above: int) -> int:
         """A number above every one that was ever given, as far as can be seen, whose TrainingJob's name is free."""
         jobs = (_number(job["metadata"], self.name) for job in self.jobs.values())
-        versions = (int(version["spec"]["retrain"]["run"]) for version in self.versions)
+        versions = (number for policy, number in map(_retrain, self.versions) if policy == self.name)
         number = max((one for one in (above, *jobs, *versions) if one < _LAST), default=0) + 1
         taken = {run.number for run in self.status.runs}
         while number in taken or job_name(self.name, number) in self.jobs:
@@ -79,7 +83,6 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
     spec, invalid = read_spec(RetrainPolicySpec, body["spec"])
     target = spec.deployment.name if spec else ""
     deployment = view.get(MODELDEPLOYMENTS, namespace, target)
-    versions = view.list(MODELVERSIONS, namespace)
     return Snapshot(
         body=body,
         spec=spec,
@@ -89,9 +92,15 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
         serving=read_status(ModelDeploymentStatus, (deployment or {}).get("status")),
         series=view.get(METRICSERIES, namespace, target),
         jobs={job["metadata"]["name"]: job for job in view.list(TRAININGJOBS, namespace)},
-        versions=tuple(one for one in versions if (one["spec"].get("retrain") or {}).get("policy") == name),
+        versions=tuple(view.list(MODELVERSIONS, namespace)),
         refusal=view.refusal(RETRAINPOLICIES, namespace, name),
     )
+
+
+def _retrain(version: Body) -> tuple[str, int]:
+    """The policy and the run that a version says it came of."""
+    said = version["spec"].get("retrain") or {}
+    return str(said.get("policy", "")), int(said.get("run", 0))
 
 
 def _number(metadata: Mapping[str, Any], policy: str) -> int:

@@ -10,6 +10,7 @@ from perennial.api.base import format_time
 from perennial.api.meta import ANNOTATION_CAUSE, ANNOTATION_RETRAINPOLICY_UID
 from perennial.api.resources import MODELDEPLOYMENTS, MODELVERSIONS, RETRAINPOLICIES, TRAININGJOBS
 from perennial.plan import Create, Delete
+from perennial.retrainpolicy import CONTROLLER
 from perennial.view import Refusal
 from tests.unit.retrainpolicy.builders import ACCURACY, HOURLY, NIGHTLY, NOW, Team, a_deployment, a_policy, a_version
 from tests.world import conditions
@@ -159,6 +160,19 @@ class TestNumbers:
         team.world.add({"apiVersion": "perennial.dev/v1alpha1", "kind": "TrainingJob", "metadata": metadata})
         assert team.settle().runs == [(2, "Training")]
         assert team.made == ["churn-2"]
+
+    def test_know_their_training_when_somebody_takes_its_labels_off(self) -> None:
+        team = low().settle()
+        team.succeeds()
+        job = team.job()
+        # So that its version tells of no run either.
+        job["metadata"]["labels"] = {}
+        version = team.world.get(MODELVERSIONS, "team", job["status"]["modelVersion"])
+        assert version
+        del version["spec"]["retrain"]
+        version["spec"]["trainingJob"]["uid"] = job["metadata"]["uid"]
+        assert list(CONTROLLER.watches[TRAININGJOBS](team.world, job)) == [("team", "churn")]
+        assert team.promotes().settle().runs == [(1, "Promoted")], "or a second training for one cause"
 
     def test_ignore_labels_that_are_no_numbers(self) -> None:
         team = low()

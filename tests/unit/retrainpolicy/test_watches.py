@@ -11,7 +11,7 @@ from tests.unit.retrainpolicy.builders import ACCURACY, Team, a_deployment, a_po
 def keys(resource: Resource, body: Body) -> list[tuple[str, str]]:
     team = Team(a_policy(ACCURACY))
     other = a_policy(ACCURACY, deployment={"name": "other"})
-    other["metadata"]["name"] = "other"
+    other["metadata"] |= {"name": "other", "uid": "uid-other"}
     team.world.add(other)
     return [tuple(name) for name in CONTROLLER.watches[resource](team.world, body)]
 
@@ -26,7 +26,10 @@ def test_what_is_watched_concerns_its_policies(body: Body) -> None:
 def test_a_training_concerns_the_policy_that_made_it() -> None:
     job = Team(a_policy(ACCURACY)).report(0.1).settle().job()
     assert keys(TRAININGJOBS, job) == [("team", "churn")]
+    # Somebody took them off; who made it is known all the same.
     del job["metadata"]["labels"]
+    assert keys(TRAININGJOBS, job) == [("team", "churn")]
+    del job["metadata"]["annotations"]
     assert keys(TRAININGJOBS, job) == []
 
 
