@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections import defaultdict
 from types import TracebackType
 from typing import Self
@@ -27,11 +28,15 @@ class Past:
         self.ended: dict[str, tuple[str, int]] = {}
         self.wrong: list[str] = []
         self.events = 0
+        # Monotonic seconds: when there was last a version that was not there before.
+        self.versioned = 0.0
 
     def saw(self, kind: str, type_: str, body: Body) -> None:
         """One event of a watch."""
         self.events += 1
         name, uid = body["metadata"]["name"], body["metadata"]["uid"]
+        if kind == "ModelVersion" and uid not in self.made[kind]:
+            self.versioned = time.monotonic()
         self.made[kind].setdefault(uid, body)
         if type_ == "DELETED":
             if self.now[kind].get(name, body)["metadata"]["uid"] == uid:

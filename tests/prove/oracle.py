@@ -54,8 +54,10 @@ def _trainings(player: Player) -> Iterator[str]:
         if alive := [pod for job in ours for pod in _alive(past, job)]:
             yield f"{name} has ended as {phase}, but pod {alive[0]['metadata']['name']} lives"
         yield from _outcome(player, body)
-    for uid, body in past.made["TrainingJob"].items():
-        # Each Job takes the place of one that somebody deleted.
+    for body in past.now["TrainingJob"].values():
+        # Each Job takes the place of one that somebody deleted. (A TrainingJob that is gone took its Jobs along, and one
+        # may have been made while its deletion was on its way.)
+        uid = body["metadata"]["uid"]
         of = [job for job in past.made["Job"].values() if controller_uid(job) == uid]
         trained = [job for job in of if not job["metadata"]["name"].endswith("-recover")]
         if len(trained) > 1 and uid not in player.disturbed:

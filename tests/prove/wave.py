@@ -22,7 +22,8 @@ from tests.prove.mirror import Mirror
 from tests.prove.player import Everyone, Player, Schedule
 from tests.prove.proxy import Proxy
 
-# Seconds: how long after the faults all must be as it has to, and for how long nothing may be written then.
+# Seconds: how long after the faults, and after the last version that trainings which went on made, all must be as it
+# has to (a version is a wish of its own: it has its rollout still before it), and how long nothing may be written then.
 WITHIN, QUIET = 60.0, 10.0
 # The operator is started again at once; between two ends it is of some use.
 _BETWEEN_KILLS = 4.0
@@ -116,7 +117,7 @@ class Waves:
                 still = max(one.right_since or now, place.tried_at)
                 if now - still >= QUIET:
                     ends.append(End(one.schedule, one.player.name, [], still - calm))
-                elif still > calm + WITHIN:
+                elif still > max(calm, one.player.past.versioned) + WITHIN:
                     wrong = one.wrong or [f"written {now - place.tried_at:.1f} s ago: {', '.join(place.last)}"]
                     ends.append(End(one.schedule, one.player.name, wrong, still - calm))
                 else:
