@@ -55,8 +55,8 @@ def _trainings(player: Player) -> Iterator[str]:
             yield f"{name} has ended as {phase}, but pod {alive[0]['metadata']['name']} lives"
         yield from _outcome(player, body)
     for body in past.now["TrainingJob"].values():
-        # Each Job takes the place of one that somebody deleted. (A TrainingJob that is gone took its Jobs along, and one
-        # may have been made while its deletion was on its way.)
+        # Each Job takes the place of one that somebody deleted. One that is gone took its Jobs along, and may have got
+        # another while the word of its deletion was on its way.
         uid = body["metadata"]["uid"]
         of = [job for job in past.made["Job"].values() if controller_uid(job) == uid]
         trained = [job for job in of if not job["metadata"]["name"].endswith("-recover")]
