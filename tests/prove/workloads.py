@@ -5,7 +5,15 @@ To add a workload is to add a function: it does what people do, and waits for wh
 
 from collections.abc import Callable
 
-from perennial.api.resources import DEPLOYMENTS, JOBS, MODELDEPLOYMENTS, MODELVERSIONS, RETRAINPOLICIES, TRAININGJOBS
+from perennial.api.resources import (
+    DEPLOYMENTS,
+    JOBS,
+    MODELDEPLOYMENTS,
+    MODELVERSIONS,
+    PODS,
+    RETRAINPOLICIES,
+    TRAININGJOBS,
+)
 from tests.kubelets import STUCK, UNLOADABLE
 from tests.prove.lane import Lane
 
@@ -66,6 +74,7 @@ def removed_when_its_time_has_come(lane: Lane) -> None:
     lane.train("run", ttlSecondsAfterFinished=1)
     lane.until("its version is there", lambda: lane.space.every(MODELVERSIONS))
     lane.until("it is removed", lambda: not lane.space.every(TRAININGJOBS))
+    lane.until("its pod is gone", lambda: not lane.space.every(PODS))
 
 
 @workload
@@ -134,7 +143,7 @@ def a_training_job_deleted_half_way(lane: Lane) -> None:
     lane.train("run", HELD)
     lane.phase("run", "Running")
     lane.space.delete(TRAININGJOBS, "run")
-    lane.until("its Job is gone", lambda: not lane.space.every(JOBS))
+    lane.until("its pod is gone", lambda: not lane.space.every(PODS))
 
 
 @workload
@@ -145,7 +154,7 @@ def a_deployment_deleted_half_way(lane: Lane) -> None:
     lane.version(2, STUCK)
     lane.until("it is rolled out", lambda: len(lane.space.every(DEPLOYMENTS)) == 2)
     lane.space.delete(MODELDEPLOYMENTS, "churn")
-    lane.until("its children are gone", lambda: not lane.space.every(DEPLOYMENTS))
+    lane.until("its pods are gone", lambda: not lane.space.every(PODS))
 
 
 @workload
