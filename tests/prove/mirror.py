@@ -73,19 +73,25 @@ class Mirror:
     async def _watch(self, resource: Resource) -> None:
         headers = {"Authorization": self._credentials.authorization() or ""}
         connector = aiohttp.TCPConnector(ssl=self._credentials.ssl_context() or True)
-        url, query = self._credentials.server + resource.path(), {"watch": "true", "timeoutSeconds": "86400"}
+        url, query = self._credentials.server + resource.path(), {"watch": "true", "allowWatchBookmarks": "true"}
         forever = aiohttp.ClientTimeout(total=None)
         async with aiohttp.ClientSession(connector=connector, headers=headers, read_bufsize=2**22) as session:
             while True:
                 async with session.get(url, params=query, timeout=forever) as answer:
+                    # A kind that was just made is not served at once.
                     if answer.status == 200:
                         async for line in answer.content:
-                            event = json.loads(line)
-                            body: Body = event["object"]
-                            self.spaces[body["metadata"]["namespace"]].saw(resource.kind, event["type"], body)
-                        raise AssertionError(f"the proof's own watch of {resource.plural} ended")
-                # A kind that was just made is not served at once.
-                await asyncio.sleep(0.5)
+                            # A server ends a watch now and then; nothing is missed.
+                            query["resourceVersion"] = self._saw(resource, json.loads(line))
+                await asyncio.sleep(0.1)
+
+    def _saw(self, resource: Resource, event: Body) -> str:
+        """The version up to which all is known."""
+        body: Body = event["object"]
+        assert event["type"] != "ERROR", f"the proof's own watch of {resource.plural}: {body}"
+        if event["type"] != "BOOKMARK":
+            self.spaces[body["metadata"]["namespace"]].saw(resource.kind, event["type"], body)
+        return str(body["metadata"]["resourceVersion"])
 
     def check(self) -> None:
         """Fail when a watch of the proof itself has ended."""
