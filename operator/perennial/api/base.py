@@ -66,6 +66,17 @@ Time = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 
+# The API server takes anything but a text for a time where no rule reads it.
+WrittenTime = Annotated[
+    Time,
+    WithJsonSchema(
+        {"type": "string", "format": "date-time"}
+        | validations(
+            rule("self >= timestamp('1970-01-01T00:00:00Z')", "must be a time, of 1970 or later: 2026-01-02T03:04:05Z")
+        )
+    ),
+]
+
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 # What most objects may be called.
@@ -165,12 +176,28 @@ def _texts(words: str, longest: int) -> dict[str, Any]:
     return {"type": "object", "nullable": True, "maxProperties": 64, "additionalProperties": text, "description": words}
 
 
+_QUANTITY = {
+    "x-kubernetes-int-or-string": True,
+    "anyOf": [{"type": "integer"}, {"type": "string"}],
+    "pattern": r"^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$",
+    "maxLength": 64,
+}
+_QUANTITIES = {"type": "object", "nullable": True, "maxProperties": 64, "additionalProperties": _QUANTITY}
+_RESOURCES = {
+    "requests": _QUANTITIES | {"description": "What is kept free for it."},
+    "limits": _QUANTITIES | {"description": "What it may take at most."},
+}
 _SECURITY = _OPEN | {"nullable": True, "description": "A SecurityContext."}
 _POD_CONTAINER = _OPEN | {
     "required": ["name"],
     "properties": {
         "name": {"type": "string", "maxLength": 63, "description": "Name of the container."},
-        "image": {"type": "string", "maxLength": 1024, "description": "Image of the container."},
+        "image": {
+            "type": "string",
+            "pattern": r"^[^ \t\n\r]+$",
+            "maxLength": 1024,
+            "description": "Image of the container.",
+        },
         "command": {
             "type": "array",
             "maxItems": 256,
@@ -180,6 +207,7 @@ _POD_CONTAINER = _OPEN | {
         "env": _list("Environment variables.", _named("Name of the variable."), 1024),
         "ports": _list("Ports that it listens on.", _OPEN, 64),
         "volumeMounts": _list("Where it finds the volumes.", _OPEN, 256),
+        "resources": _OPEN | {"nullable": True, "description": "What it needs of a node.", "properties": _RESOURCES},
         "securityContext": _SECURITY,
     },
 }

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from perennial.api.base import ApiModel, MetricName, Time
+from perennial.api.base import ApiModel, MetricName, WrittenTime
 
 # Bounds of one record. The API server keeps every version of an object until it compacts: records stay small.
 MAX_SERIES = 16
@@ -27,7 +27,7 @@ class Series(ApiModel):
 
     metric: MetricName = Field(description="Name of the metric.")
     revision: Revision = Field(description="The revision of the ModelDeployment that was measured.")
-    updated: Time = Field(description="When a sample last came in.")
+    updated: WrittenTime = Field(description="When a sample last came in.")
     minutes: Annotated[list[Bucket], Field(max_length=72)] = Field(
         default=[], description=f"The last hour in buckets of a minute, oldest first; {_WORDS}."
     )
@@ -42,7 +42,7 @@ class Series(ApiModel):
 class MetricSeriesStatus(ApiModel):
     """What was reported."""
 
-    updated: Time | None = Field(None, description="When a sample last came in.")
+    updated: WrittenTime | None = Field(None, description="When a sample last came in.")
     series: Annotated[
         list[Series], Field(max_length=MAX_SERIES, json_schema_extra={"x-kubernetes-list-type": "atomic"})
     ] = Field(default=[], description="One for each metric of each revision, in the order of their first samples.")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from perennial.api.base import MAP_BY_NAME, ApiModel, Count, MetricName, Number, Storage, StorageUri, Time
+from perennial.api.base import MAP_BY_NAME, ApiModel, Count, MetricName, Number, Storage, StorageUri, WrittenTime
 from perennial.api.retrainpolicy import Cause
 from perennial.api.rules import fixed, rule
 from perennial.api.trainingjob import Champion, Code, Format, Input, ModelName
@@ -158,4 +158,4 @@ class ModelStatus(ApiModel):
     )
     latest_approved: Count | None = Field(None, description="The highest version that a person approved.")
     serving: str | None = Field(None, description="Where which version is served: deployment=version.")
-    last_trained: Time | None = Field(None, description="When a version of it was last trained.")
+    last_trained: WrittenTime | None = Field(None, description="When a version of it was last trained.")

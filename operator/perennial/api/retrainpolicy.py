@@ -16,6 +16,7 @@ from perennial.api.base import (
     MetricName,
     Number,
     Time,
+    WrittenTime,
 )
 from perennial.api.rules import rule, validations
 
@@ -191,7 +192,7 @@ class Cause(ApiModel):
     samples: int | None = Field(None, description="How many samples it was made of.")
     window: str | None = Field(None, description="Window of the samples.")
     revision: str | None = Field(None, description="Revision of the ModelDeployment that was measured.")
-    scheduled_time: Time | None = Field(None, description="The tick of the schedule.")
+    scheduled_time: WrittenTime | None = Field(None, description="The tick of the schedule.")
     request: str | None = Field(None, description="Id of the request.")
 
 
