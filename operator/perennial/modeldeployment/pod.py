@@ -32,6 +32,10 @@ class Unrenderable(Exception):
 def base_template(spec: ModelDeploymentSpec, format_: str, runtimes: Mapping[str, ServingRuntime]) -> Mapping[str, Any]:
     """The preset that the user's template is laid over; empty when that brings a server of its own. Unrenderable when
     there is nothing to serve the format with."""
+    for place in ("containers", "initContainers"):
+        if FETCH in _containers(spec.template, place):
+            name = f"spec.template.spec.{place}.name"
+            raise Unrenderable("NameTaken", f"{name}: {FETCH!r} is Perennial's own; choose another")
     own, preset = _containers(spec.template), _preset(spec, format_, runtimes)
     template = runtimes[preset].template if preset else {}
     if own or _containers(template):
@@ -57,8 +61,8 @@ def _preset(spec: ModelDeploymentSpec, format_: str, runtimes: Mapping[str, Serv
     )
 
 
-def _containers(template: Mapping[str, Any]) -> set[str]:
-    return {container["name"] for container in (template.get("spec") or {}).get("containers") or ()}
+def _containers(template: Mapping[str, Any], place: str = "containers") -> set[str]:
+    return {container["name"] for container in (template.get("spec") or {}).get(place) or ()}
 
 
 def pod_template(deployment: str, spec: ModelDeploymentSpec, model: Model, revision: str, config: Config) -> Body:

@@ -198,9 +198,11 @@ def _template(spec: TrainingJobSpec, config: Config) -> Body:
 
 def _pod(snapshot: Snapshot, spec: TrainingJobSpec, template: Body, config: Config) -> Body:
     containers = list(template.get("containers") or ())
-    names = {one.get("name") for one in (*containers, *(template.get("initContainers") or ()))}
-    if taken := sorted(names & RESERVED_NAMES):
-        raise InvalidSpec(f"spec.template.spec: the container name {taken[0]!r} is Perennial's own; choose another")
+    for place in ("containers", "initContainers"):
+        for number, container in enumerate(template.get(place) or ()):
+            if container.get("name") in RESERVED_NAMES:
+                name = f"spec.template.spec.{place}[{number}].name"
+                raise InvalidSpec(f"{name}: {container['name']!r} is Perennial's own; choose another")
     index = _training_index(containers)
     if template.get("restartPolicy") not in (None, "Never"):
         raise InvalidSpec(
