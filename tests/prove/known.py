@@ -1,0 +1,292 @@
+"""What is known of the fields besides their schemas: a sensible manifest of each kind, values that mean something in
+the world that the proof makes, and misuse that no schema sees.
+
+That world is a namespace with the ModelDeployment `served`, which follows the model `churn`, and its ModelVersion.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tests.prove.fields import ABSENT, Body, Known, Leaf, Operation, Sort, Wrong, kinds, leaves, operations
+
+DIGEST = "sha256:" + "0" * 64
+MODEL, SERVED = "churn", "served"
+TRAIN = {"name": "train", "image": "example.org/train:1", "command": ["python", "train.py"]}
+SERVER = {"name": "mine", "image": "example.org/serve:1"}
+TRAINING = {
+    "model": {"name": MODEL},
+    "template": {"spec": {"containers": [TRAIN]}},
+    "output": {"uri": "s3://acme/models"},
+}
+EMBEDDED = "spec.trainingJobTemplate."
+
+# A manifest of each kind that says little more than it must, all of it right.
+PLAIN: Mapping[str, Body] = {
+    "TrainingJob": {"spec": TRAINING},
+    "ModelDeployment": {"spec": {"model": {"name": MODEL}, "template": {"spec": {"containers": [SERVER]}}}},
+    "RetrainPolicy": {
+        "spec": {
+            "deployment": {"name": SERVED},
+            "trainingJobTemplate": {"spec": TRAINING},
+            "triggers": [{"name": "accuracy", "metric": {"name": "accuracy", "below": 0.9}}],
+        }
+    },
+    "ModelVersion": {
+        "spec": {"model": MODEL, "version": 1, "uri": "s3://acme/models/1", "digest": DIGEST, "format": "sklearn"}
+        | {"metrics": {"accuracy": 0.9}}
+    },
+    "Model": {"status": {}},
+    "MetricSeries": {"status": {}},
+}
+
+_NO_SECRET = (Wrong("Not A Name"), Wrong("a..b"))
+_URI = (
+    Wrong("pvc://"),
+    Wrong("pvc:///path"),
+    Wrong("pvc://My Claim/path"),
+    Wrong("pvc://a..b/path"),
+    Wrong("pvc://" + "c" * 254),
+    Wrong("pvc://claim/../path"),
+    Wrong("s3:///path"),
+    Wrong("s3://bucket/../other"),
+    Wrong("s3://key@bucket/path"),
+    Wrong("file:///etc/passwd"),
+)
+_PARAMETERS = (
+    Wrong({"x" * 64: 1}, "spec.parameters"),
+    Wrong({"a-b": 1, "a_b": 2}, "spec.parameters"),
+    Wrong({"text": "x" * 300_000}, "spec.parameters"),
+)
+_DURATION = (Wrong("99999999999999999999h"), Wrong("5 minutes"), Wrong("1d"), Wrong("-1h"), Wrong("1.5h"))
+_NO_RUNTIME = (Wrong("nosuch"), Wrong("x" * 63))
+
+# A right value of something in a pod template, and what is wrong there. What a path begins with is left out.
+_POD: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
+    "": ({"spec": {}}, ()),
+    "metadata": ({"labels": {"team": "ml"}}, ("text", ["team"])),
+    "metadata.labels": (
+        {"team": "ml"},
+        (
+            "text",
+            ["team"],
+            {"team": 7},
+            Wrong({"team": "two words"}, "template.labels"),
+            Wrong({"not a key": "ml"}, "template.labels"),
+        ),
+    ),
+    "metadata.annotations": (
+        {"team": "ml"},
+        ("text", ["team"], {"team": 7}, Wrong({"not a key": "ml"}, "template.annotations")),
+    ),
+    "metadata.lables": (ABSENT, ({"team": "ml"},)),
+    "spec.containers[].imagePullPolicy": ("Always", ("always", 7)),
+    "spec.containers[].imagePulPolicy": (ABSENT, ("Always",)),
+    "spec.containers[].env": (
+        [{"name": "A", "value": "1"}],
+        ("A=1", {"A": "1"}, ["A=1"], [{"value": "1"}], [{"name": "A", "value": 1}], [{"name": ""}]),
+    ),
+    "spec.containers[].ports": (
+        [{"containerPort": 8080}],
+        ("8080", [8080], [{"containerPort": 0}], [{"containerPort": "http"}], [{}]),
+    ),
+    "spec.containers[].volumeMounts": (
+        [],
+        ("data", ["data"], [{"name": "nosuch", "mountPath": "/data"}], [{"mountPath": "/data"}]),
+    ),
+    "spec.containers[].resources": (
+        {"requests": {"cpu": "1"}},
+        ("1", {"requests": {"cpu": "much"}}, {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}),
+    ),
+    "spec.containers[].securityContext": ({"runAsUser": 1000}, ("root", ["root"], {"runAsUser": -1})),
+    "spec.initContainers": (
+        [{"name": "first", "image": "example.org/first:1"}],
+        ("first", ["first"], [{"image": "i"}], [{"name": "first"}], [{"name": "Not A Name", "image": "i"}]),
+    ),
+    "spec.volumes": (
+        [{"name": "scratch", "emptyDir": {}}],
+        (
+            "scratch",
+            ["scratch"],
+            [{"emptyDir": {}}],
+            [{"name": "perennial-tmp", "emptyDir": {}}],
+            [{"name": "s", "emptyDir": {}, "hostPath": {"path": "/"}}],
+        ),
+    ),
+    "spec.securityContext": ({"runAsUser": 1000}, ("root", ["root"], {"runAsUser": -1}, {"runAsUsr": 1})),
+    "spec.restartPolicy": (ABSENT, ("OnFailure", "Sometimes")),
+    "spec.nodeSelector": ({"pool": "gpu"}, ("gpu", ["gpu"], {"pool": 7}, {"not a key": "gpu"})),
+    "spec.tolerations": ([{"operator": "Exists"}], ("all", [{"operator": "exists"}])),
+    "spec.serviceAccountName": ("default", ("Not A Name", 7)),
+    "spec.terminationGracePeriodSeconds": (60, ("60", 1.5)),
+    "spec.hostNetwrk": (ABSENT, (True,)),
+    "containers": (ABSENT, ([TRAIN],)),
+}
+
+
+def _training(prefix: str) -> dict[str, Known]:
+    """The fields of a TrainingJob's spec."""
+    wrong = {"spec.output.uri": _URI, "spec.inputs[].uri": (*_URI, Wrong("http:///x"), Wrong("gs://a/b"))}
+    containers = [TRAIN, *({"name": f"c{number}", "image": "i"} for number in range(15))]
+    found = {path: Known(wrong=values) for path, values in wrong.items()} | {
+        "spec.runtime": Known(good=("sklearn",), wrong=(*_NO_RUNTIME, Wrong(""))),
+        "spec.parameters": Known(wrong=_PARAMETERS),
+        "spec.storage.secretName": Known(wrong=_NO_SECRET),
+        "spec.template.spec.containers": Known(
+            good=([TRAIN], containers),
+            needed="spec.template",
+            wrong=(
+                Wrong([], "spec.template"),
+                Wrong([TRAIN, TRAIN], "spec.template.spec.containers[1]"),
+                Wrong([TRAIN | {"name": "a"}, TRAIN | {"name": "b"}], "spec.template"),
+            ),
+        ),
+        "spec.template.spec.containers[].name": Known(
+            good=("a", "x" * 63), wrong=(Wrong("Not A Name"), Wrong("agent"), Wrong("prepare"), Wrong(""))
+        ),
+        "spec.template.spec.containers[].image": Known(
+            needed="spec.template.spec.containers[0].image: Required", wrong=(Wrong(" example.org/train:1"), Wrong(""))
+        ),
+        "spec.template.spec.containers[].command": Known(needed="`command`", wrong=(Wrong([], "`command`"),)),
+        "spec.template.spec.containers[].command[]": Known(good=("python",), unrun=("x" * 131072,)),
+        # A pod that nobody runs is pending for longer than that at once.
+        "spec.pendingDeadlineSeconds": Known(good=(60, 31_536_000), unrun=(1,)),
+    }
+    if prefix:
+        # What the deployment does not serve is not to be trained.
+        found["spec.model.name"] = Known(good=(MODEL,), wrong=(Wrong("a"), Wrong("a" * 40)))
+    return {prefix + path: known for path, known in found.items()}
+
+
+_FILES = {
+    "spec.model.name": ABSENT,
+    "spec.model.uri": "s3://acme/1",
+    "spec.model.digest": DIGEST,
+    "spec.model.format": "onnx",
+}
+_GATE = {"spec.gate.metrics": [{"name": "accuracy", "min": 0.5}]}
+_SCHEDULE = {"spec.triggers[]": {"name": "yearly", "schedule": {"cron": "0 3 1 1 *"}}}
+_ABOVE = {"spec.triggers[].metric": {"name": "accuracy", "above": 0.9}}
+
+KNOWN: Mapping[str, Mapping[str, Known]] = {
+    "TrainingJob": _training(""),
+    "ModelDeployment": {
+        "spec.model.name": Known(needed="name", wrong=(Wrong("churn", "spec.model", {"spec.model.uri": "s3://a/b"}),)),
+        "spec.model.version": Known(
+            good=(1,), wrong=(Wrong(2), Wrong(2_147_483_647), Wrong(1, also={"spec.model.name": ABSENT}))
+        ),
+        "spec.model.uri": Known(also=_FILES, needed="uri", wrong=_URI),
+        "spec.model.digest": Known(
+            also=_FILES,
+            needed="digest",
+            wrong=(Wrong(DIGEST, "digest", {"spec.model.name": MODEL, "spec.model.uri": ABSENT}),),
+        ),
+        "spec.model.format": Known(also=_FILES, needed="format", wrong=(Wrong("nosuch", also={"spec.template": {}}),)),
+        "spec.gate.metrics": Known(
+            good=([{"name": "accuracy", "min": 0.5}], [{"name": "accuracy", "min": n / 32} for n in range(16)]),
+            also=_GATE,
+            wrong=(Wrong([]),),
+        ),
+        "spec.gate.metrics[].name": Known(
+            good=("accuracy",), also=_GATE, wrong=(Wrong("nosuch", "spec.gate"), Wrong("a" * 63, "spec.gate"))
+        ),
+        "spec.gate.metrics[].min": Known(
+            good=(0.5, -1e300), also=_GATE, needed="min", wrong=(Wrong(1e300, "spec.gate"),)
+        ),
+        "spec.gate.metrics[].max": Known(
+            good=(0.9, 1e300), also=_GATE, wrong=(Wrong(0.4, "spec.gate.metrics[0].min"), Wrong(0.6, "spec.gate"))
+        ),
+        "spec.gate.metrics[].noWorseThanChampionBy": Known(also=_GATE),
+        "spec.gate.metrics[].lowerIsBetter": Known(also=_GATE),
+        "spec.runtime": Known(good=("auto", "sklearn"), wrong=_NO_RUNTIME),
+        "spec.storage.secretName": Known(wrong=_NO_SECRET),
+        # Nobody wants ten thousand pods of a test.
+        "spec.replicas": Known(good=(0, 2), unrun=(10_000,)),
+        "spec.maxSurge": Known(
+            good=(0, 10_000, "0%", "999%"),
+            also={"spec.maxUnavailable": 1},
+            wrong=(Wrong(0, "spec.maxUnavailable", {"spec.maxUnavailable": "0%"}),),
+        ),
+        "spec.maxUnavailable": Known(good=(0, 10_000, "0%", "999%"), wrong=(Wrong("00%", also={"spec.maxSurge": 0}),)),
+        "spec.scaleDownDelay": Known(good=("0s", "8760h", "1h1m1s"), wrong=(*_DURATION, Wrong("8761h"))),
+        "spec.template.spec.containers": Known(
+            good=([SERVER], [{"name": f"c{n}", "image": "i"} for n in range(16)]),
+            wrong=(Wrong([SERVER, SERVER], "spec.template.spec.containers[1]"),),
+        ),
+        "spec.template.spec.containers[].name": Known(
+            good=("a", "x" * 63), wrong=(Wrong("Not A Name"), Wrong("fetch"), Wrong(""))
+        ),
+        "spec.template.spec.containers[].image": Known(
+            needed="spec.template.spec.containers[0].image: Required", wrong=(Wrong(" example.org/serve:1"), Wrong(""))
+        ),
+        "spec.template.spec.containers[].command[]": Known(good=("python",), unrun=("x" * 131072,)),
+    },
+    "RetrainPolicy": _training(EMBEDDED)
+    | {
+        "spec.deployment.name": Known(good=(SERVED,), wrong=(Wrong("nosuch"), Wrong("Not A Name"), Wrong("x" * 63))),
+        EMBEDDED + "spec.inputs[].name": Known(),
+        "spec.triggers": Known(
+            good=([], [{"name": f"t{n}", "metric": {"name": "accuracy", "below": 0.9}} for n in range(16)]),
+            wrong=(Wrong([{"name": "a", "metric": {"name": "b", "below": 1}}] * 2, "spec.triggers[1]"),),
+        ),
+        "spec.triggers[].name": Known(wrong=(Wrong("request"),)),
+        "spec.triggers[].metric.below": Known(
+            needed="below", wrong=(Wrong(0.9, "below", {"spec.triggers[].metric.above": 1}),)
+        ),
+        "spec.triggers[].metric.above": Known(needed="above", also=_ABOVE),
+        "spec.triggers[].metric.window": Known(
+            good=("1s", "720h", "1h1m1s"), wrong=(*_DURATION, Wrong("0s"), Wrong("721h"))
+        ),
+        "spec.triggers[].metric.for": Known(good=("0s", "720h"), wrong=(*_DURATION, Wrong("721h"))),
+        "spec.triggers[].schedule.cron": Known(
+            good=("0 3 1 1 *", "59 23 31 12 7"),
+            also=_SCHEDULE,
+            wrong=(
+                Wrong("@daily"),
+                Wrong("61 * * * *"),
+                Wrong("0 3 * *"),
+                Wrong("0 0 31 2 *"),
+                Wrong("a b c d e"),
+                Wrong("0\u30003 1 1 * *"),
+            ),
+        ),
+        "spec.triggers[].schedule.timeZone": Known(
+            good=("UTC", "America/Argentina/ComodRivadavia"),
+            also=_SCHEDULE,
+            wrong=(Wrong("Europe/Berlim"), Wrong("../../etc/passwd"), Wrong("Europe"), Wrong("x" * 64), Wrong("\x00")),
+        ),
+        "spec.triggers[].schedule.startingDeadlineSeconds": Known(also=_SCHEDULE),
+        "spec.cooldown": Known(good=("0s", "8760h"), wrong=(*_DURATION, Wrong("8761h"))),
+        "spec.budget.per": Known(good=("0s", "8760h"), wrong=(*_DURATION, Wrong("8761h"))),
+    },
+    "ModelVersion": {
+        "spec.model": Known(good=("a", "b" * 40)),
+        "spec.uri": Known(wrong=_URI),
+        "spec.inputs[].uri": Known(wrong=(*_URI, Wrong("http:///x"), Wrong("gs://a/b"))),
+        "spec.storage.secretName": Known(wrong=_NO_SECRET),
+        "spec.metrics": Known(wrong=(Wrong({"a b": 1}, "spec.metrics"), Wrong({"a" * 64: 1}, "spec.metrics"))),
+    },
+}
+
+
+def known(leaf: Leaf) -> Known:
+    """What is known of a leaf. Of a pod template the schema says what form it has; the rest says `_POD`."""
+    return KNOWN.get(leaf.kind, {}).get(leaf.path, Known(form="spec.template." in leaf.path))
+
+
+def every_operation() -> dict[Leaf, list[Operation]]:
+    """All operations, by leaf: those of the schemas, and those on what is not declared of a pod template."""
+    found = {leaf: operations(leaf, known(leaf)) for kind in kinds() for leaf in leaves(kind)}
+    for kind, place in (("TrainingJob", ""), ("ModelDeployment", ""), ("RetrainPolicy", EMBEDDED)):
+        for path, (good, wrong) in _POD.items():
+            leaf = Leaf(kind, f"{place}spec.template.{path}".rstrip("."), {})
+            if wrong:
+                found.setdefault(leaf, []).extend(_on_pods(leaf, good, wrong))
+    return found
+
+
+def _on_pods(leaf: Leaf, good: Any, wrong: tuple[Any, ...]) -> list[Operation]:
+    as_known = (value if isinstance(value, Wrong) else Wrong(value) for value in wrong)
+    made = [Operation(leaf, Sort.WRONG, one.value, True, names=one.names) for one in as_known]
+    if good is ABSENT:
+        return [*made, Operation(leaf, Sort.ABSENT, ABSENT, False)]
+    return [*made, Operation(leaf, Sort.BOUNDARY, good, False), Operation(leaf, Sort.CHANGED, good, False)]
