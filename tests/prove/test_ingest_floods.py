@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.apiserver.reporting import Place, Reporter, path, sample, until
@@ -198,7 +199,7 @@ class Flood:
         async def one(reporter: Reporter, name: str) -> None:
             try:
                 self.answers[(await reporter.send(path(self._place, name), body)).status] += 1
-            except OSError:
+            except (OSError, aiohttp.ClientError):
                 self.refused += 1
 
         reporters = [by(self._operator, token, address) for token in tokens]

@@ -127,9 +127,10 @@ class Listener:
         for task, owner in self._handshakes.items():
             if owner == greedy:
                 return task.cancel()
-        oldest = next(one for owner, one in established if owner == greedy)
-        if oldest.transport:
-            oldest.transport.abort()
+        # The youngest: behind one address there may be many, and who was there before a flood is not part of it.
+        youngest = next(one for owner, one in reversed(established) if owner == greedy)
+        if youngest.transport:
+            youngest.transport.abort()
         return True
 
     async def _shake_hands(self, connection: socket.socket) -> None:
@@ -180,7 +181,8 @@ async def _answering(request: web.Request, handler: Callable[[web.Request], Awai
         async with asyncio.timeout(_ANSWER_TIME):
             await response.prepare(request)
             await response.write_eof()
-    except TimeoutError:
+    except (TimeoutError, ConnectionError):
+        # Who hung up meanwhile is no error of ours, either.
         if request.transport:
             request.transport.abort()
     return response
