@@ -170,3 +170,23 @@ def test_owners_are_named_without_a_right_on_their_finalizers() -> None:
     (owner,) = Team(a_run()).started().job["metadata"]["ownerReferences"]
     assert owner["controller"]
     assert "blockOwnerDeletion" not in owner
+
+
+TRAIN = {"name": "main", "image": "train:1", "command": ["python", "t.py"]}
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"parameters": {"table": "x" * 65_536}}, "spec.parameters: more than 64 KiB"),
+        (
+            {"template": {"spec": {"containers": [TRAIN], "restartPolicy": "OnFailure"}}},
+            "spec.template.spec.restartPolicy",
+        ),
+        ({"template": {"spec": {"containers": [TRAIN | {"name": "agent"}]}}}, "spec.template.spec.containers[0].name"),
+    ],
+)
+def test_what_makes_no_training_pod_is_told_by_the_name_of_the_field(spec: Body, field: str) -> None:
+    team = Team(a_run(**spec))
+    assert not team.settle().actions
+    assert field in team.status["conditions"][0]["message"]
