@@ -81,40 +81,43 @@ class Poison:
         await self._anew()
 
     async def apply(self, variant: Variant, *, harmless: bool = False) -> None:
-        """Write a variant; what the API server refuses of it is counted. `harmless`: as often, and as much to do."""
+        """Write a variant; what the API server refuses of it is counted. `harmless`: as many writes, of no meaning."""
         resource, metadata, status = variant
         number = next(self._numbers)
         if number % _ANEW == _ANEW - 1:
             await self._anew()
-        try:
-            name = await self._name(resource)
-        except ApiError:
-            self.counts["refused"] += 1
-            return
         if harmless:
-            await self._write(resource, name, {"metadata": {"annotations": {"number": str(number)}}})
+            for step in ("first", "second"):
+                await self._write(resource, {"metadata": {"annotations": {step: str(number)}}})
             return
         if resource == PODS:
             metadata = {**metadata, "labels": {**metadata.get("labels", {}), LABEL_OWNED: "true"}}
-        whole = (
-            {**dict.fromkeys(hostile.SCHEMAS[resource]["properties"]["status"]["properties"])}
-            if (resource in OWN_KINDS)
-            else {}
-        )
-        whole |= status
-        taken = await self._write(resource, name, {"metadata": metadata}) if metadata else False
-        if resource in _NO_STATUS_RESOURCE:
-            taken |= await self._write(resource, name, {"status": whole})
-        else:
-            taken |= await self._write(resource, name, {"status": whole}, "status")
+        whole = {}
+        if resource in OWN_KINDS:
+            whole = dict.fromkeys(hostile.SCHEMAS[resource]["properties"]["status"]["properties"])
+        taken = await self._write(resource, {"metadata": metadata}) if metadata else False
+        subresource = None if resource in _NO_STATUS_RESOURCE else "status"
+        taken |= await self._write(resource, {"status": whole | status}, subresource)
         self.counts["taken" if taken else "refused"] += 1
 
-    async def _write(self, resource: Resource, name: str, patch: Body, subresource: str | None = None) -> bool:
+    async def _write(self, resource: Resource, patch: Body, subresource: str | None = None) -> bool:
         try:
+            name = await self._name(resource)
             await self.client.patch(resource, self.space.name, name, patch, subresource=subresource)
+        except NotFound:
+            # Whose owner is nobody is collected: it is made again for the next.
+            await self._again(resource)
+            return False
         except ApiError:
             return False
         return True
+
+    async def _again(self, resource: Resource) -> None:
+        if resource not in OWN_KINDS or resource == TRAININGJOBS:
+            await self._anew()
+            return
+        with contextlib.suppress(ApiError):
+            await self._create(resource, self._names[resource])
 
     async def _name(self, resource: Resource) -> str:
         if resource in self._names:
