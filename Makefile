@@ -33,6 +33,8 @@ python: venv
 # Everything that is to be run: `make unit ARGS="-k schedule"`, `make lint CHECKS="ruff mypy"`.
 ARGS ?=
 CHECKS ?=
+# Test files run beside each other, each lane with servers of its own: most of the time they wait.
+LANES ?= -n 2 --dist loadfile
 STAGES := lint unit apiserver proofs e2e
 
 .PHONY: test
@@ -59,16 +61,16 @@ generate: venv ## Write what is made from the typed models: crds/ and the chart'
 
 .PHONY: unit apiserver e2e proofs prove mutants bench
 unit: venv ## Run the unit tests (ARGS for pytest)
-	@$(PY) -m pytest tests/unit $(ARGS)
+	@$(PY) -m pytest tests/unit $(LANES) $(ARGS)
 
 apiserver: venv ## Run the tests against a real etcd and kube-apiserver (ARGS for pytest)
-	@$(PY) -m pytest tests/apiserver $(ARGS)
+	@$(PY) -m pytest tests/apiserver $(LANES) $(ARGS)
 
 e2e: venv ## Run the tests on a real cluster, with real pods (ARGS for pytest)
 	@$(PY) -m pytest e2e -vv --durations=5 $(ARGS)
 
 proofs: venv ## Run the slice of each proof that fits CI, those on the real cluster apart (ARGS for pytest)
-	@$(PY) -m pytest tests/prove --durations=5 $(ARGS)
+	@$(PY) -m pytest tests/prove --durations=5 $(LANES) $(ARGS)
 
 # Everything runs, whatever fails before it; the table says what did. What the rights are for shows only in a whole run on
 # the cluster.

@@ -22,6 +22,7 @@ _RANDOM = "-[bcdfghjklmnpqrstvwxz2456789]{5}"
 _TOKEN = re.compile("kube-api-access" + _RANDOM)
 # A bucket of a MetricSeries: its minute, what was measured in it, and in which second last.
 _BUCKET = re.compile(r'"\d{4}-\d\d-\d\dT\d\d:\d\dZ((?: [^" ]+)*) \d+"')
+_CHILDREN = {resource.kind for resource in CHILD_KINDS}
 _SPAN = re.compile(r"\b\d+(\.\d+)? ?(s|seconds?)\b")
 
 
@@ -83,7 +84,11 @@ def _plain(body: Body, names: dict[str, str], gone: re.Pattern[str] | None, name
     ):
         text = pattern.sub(word, text)
     plain: Body = json.loads(text.replace(namespace, "here"))
-    (plain.get("status") or {}).pop("runningSeconds", None)
+    if plain["kind"] in _CHILDREN:
+        # Of what Kubernetes says of ours, how many: what else it says hangs on when it looked.
+        plain["status"] = {key: value for key, value in (plain.get("status") or {}).items() if isinstance(value, int)}
+    else:
+        (plain.get("status") or {}).pop("runningSeconds", None)
     if plain["kind"] == "MetricSeries":
         # A person's writing, in minutes and seconds of the clock.
         plain.pop("status", None)

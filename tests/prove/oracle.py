@@ -123,7 +123,10 @@ def _versions(player: Player) -> Iterator[str]:
     for body in past.now["TrainingJob"].values():
         status = _status(body)
         recorded = versions.get(status.get("modelVersion", ""))
-        if recorded and recorded["spec"].get("trainingJob", {}).get("uid") != body["metadata"]["uid"]:
+        origin = recorded["spec"].get("trainingJob") if recorded else None
+        # A person wrote it, in the place of one that was deleted.
+        written = origin is None and player.forgotten
+        if recorded and not written and (origin or {}).get("uid") != body["metadata"]["uid"]:
             yield f"{body['metadata']['name']}: its version {status['modelVersion']} is of another training"
         if status.get("phase") == "Succeeded" and not recorded and not player.forgotten:
             yield f"{body['metadata']['name']}: its version {status.get('modelVersion')} is not there"
