@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from perennial.api.base import parse_time
+from perennial.api.base import MOST, parse_time
 from perennial.api.conditions import Said, merge
 from perennial.api.meta import ANNOTATION_CHAMPION
 from perennial.api.trainingjob import Attempt, Champion, Outcome, Phase, TrainingJobStatus
@@ -69,7 +69,7 @@ def _clocks(snapshot: Snapshot, phase: Phase, now: datetime) -> Mapping[str, Any
     starts = [started for pod in snapshot.pods if (started := pod.started)]
     clocks: dict[str, Any] = {"start_time": before.start_time or (min(starts) if starts else None)}
     if phase in (*TERMINAL, Phase.SUSPENDED):
-        clocks["running_seconds"] = max(0, int(running_time(before, now).total_seconds())) or None
+        clocks["running_seconds"] = min(max(0, int(running_time(before, now).total_seconds())), MOST) or None
         clocks["running_since"] = clocks["pending_since"] = None
         return clocks
     clocks["pending_since"] = pending_since(snapshot, now)
