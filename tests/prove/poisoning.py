@@ -1,16 +1,20 @@
-"""Applies hostile variants to one object of each kind, through the API server, and times how others fare meanwhile."""
+"""Applies hostile variants to one object of each kind, through the API server, and times how others fare meanwhile.
+
+As a program (kubeconfig, namespace, seed, rate, harmless): goes on applying until it is killed.
+"""
 
 import asyncio
 import contextlib
 import json
 import ssl
+import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from itertools import count, cycle
-from typing import Any, Self
+from typing import Self
 
 import aiohttp
 from hypothesis import strategies as st
@@ -28,7 +32,8 @@ from perennial.api.resources import (
     TRAININGJOBS,
     Resource,
 )
-from perennial.kube.errors import ApiError, NotFound
+from perennial.kube import login
+from perennial.kube.errors import AlreadyExists, ApiError, NotFound
 from perennial.kube.http import HttpClient
 from perennial.plan import Body
 from tests.apiserver.space import Space
@@ -67,8 +72,8 @@ Variant = tuple[Resource, Body, Body]
 class Poison:
     """One object of each kind in a namespace, and its children, to be written on by `apply`."""
 
-    def __init__(self, space: Space, client: HttpClient) -> None:
-        self.space, self.client = space, client
+    def __init__(self, namespace: str, client: HttpClient) -> None:
+        self.namespace, self.client = namespace, client
         self.counts: Counter[str] = Counter()
         self._names = {resource: next(iter(poisoned.SPECS[resource])) for resource in OWN_KINDS}
         self._numbers = count()
@@ -76,9 +81,7 @@ class Poison:
     async def make(self) -> None:
         """The objects, as a person would write them."""
         for resource in OWN_KINDS:
-            if resource != TRAININGJOBS:
-                await self._create(resource, self._names[resource])
-        await self._anew()
+            await self._again(resource)
 
     async def apply(self, variant: Variant, *, harmless: bool = False) -> None:
         """Write a variant; what the API server refuses of it is counted. `harmless`: as many writes, of no meaning."""
@@ -103,7 +106,7 @@ class Poison:
     async def _write(self, resource: Resource, patch: Body, subresource: str | None = None) -> bool:
         try:
             name = await self._name(resource)
-            await self.client.patch(resource, self.space.name, name, patch, subresource=subresource)
+            await self.client.patch(resource, self.namespace, name, patch, subresource=subresource)
         except NotFound:
             # Whose owner is nobody is collected: it is made again for the next.
             await self._again(resource)
@@ -125,21 +128,22 @@ class Poison:
         if resource == JOBS:
             return self._names[TRAININGJOBS]
         # Those that the operator and Kubernetes' controllers have made.
-        page = await self.client.list(resource, self.space.name, labels=LABEL_OWNED)
+        page = await self.client.list(resource, self.namespace, labels=LABEL_OWNED)
         if not page.items:
             raise NotFound(f"no {resource.plural} yet")
         return str(page.items[next(self._numbers) % len(page.items)]["metadata"]["name"])
 
     async def _anew(self) -> None:
         old, self._names[TRAININGJOBS] = self._names[TRAININGJOBS], f"run-{next(self._numbers)}"
-        await self._create(TRAININGJOBS, self._names[TRAININGJOBS], poisoned.TRAINING)
+        with contextlib.suppress(AlreadyExists):
+            await self._create(TRAININGJOBS, self._names[TRAININGJOBS], poisoned.TRAINING)
         try:
-            await self.client.delete(TRAININGJOBS, self.space.name, old)
+            await self.client.delete(TRAININGJOBS, self.namespace, old)
         except NotFound:
             return
 
     async def _create(self, resource: Resource, name: str, spec: Body | None = None) -> None:
-        metadata = {"name": name, "namespace": self.space.name}
+        metadata = {"name": name, "namespace": self.namespace}
         body = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}
         if resource not in _NO_STATUS_RESOURCE:
             body["spec"] = spec or poisoned.SPECS[resource][name]
@@ -243,14 +247,32 @@ class Others:
             await asyncio.gather(watching, return_exceptions=True)
 
 
-async def beside(
-    work: Awaitable[list[float]], act: Callable[[Any], Awaitable[None]], what: Sequence[Any], rate: float
-) -> list[float]:
-    """The outcome of the work, while something acts at this rate."""
-    task = asyncio.ensure_future(work)
-    for one in cycle(what):
-        if task.done():
-            break
-        await act(one)
-        await asyncio.sleep(1 / rate)
-    return await task
+@contextmanager
+def beside(space: Space, of: int, rate: float, *, harmless: bool) -> Iterator[None]:
+    """A process of its own that applies variants meanwhile: what it costs to make them is no cost of the operator's."""
+    command = [sys.executable, "-m", "tests.prove.poisoning", str(space.server.kubeconfig), space.name]
+    command += [str(of), str(rate), str(int(harmless))]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout
+        assert process.stdout.readline() == b"begun\n"
+        yield
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.communicate()
+
+
+async def _main(kubeconfig: str, namespace: str, of: str, rate: str, harmless: str) -> None:
+    what = hostile.samples(variants, 100, int(of))
+    async with HttpClient(login.load(kubeconfig)) as client:
+        poison = Poison(namespace, client)
+        await poison.make()
+        print("begun", flush=True)
+        for variant in cycle(what):
+            await poison.apply(variant, harmless=bool(int(harmless)))
+            await asyncio.sleep(1 / float(rate))
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(*sys.argv[1:]))
