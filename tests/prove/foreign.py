@@ -143,7 +143,7 @@ CASES: tuple[Case, ...] = (
     _deployment({"runtime": "../victim"}, "there is no serving runtime", {"runtime": "sklearn"}, "perennial/server"),
     _deployment(
         _pod({"initContainers": [_HELPER | {"name": "fetch"}]}),
-        "Duplicate value",
+        "is Perennial's own",
         _pod({"initContainers": [_HELPER]}),
         '"name": "helper"',
     ),
