@@ -41,7 +41,7 @@ def act(scene: Scene) -> Act:
         wanted[scene.stable] = targets.stable
     made, lost = _made(scene, wanted)
     actions = (*_traffic(scene, targets.traffic), *_scaled(scene, wanted), *_removed(scene, wanted), *made)
-    return Act((*actions, *_sought(scene)), lost)
+    return Act((*actions, *_sought(scene, wanted)), lost)
 
 
 def _traffic(scene: Scene, traffic: Traffic) -> list[Action]:
@@ -81,12 +81,12 @@ def _removed(scene: Scene, wanted: dict[str, int]) -> list[Action]:
     ]
 
 
-def _sought(scene: Scene) -> list[Action]:
+def _sought(scene: Scene, wanted: dict[str, int]) -> list[Action]:
     """Revisions that were there when the status was written: one that lost its labels runs on where nobody sees it."""
     return [
         Find(children.known(scene.seen, past.name))
         for past in scene.memory.revisions
-        if past.name not in scene.seen.deployments and past.name not in (scene.stable, scene.incoming)
+        if past.name not in scene.seen.deployments and not wanted.get(past.name)
     ]
 
 

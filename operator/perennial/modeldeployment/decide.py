@@ -21,7 +21,7 @@ def decide(seen: Snapshot, now: datetime, config: Config) -> Plan:
     taken = turn(scene)
     if taken:
         after = look(seen, seen.spec, taken.memory, now, config)
-        return Plan(status=report(after, act(after)), events=(*taken.events, *_rejections(after)))
+        return Plan(status=report(after, act(after), turns=True), events=(*taken.events, *_rejections(after)))
     doing = act(scene)
     return Plan(
         actions=doing.actions,

@@ -20,9 +20,9 @@ from perennial.plan import Body
 _SHOWN = 20
 
 
-def report(scene: Scene, doing: Act) -> Body:
-    """The whole status as it should be written."""
-    memory, revisions = scene.memory, _revisions(scene)
+def report(scene: Scene, doing: Act, *, turns: bool = False) -> Body:
+    """The whole status as it should be written. `turns`: alone, before anything is done."""
+    memory, revisions = scene.memory, _revisions(scene, turns=turns)
     status = memory.model_copy(
         update={
             "observed_generation": scene.seen.generation,
@@ -83,9 +83,11 @@ def _candidates(scene: Scene) -> list[Candidate]:
     return sorted(candidates, key=lambda one: one.version or 0, reverse=True)[:_SHOWN]
 
 
-def _revisions(scene: Scene) -> list[RevisionStatus]:
-    names = [name for name in dict.fromkeys((scene.stable, scene.incoming, *scene.leaving)) if name]
-    return [_revision(scene, name) for name in names if name in scene.seen.deployments]
+def _revisions(scene: Scene, *, turns: bool) -> list[RevisionStatus]:
+    # Also those that are about to be made, and those that vanished until they have been looked for.
+    vanished = [past.name for past in scene.memory.revisions] if turns else []
+    names = [name for name in dict.fromkeys((scene.stable, scene.incoming, *scene.leaving, *vanished)) if name]
+    return [_revision(scene, name) for name in names]
 
 
 def _revision(scene: Scene, name: str) -> RevisionStatus:
@@ -98,10 +100,11 @@ def _revision(scene: Scene, name: str) -> RevisionStatus:
         state = "Ready"
     else:
         state = "Failed" if failure and (failure.hopeless or failure.crashing) else "Loading"
-    label = scene.seen.deployments[name]["metadata"].get("labels", {}).get(LABEL_MODEL_VERSION)
+    deployment, model = scene.seen.deployments.get(name), scene.model_of(name)
+    label = (deployment or {"metadata": {}})["metadata"].get("labels", {}).get(LABEL_MODEL_VERSION)
     return RevisionStatus(
         name=name,
-        version=read_count(label),
+        version=read_count(label) or (model.version if model else None),
         model_state=state,
         replicas=pods.wanted,
         ready_replicas=pods.ready,

@@ -8,7 +8,7 @@ from perennial.api.base import format_time
 from perennial.api.meta import ANNOTATION_RETRY, LABEL_REVISION
 from perennial.api.resources import DEPLOYMENTS, MODELVERSIONS, SERVICES
 from perennial.modeldeployment import CONTROLLER
-from perennial.plan import Body, Create, Patch
+from perennial.plan import Body, Create, Find, Patch
 from perennial.view import Refusal
 from tests.unit.modeldeployment.world import NAME, World, a_version, exited, waiting
 
@@ -298,6 +298,22 @@ def test_a_newer_version_supersedes_a_rollout() -> None:
     world.settle()
     assert world.serves == 3
     assert second not in world.replicas(), "what never served is not kept"
+
+
+def test_a_revision_that_was_never_seen_is_looked_for_when_it_is_not_wanted_any_more() -> None:
+    world = served(1, 2)
+    world.reconcile()
+    world.reconcile()
+    second = world.rolling
+    # It was made, and lost its labels before the watch told of it.
+    del world.objects[DEPLOYMENTS, second]
+    world.put(a_version(3))
+    world.reconcile()
+    sought = [action.body["metadata"] for action in world.reconcile().actions if isinstance(action, Find)]
+    assert [one["name"] for one in sought] == [second]
+    assert sought[0]["labels"]["perennial.dev/owned"] == "true"
+    world.settle()
+    assert not [action for action in world.plan().actions if isinstance(action, Find)], "once is enough"
 
 
 def test_a_broken_stable_revision_does_not_block_its_fix() -> None:
