@@ -275,8 +275,8 @@ POLICIES = (
         "another-policys-training",
         "the training of a policy of that name that was deleted counts as this one's run",
         "retrainpolicy/snapshot.py",
-        "return job if uid == self.uid and _number",
-        "return job if uid and _number",
+        "return job if uid == self.uid else None",
+        "return job if uid else None",
         RETRAINING,
     ),
     Mutant(
