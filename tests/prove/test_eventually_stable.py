@@ -20,7 +20,7 @@ from tests.prove.wave import Waves
 
 SEEDS = Path(__file__).with_name("seeds.jsonl")
 # So many schedules at once.
-WAVE = 40
+WAVE = 64
 # A number that was printed plays the same schedules again.
 NUMBER = "PERENNIAL_SCHEDULES"
 

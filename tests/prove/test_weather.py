@@ -31,7 +31,7 @@ from tests.prove.workloads import WORKLOADS
 
 RATE = 0.2
 # Seconds: each sort alone, then all mixed.
-ALONE, MIXED = 75.0, scaled(150, 25)
+ALONE, MIXED = 75.0, scaled(150, 15)
 # Watches that are never begun anew would never fail.
 CUT_EVERY = 5.0
 # Writes of one object: so many in any so many seconds are a loop. A few at once are none.
