@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 import ssl
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -33,7 +34,8 @@ _EXHAUSTED = 1.0
 
 
 class Listener:
-    """Serves an application over TLS. `drain` is the seconds that requests in flight get when it stops.
+    """Serves an application over TLS. `drain` is the seconds that requests in flight get when it stops; `clock` goes by
+    monotonic seconds.
 
     When there are too many, the address with the most gives one up for a newcomer that has less.
     """
@@ -47,11 +49,12 @@ class Listener:
         *,
         drain: float,
         connections: int = _CONNECTIONS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._context = context
         self._address = host, port
         self._most = connections
-        self._rate = RateLimit(_PER_ADDRESS)
+        self._rate = RateLimit(_PER_ADDRESS, clock=clock)
         app.middlewares.insert(0, _answering)
         # Bodies are bounded as they come: what is compressed is refused, so it is never inflated.
         # What was asked by a client that hung up is not done.
