@@ -4,6 +4,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from perennial.kube.client import list_all
 from perennial.kube.events import Recorder
 from perennial.kube.http import HttpClient
 from perennial.plan import Body, Event
+from tests.apiserver.operators import eventually
 
 
 def a_configmap(namespace: str, name: str = "one", **data: str) -> Body:
@@ -147,6 +149,9 @@ async def test_what_passes_by_itself_is_retryable(toy_server: ApiServer, powerle
         await powerless.get(JOBS, "default", "x")
     assert denied.value.meaning is errors.Meaning.RETRY
     toy_server.apiserver.signal(signal.SIGSTOP)
+    # It takes a moment until the last of its threads stands still.
+    status = Path(f"/proc/{toy_server.apiserver.pid}/status")
+    eventually(lambda: "State:\tT" in status.read_text())
     started = time.monotonic()
     with pytest.raises(errors.Unavailable):
         await powerless.get(JOBS, "default", "x")

@@ -22,11 +22,12 @@ def quota(space: Space, **hard: str) -> None:
 def test_a_job_that_the_api_server_refuses_is_told_in_its_words_until_it_is_mended(
     space: Space, kubelet: Kubelet
 ) -> None:
-    container = {"name": "main", "image": "train:1", "command": ["python"], "resources": {"requests": {"cpu": "lots"}}}
+    container = {"name": "main", "image": "train:1", "command": ["python"]}
+    container["livenessProbe"] = {"periodSeconds": "often"}
     space.train("wrong", template={"spec": {"containers": [container]}})
     message = space.says("wrong", "Stalled", "BadRequest")
-    assert "quantities must match the regular expression" in message
-    container["resources"] = {}
+    assert "cannot unmarshal string into Go struct field Probe.spec.template.spec.containers.livenessProbe" in message
+    del container["livenessProbe"]
     space.edit("wrong", template={"spec": {"containers": [container | {"imagePullPolicy": "Perhaps"}]}})
     message = space.says("wrong", "Stalled", "Invalid")
     assert 'imagePullPolicy: Unsupported value: "Perhaps": supported values: "Always", "IfNotPresent"' in message
