@@ -86,7 +86,7 @@ async def test_one_poisoned_object_among_500_costs_the_others_nothing(
     began = perennial.log.stat().st_size
     process = perennial.process
     assert process
-    number, rounds, seconds = scaled(12_000, 150), scaled(12, 1), scaled(10, 4)
+    number, rounds, seconds = scaled(12_600, 150), scaled(12, 1), scaled(10, 4)
     variants = hostile.samples(poisoning.variants, number, SEED)
     async with (
         HttpClient(login.load(str(space.server.kubeconfig))) as client,
