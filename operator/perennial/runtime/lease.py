@@ -77,7 +77,7 @@ class Lease:
             if self._renewed is None:
                 break
             # Sooner after a failure, of which there must be room for some before the deadline.
-            pause = self._period if renewed else self._period / 2
+            pause = self._period if renewed else self._period / 8
         self._renewed = None
         metrics.leader.labels(self._name).set(0)
         logger.error("the lease is lost")
@@ -96,8 +96,9 @@ class Lease:
     async def _attempt(self, step: Callable[[], Awaitable[bool]]) -> bool:
         started = self._clock()
         try:
-            # One that hangs leaves time for another.
-            async with asyncio.timeout(self._deadline / 2):
+            # One that hangs leaves time for another, and that one, too.
+            left = self._deadline if self._renewed is None else self._renewed + self._deadline - started
+            async with asyncio.timeout(max(left, self._deadline / 8) / 2):
                 done = await step()
         except (ApiError, TimeoutError) as error:
             logger.warning("lease %s/%s: %s", self._namespace, self._name, error or "time-out")
