@@ -1,6 +1,7 @@
 """A wall clock that a test sets, for processes that it starts: libfaketime tells them another than the machine's."""
 
 import platform
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +20,7 @@ class Clock:
         packages.ensure({_LIBRARY: "libfaketime"})
         self._file = file
         self._offset = timedelta()
+        self._setting = threading.Lock()
         self._write()
 
     @property
@@ -38,8 +40,9 @@ class Clock:
 
     def step(self, by: timedelta) -> None:
         """Set it forwards, or backwards."""
-        self._offset += by
-        self._write()
+        with self._setting:
+            self._offset += by
+            self._write()
 
     def _write(self) -> None:
         part = self._file.with_suffix(".part")

@@ -146,7 +146,7 @@ class Waves:
         await self._leading()
 
     async def _leading(self) -> None:
-        await asyncio.to_thread(eventually, self._operator.leads, 30)
+        await asyncio.to_thread(eventually, self._operator.leads, 90)
         self._back = time.monotonic()
 
     async def _stale(self, seconds: float) -> None:
