@@ -28,6 +28,12 @@ def merged(value: Any, patch: Any) -> Any:
     return result
 
 
+def _selected(labels: Body, selector: str) -> bool:
+    """Of one term: that the label is there, or has this value."""
+    key, equals, value = selector.partition("=")
+    return key in labels and (not equals or labels[key] == value)
+
+
 class FakeClient:
     """Objects with resourceVersions, uids, generations and preconditions. `calls` tells what was asked, in order.
 
@@ -76,7 +82,7 @@ class FakeClient:
             for key, body in sorted(self.objects.items(), key=lambda item: item[0][1:])
             if key.resource == resource
             and namespace in (None, key.namespace)
-            and (not labels or labels in body["metadata"].get("labels", {}))
+            and (not labels or _selected(body["metadata"].get("labels", {}), labels))
         ]
         # The pages of one list are of one version, as long as its token is good.
         version, start = more.split(":") if more else (str(next(self._versions)), "0")

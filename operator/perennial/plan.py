@@ -73,7 +73,20 @@ class Find:
     body: Body
 
 
-Action = Create | Apply | Patch | Delete | Explain | Find
+@dataclass(frozen=True, slots=True)
+class See:
+    """Read the pods of a Job, where much is to be concluded from what is not seen of them.
+
+    The watches of Jobs and of pods know nothing of each other. When there was news, the rest of the plan is dropped and
+    decided again.
+    """
+
+    resource: Resource
+    namespace: str
+    name: str
+
+
+Action = Create | Apply | Patch | Delete | Explain | Find | See
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ import logging
 from collections.abc import Callable
 
 from perennial.api.meta import ANNOTATION_APPLIED
-from perennial.api.resources import EVENTS, of
+from perennial.api.resources import EVENTS, PODS, of
 from perennial.kube.client import Client
 from perennial.kube.errors import AlreadyExists, ApiError, Conflict, Invalid, Meaning, NameTaken, NotFound
 from perennial.owners import controller_of, controller_uid
-from perennial.plan import Action, Apply, Body, Create, Delete, Explain, Find, Patch
+from perennial.plan import Action, Apply, Body, Create, Delete, Explain, Find, Patch, See
 from perennial.runtime.cache import Cache
 from perennial.runtime.key import Key, key_of, version_of
 from perennial.runtime.merge import digest, seen, shows
@@ -43,7 +43,8 @@ class Actor:
         self._applied: dict[Key, tuple[str, str]] = {}
 
     async def act(self, key: Key, owner: Body | None, action: Action) -> bool:
-        """Do one action of the plan for `key`. Whether a refusal of it stood before. Refused when it is refused."""
+        """Do one action of the plan for `key`. Whether the rest must be decided again: a refusal of it stood before, or
+        it brought news. Refused when it is refused."""
         target = target_of(action)
         wait = self._refusals.waits(key, owner, target, action)
         if wait is not None:
@@ -62,6 +63,8 @@ class Actor:
                     await self._explain(target, uid)
                 case Find(body):
                     await self._find(target, body)
+                case See():
+                    return await self._see(target)
         except ApiError as error:
             if error.meaning is not Meaning.REFUSED:
                 raise
@@ -207,13 +210,17 @@ class Actor:
         if controller_uid(found) == controller_uid(body):
             self._cache.put(target.resource, await self._labelled(target, body, found))
 
+    async def _see(self, target: Key) -> bool:
+        page = await self._client.list(PODS, target.namespace, labels=f"batch.kubernetes.io/job-name={target.name}")
+        return sum(self._cache.put(PODS, pod) for pod in page.items) > 0
+
 
 def target_of(action: Action) -> Key:
     """The object that an action is about."""
     match action:
         case Create(body) | Apply(body) | Find(body):
             return key_of(of(body), body)
-        case Patch() | Delete() | Explain():
+        case Patch() | Delete() | Explain() | See():
             return Key(action.resource, action.namespace, action.name)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from perennial.kube.errors import ApiError, BadRequest, Invalid
-from perennial.plan import Action, Apply, Body, Create, Delete, Explain, Find, Patch
+from perennial.plan import Action, Apply, Body, Create, Delete, Explain, Find, Patch, See
 from perennial.runtime.key import Key
 from perennial.runtime.merge import digest
 from perennial.view import Refusal
@@ -83,6 +83,8 @@ def fingerprint(action: Action) -> str:
             content = [action.uid, action.patch]
         case Delete() | Explain():
             content = action.uid
+        case See():
+            content = action.name
     return digest([type(action).__name__, content])
 
 

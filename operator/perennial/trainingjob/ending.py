@@ -4,12 +4,12 @@ from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
-from perennial.api.resources import PODS, TRAININGJOBS
+from perennial.api.resources import JOBS, PODS, TRAININGJOBS
 from perennial.api.task import Failure as Answer
 from perennial.api.task import Reason, Result
 from perennial.api.trainingjob import Failure, Origin, Outcome, Phase, PublishedModel
 from perennial.config import Config
-from perennial.plan import Action, Body, Create, Delete, Event, Patch, Plan
+from perennial.plan import Action, Body, Create, Delete, Event, Patch, Plan, See
 from perennial.subject import wrong_with
 from perennial.trainingjob import children
 from perennial.trainingjob.job import job_condition, live_start, patch_job, waiting
@@ -19,6 +19,8 @@ from perennial.trainingjob.status import TERMINAL, build, pending_since, running
 
 # Attempts lost to the infrastructure are not counted against backoffLimit, up to this many.
 MAX_DISRUPTIONS = 10
+# How soon the pods of a Job that has ended are read again, in seconds, while one of them seems to live.
+READ_EVERY = 2.0
 
 
 def finished(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
@@ -74,12 +76,11 @@ def pending_too_long(snapshot: Snapshot, now: datetime, config: Config) -> Plan 
 
 
 def untold(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
-    """The Job has ended, and of a pod that must have we have not been told yet: it says how. The watches of Jobs and
-    of pods know nothing of each other."""
+    """The Job has ended, and of a pod that must have we have not been told yet: it says how."""
     ended = job_condition(snapshot.job, "Complete", "Failed")
     told = any(pod.outcome is Outcome.SUCCEEDED for pod in snapshot.pods)
     lives = any(pod.outcome is Outcome.ACTIVE and not pod.deleting for pod in snapshot.pods)
-    return Plan() if ended and lives and not told else None
+    return Plan([_see(snapshot.job)], requeue_after=READ_EVERY) if ended and lives and not told else None
 
 
 def job_failed(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
@@ -98,7 +99,7 @@ def job_failed(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None
     if condition.get("reason") == "BackoffLimitExceeded" and snapshot.spec.backoff_limit:
         retries = f" (spec.backoffLimit of {snapshot.spec.backoff_limit} is used up)"
         failure = failure.model_copy(update={"message": failure.message + retries})
-    return _fail(snapshot, now, failure)
+    return _fail(snapshot, now, failure, _see(snapshot.job))
 
 
 def job_complete(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
@@ -117,7 +118,7 @@ def job_complete(snapshot: Snapshot, now: datetime, config: Config) -> Plan | No
             "the training ended well but left no result: with output.mode External it writes "
             '{"uri": ..., "digest": ..., "metrics": {...}} as JSON to /dev/termination-log'
         )
-        return _fail(snapshot, now, Failure(reason="ResultMissing", message=words))
+        return _fail(snapshot, now, Failure(reason="ResultMissing", message=words), _see(snapshot.job))
     return _recover(snapshot, now, config, snapshot.pod)
 
 
@@ -197,7 +198,7 @@ def _recover(snapshot: Snapshot, now: datetime, config: Config, pod: Pod | None)
     assert snapshot.spec
     words = "the pod's message was lost; looking for the result where it was published"
     if snapshot.recovery is None:
-        actions = [Create(children.recovery(snapshot, snapshot.spec, config))]
+        actions: list[Action] = [_see(snapshot.job), Create(children.recovery(snapshot, snapshot.spec, config))]
         refusal = snapshot.refusal
         reason, words = (refusal.reason, refusal.message) if refusal else ("Recovering", words)
         return Plan(actions, build(snapshot, now, Phase.PUBLISHING, reason, words, stalled=refusal is not None))
@@ -208,17 +209,28 @@ def _recover(snapshot: Snapshot, now: datetime, config: Config, pod: Pod | None)
     if job_condition(snapshot.recovery, "Failed", "Complete"):
         last = next((one.answer for one in reversed(snapshot.recovery_pods) if isinstance(one.answer, Answer)), None)
         why = f": {last.message}" if isinstance(last, Answer) else ""
-        return _fail(snapshot, now, Failure(reason="ResultLost", message=f"the training's result was lost{why}"))
+        return _fail(
+            snapshot,
+            now,
+            Failure(reason="ResultLost", message=f"the training's result was lost{why}"),
+            _see(snapshot.recovery),
+        )
     return Plan(status=build(snapshot, now, Phase.PUBLISHING, "Recovering", words))
 
 
-def _fail(snapshot: Snapshot, now: datetime, failure: Failure) -> Plan:
+def _fail(snapshot: Snapshot, now: datetime, failure: Failure, *first: Action) -> Plan:
     failure = failure.model_copy(update={"time": failure.time or now})
     status = build(snapshot, now, Phase.FAILED, failure.reason, failure.message, failure=failure)
     told = snapshot.status.failure
     # The only attempt was told of when it failed.
     events = [] if told and told.message == failure.message else [Event("Warning", failure.reason, failure.message)]
-    return Plan(status=status, events=events)
+    return Plan(first, status, events)
+
+
+def _see(job: Body | None) -> See:
+    """To be sure before an end for good: what is not seen of a pod may only not have been told."""
+    assert job
+    return See(JOBS, job["metadata"]["namespace"], job["metadata"]["name"])
 
 
 def _stop(job: Body) -> Patch:

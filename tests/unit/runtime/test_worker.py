@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from perennial.api.meta import ANNOTATION_APPLIED
-from perennial.api.resources import JOBS, MODELS, SERVICES, TRAININGJOBS
+from perennial.api.resources import JOBS, MODELS, PODS, SERVICES, TRAININGJOBS
 from perennial.config import Config
 from perennial.kube.errors import (
     Conflict,
@@ -17,7 +17,7 @@ from perennial.kube.errors import (
     TooManyRequests,
     Unavailable,
 )
-from perennial.plan import Apply, Create, Delete, Event, Explain, Find, Patch, Plan
+from perennial.plan import Apply, Create, Delete, Event, Explain, Find, Patch, Plan, See
 from perennial.runtime.key import Key
 from perennial.runtime.queue import Queue
 from perennial.runtime.worker import Engine
@@ -554,6 +554,31 @@ async def test_what_is_sought_and_gone_or_not_ours_is_left_alone(world, there):
     await world.settle()
     assert world.status() == {"phase": "Fine"}
     assert not world.cache.get(JOBS, "ns", "job")
+
+
+async def test_news_of_pods_has_the_rest_of_a_plan_decided_again(world):
+    world.client.on_change = lambda *_: None
+    pod = a_body(PODS, "pod")
+    pod["metadata"]["labels"] = {"batch.kubernetes.io/job-name": "job"}
+    world.client.put(pod)
+    untold = [Create(wanted())]
+    world.decide = lambda *_: Plan(
+        [See(JOBS, "ns", "job"), *([] if world.cache.get(PODS, "ns", "pod") else untold)], {"phase": "Ended"}
+    )
+    await world.settle()
+    assert Key(JOBS, "ns", "job") not in world.client.objects, "it was decided without the pod"
+    assert world.status() == {"phase": "Ended"}
+    assert world.passes == 3
+
+
+async def test_what_cannot_be_read_is_not_concluded_from(world):
+    world.client.fail("list", PODS, Unavailable("away"))
+    world.decide = lambda *_: Plan([See(JOBS, "ns", "job")], {"phase": "Ended"})
+    await world.settle()
+    assert not world.status()
+    world.later(1)
+    await world.settle()
+    assert world.status() == {"phase": "Ended"}
 
 
 async def test_an_object_that_is_gone_is_forgotten(world):

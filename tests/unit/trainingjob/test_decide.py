@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from perennial.api.base import format_time
 from perennial.api.resources import JOBS, PODS, PVCS, TRAININGJOBS
-from perennial.plan import Create, Delete, Explain, Patch
+from perennial.plan import Create, Delete, Explain, Patch, See
 from perennial.view import Refusal
 from tests.unit.trainingjob.builders import DIGEST, NOW, APod, Team, a_run
 from tests.world import conditions
@@ -496,7 +496,24 @@ def test_a_job_that_ended_waits_for_what_its_pod_says() -> None:
     other.pod().running()
     other.settle()
     other.job_is("Complete")
-    assert not other.decide().actions, "nothing is lost yet"
+    plan = other.decide()
+    assert (plan.actions, plan.status) == ([See(JOBS, "team", "churn-1")], None), "nothing is lost yet"
+
+
+def test_before_an_end_for_good_the_pods_are_read_that_nobody_told_of() -> None:
+    team = Team().started()
+    team.job_is("Complete")
+    plan = team.decide()
+    assert plan.actions[0] == See(JOBS, "team", "churn-1"), "its pod may have published, and not have been told of"
+    recovery = team.world.get(JOBS, "team", "churn-1-recover")
+    assert recovery
+    recovery["status"] = {"conditions": [{"type": "Complete", "status": "True"}]}
+    plan = team.decide()
+    assert team.status["failure"]["reason"] == "ResultLost"
+    assert list(plan.actions) == [See(JOBS, "team", "churn-1-recover")]
+    failed = Team(a_run(backoffLimit=0)).started()
+    failed.job_is("Failed", "BackoffLimitExceeded")
+    assert list(failed.decide().actions) == [See(JOBS, "team", "churn-1")]
 
 
 def test_once_it_is_over_no_attempt_is_active() -> None:
