@@ -46,7 +46,7 @@ class Actor:
         """Do one action of the plan for `key`. Whether the rest must be decided again: a refusal of it stood before, or
         it brought news. Refused when it is refused."""
         target = target_of(action)
-        wait = self._refusals.waits(key, owner, target, action)
+        wait = self._refusals.waits(key, owner, target, action, self._holder(target))
         if wait is not None:
             raise Refused(wait)
         try:
@@ -69,7 +69,7 @@ class Actor:
             if error.meaning is not Meaning.REFUSED:
                 raise
             logger.warning("refused: %s %s: %s", type(action).__name__, target, error.message)
-            raise Refused(self._refusals.record(key, owner, target, action, error)) from error
+            raise Refused(self._refusals.record(key, owner, target, action, self._holder(target), error)) from error
         # Reading about an object says nothing of what was refused.
         return not isinstance(action, Explain) and self._refusals.accepted(key, target)
 
@@ -87,7 +87,7 @@ class Actor:
 
     async def _create(self, owner: Body | None, target: Key, body: Body, *, strict: bool) -> None:
         wanted = controller_uid(body)
-        if existing := self._cache.get(*target):
+        if existing := await self._known(target, wanted):
             if wanted is None or controller_uid(existing) != wanted:
                 raise _taken(target, existing)
             return
@@ -107,6 +107,17 @@ class Actor:
             self._written(owner, None, made)
         self._cache.put(target.resource, made)
 
+    async def _known(self, target: Key, controller: str | None) -> Body | None:
+        """What is known of the target. Whether somebody else still has the name is asked: an end may be told late."""
+        known = self._cache.get(*target)
+        if known is None or (controller and controller_uid(known) == controller):
+            return known
+        return await self.refresh(target)
+
+    def _holder(self, target: Key) -> str | None:
+        known = self._cache.get(*target)
+        return known["metadata"]["uid"] if known else None
+
     async def _labelled(self, target: Key, body: Body, found: Body) -> Body:
         """What was found, with the labels that it was made with: without them no watch tells of it."""
         labels = {"labels": body["metadata"].get("labels", {})}
@@ -120,7 +131,7 @@ class Actor:
 
     async def _apply(self, target: Key, body: Body) -> None:
         intent = digest(body)
-        existing = self._cache.get(*target)
+        existing = await self._known(target, controller_uid(body))
         if existing is None:
             try:
                 existing = await self._client.get(*target)

@@ -11,7 +11,7 @@ from perennial.view import Refusal
 
 # What breaks a rule stays broken until somebody changes the rule or the object; a quota or a name may free up.
 _SLOW = 300.0
-_FIRST, _LAST = 2.0, 60.0
+_FIRST, _LAST = 2.0, 30.0
 
 
 @dataclass(slots=True)
@@ -19,6 +19,7 @@ class _Standing:
     refusal: Refusal
     action: str
     owner: tuple[str, int] | None
+    holder: str | None
     delay: float
     not_before: float
 
@@ -38,25 +39,32 @@ class Refusals:
         latest = next(reversed(standing.values()))
         return latest.refusal if latest.owner == _generation(owner) else None
 
-    def waits(self, key: Key, owner: Body | None, target: Key, action: Action) -> float | None:
-        """Seconds until this very action, refused before, may be sent again; None when it may be sent now."""
+    def waits(
+        self, key: Key, owner: Body | None, target: Key, action: Action, holder: str | None = None
+    ) -> float | None:
+        """Seconds until this very action, refused before, may be sent again; None when it may be sent now.
+
+        `holder` is the uid of the object that has the target's name: when it goes, the name is free.
+        """
         known = self._standing.get(key, {}).get(target)
-        if known is None or known.owner != _generation(owner) or known.action != fingerprint(action):
+        if known is None or not _same(known, owner, action) or known.holder != holder:
             return None
         left = known.not_before - self._clock()
         return left if left > 0 else None
 
-    def record(self, key: Key, owner: Body | None, target: Key, action: Action, error: ApiError) -> float | None:
+    def record(
+        self, key: Key, owner: Body | None, target: Key, action: Action, holder: str | None, error: ApiError
+    ) -> float | None:
         """Note a refusal. Seconds until the action may be sent again, or None when the refusal is news."""
         refusal = Refusal(target.resource, target.name, error.reason, error.message)
         known = self._standing.get(key, {}).pop(target, None)
-        again = known is not None and known.owner == _generation(owner) and known.action == fingerprint(action)
+        again = known is not None and _same(known, owner, action)
         if isinstance(error, Invalid | BadRequest):
             delay = _SLOW
         else:
             delay = min(_LAST, known.delay * 2) if again and known else _FIRST
         self._standing.setdefault(key, {})[target] = _Standing(
-            refusal, fingerprint(action), _generation(owner), delay, self._clock() + delay
+            refusal, fingerprint(action), _generation(owner), holder, delay, self._clock() + delay
         )
         return delay if again and known and known.refusal.reason == refusal.reason else None
 
@@ -86,6 +94,10 @@ def fingerprint(action: Action) -> str:
         case See():
             content = action.name
     return digest([type(action).__name__, content])
+
+
+def _same(known: _Standing, owner: Body | None, action: Action) -> bool:
+    return known.owner == _generation(owner) and known.action == fingerprint(action)
 
 
 def _generation(owner: Body | None) -> tuple[str, int] | None:

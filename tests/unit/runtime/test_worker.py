@@ -288,6 +288,26 @@ class TestRefused:
         assert world.status()["phase"] == "NameTaken"
         assert world.cache.get(JOBS, "ns", "job") is None, "what is not ours is not kept"
 
+    @pytest.mark.parametrize("action", [Create, Apply])
+    @pytest.mark.parametrize("told", [True, False])
+    async def test_a_name_that_was_given_up_is_taken_at_once_even_if_nobody_tells(self, world, action, told):
+        theirs = wanted()
+        theirs["metadata"]["ownerReferences"][0]["uid"] = "uid-of-a-namesake"
+        world.client.put(theirs)
+        world.decide = lambda *_: Plan([action(wanted())])
+        for _ in range(6):
+            await world.settle()
+            world.later(10)
+        await world.settle()
+        assert world.cache.refusal(*KEY).reason == "NameTaken"
+        before = world.client.objects.pop(Key(JOBS, "ns", "job"))
+        if told:
+            world.client.on_change(JOBS, before, None)
+        else:
+            world.later(30)
+        await world.settle()
+        assert Key(JOBS, "ns", "job") in world.client.objects
+
     async def test_a_restart_does_not_make_the_status_flap(self, world):
         world.decide = self.decide
         world.client.fail("create", JOBS, Invalid("no"), always=True)
