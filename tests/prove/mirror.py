@@ -26,6 +26,8 @@ class Past:
         self.made: dict[str, dict[str, Body]] = {resource.kind: {} for resource in KINDS}
         # By uid of a TrainingJob: how it ended first, and at which version.
         self.ended: dict[str, tuple[str, int]] = {}
+        # By uid of a RetrainPolicy and number of a run: the version at which its status first said that it trains.
+        self.begun: dict[tuple[str, int], int] = {}
         self.wrong: list[str] = []
         self.events = 0
         # Monotonic seconds: when there was last a version that was not there before.
@@ -43,6 +45,10 @@ class Past:
                 self.now[kind].pop(name, None)
         else:
             self.now[kind][name] = body
+        if kind == "RetrainPolicy":
+            for run in (body.get("status") or {}).get("runs") or ():
+                if run["phase"] != "Pending":
+                    self.begun.setdefault((uid, run["number"]), int(body["metadata"]["resourceVersion"]))
         if kind == "TrainingJob":
             phase = (body.get("status") or {}).get("phase")
             if uid in self.ended and self.ended[uid][0] != phase:

@@ -4,7 +4,7 @@ Written from the documentation, not from the product's code: it says of an end s
 """
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -273,9 +273,13 @@ def _policy(player: Player, body: Body) -> Iterator[str]:
         yield f"{name}: generation {body['metadata']['generation']}, observed {status.get('observedGeneration')}"
     runs = status.get("runs") or []
     made = {one["metadata"]["uid"]: one for one in past.made["TrainingJob"].values() if _policy_of(one) == uid}
-    numbers = Counter(one["metadata"]["labels"][f"{OURS}run"] for one in made.values())
-    if twice := [number for number, count in numbers.items() if count > 1]:
-        yield f"{name}: several TrainingJobs for run {twice}"
+    by_run: defaultdict[int, list[int]] = defaultdict(list)
+    for one in made.values():
+        by_run[int(one["metadata"]["labels"][f"{OURS}run"])].append(_version(one))
+    for number, versions in by_run.items():
+        # One that somebody deletes before the status could say that the run trains is made again.
+        if len(versions) > 1 and max(versions) > past.begun.get((uid, number), max(versions)):
+            yield f"{name}: run {number} was under way when a TrainingJob was made for it again"
     names = Counter(one["metadata"]["name"] for one in made.values())
     rows = {run["trainingJob"]: run for run in runs if run.get("trainingJob")}
     if (strays := names.keys() - rows.keys()) and len(runs) < REMEMBERED:

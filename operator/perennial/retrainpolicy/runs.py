@@ -43,7 +43,7 @@ def _beginnings(snapshot: Snapshot, spec: RetrainPolicySpec, runs: Iterable[Run]
 
 
 def _pending(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, run: Run) -> None:
-    if snapshot.job_of(run):
+    if snapshot.job_of(run) or snapshot.version_of(run):
         _training(snapshot, spec, book, run)
         return
     if run.training_job in snapshot.jobs:

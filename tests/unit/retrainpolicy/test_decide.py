@@ -100,6 +100,14 @@ class TestARun:
         team.world.remove(team.world.get(MODELVERSIONS, "team", "churn-2") or {})
         assert team.settle().runs == [(1, "Rejected")]
 
+    def test_is_not_trained_again_when_its_version_is_all_that_is_left(self) -> None:
+        """The operator was down from the beginning of the training to its end, and somebody tidied up."""
+        team = low(cooldown="1h").settle().succeeds()
+        team.world.remove(team.job())
+        team.status["runs"][0] |= {"phase": "Pending"}
+        assert team.settle().runs == [(1, "Deciding")]
+        assert team.made == ["churn-1"]
+
     def test_is_superseded_when_a_later_version_took_over(self) -> None:
         team = low(cooldown="1h").settle().succeeds().settle()
         team.versions += 1
