@@ -1,13 +1,13 @@
 """The operator as a process: what starts and ends in which order. With `patience` the only module that knows kopf.
 
-kopf is the shell: it logs in, keeps the watches alive, and hands over what they tell. It handles nothing.
+kopf is the shell: it logs in and keeps the watches alive. What they tell goes into the cache; kopf handles nothing.
 """
 
 import asyncio
 import logging
 import random
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -95,13 +95,15 @@ async def _lead(
     try:
         await asyncio.wait({stopping, filling, *tasks}, return_when=asyncio.FIRST_COMPLETED)
         if filling.done():
-            await filling
+            versions = await filling
             logger.info("cache filled", extra={"objects": sum(len(engine.cache.keys(r)) for r in selectors)})
             tasks += [
                 asyncio.create_task(engine.run(), name="engine"),
                 asyncio.create_task(resync.run(), name="resync"),
             ]
-            shell = asyncio.create_task(_watch(engine.cache, selectors, credentials, kopf_stop, stop), name="kopf")
+            shell = asyncio.create_task(
+                _watch(engine.cache, selectors, versions, credentials, kopf_stop, stop), name="kopf"
+            )
             await asyncio.wait({stopping, shell, *tasks}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         # First nothing is written any more, then another may lead, then the rest ends.
@@ -131,15 +133,18 @@ def selectors_of(controllers: Sequence[Controller]) -> dict[Resource, str]:
 async def _watch(
     cache: Cache,
     selectors: dict[Resource, str],
+    versions: dict[Resource, str],
     credentials: Credentials,
     kopf_stop: asyncio.Event,
     stop: asyncio.Event,
 ) -> None:
-    patience.install()
+    since = {(resource.group, resource.plural): version for resource, version in versions.items()}
+    patience.install(_sink(cache, selectors), since)
     registry = kopf.OperatorRegistry()
     kopf.on.login(registry=registry)(_login(credentials))
     for resource in selectors:
-        kopf.on.event(resource.group, resource.version, resource.plural, registry=registry)(_handler(cache, resource))
+        # So that kopf watches it: what is told goes to the sink.
+        kopf.on.event(resource.group, resource.version, resource.plural, registry=registry)(_nothing)
     others = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
         registry=registry,
@@ -164,15 +169,24 @@ async def _watch(
             task.result()
 
 
-def _handler(cache: Cache, resource: Resource) -> Any:
-    async def handle(event: Any, **_: Any) -> None:
-        body = event["object"]
-        if event["type"] == "DELETED":
-            cache.remove(key_of(resource, body), version_of(body), body["metadata"]["uid"])
-        else:
-            cache.put(resource, body)
+def _sink(cache: Cache, resources: Iterable[Resource]) -> patience.Sink:
+    known = {(resource.group, resource.version, resource.plural): resource for resource in resources}
 
-    return handle
+    def tell(about: kopf.Resource, type_: str | None, body: Any) -> None:
+        resource = known[about.group, about.version, about.plural]
+        try:
+            if type_ == "DELETED":
+                cache.remove(key_of(resource, body), version_of(body), body["metadata"]["uid"])
+            else:
+                cache.put(resource, body)
+        except Exception:
+            logger.exception("cannot keep what is told of %s", resource.plural)
+
+    return tell
+
+
+def _nothing(**_: Any) -> None:
+    pass
 
 
 def _login(credentials: Credentials) -> Any:
@@ -208,8 +222,6 @@ def _settings(selectors: dict[Resource, str]) -> kopf.OperatorSettings:
     settings.persistence.progress_storage = _NoProgress()
     settings.posting.enabled = False
     settings.scanning.disabled = True
-    settings.queueing.idle_timeout = 0.1
-    settings.queueing.worker_limit = None
     settings.watching.chunk_size = PAGE
     settings.watching.connect_timeout = 10.0
     settings.watching.reconnect_backoff = 1.0

@@ -43,19 +43,24 @@ class Resync:
         self._retry = retry
         self._grace = grace
 
-    async def fill(self) -> None:
-        """Load everything into the cache. It waits for the API server, and for CRDs that are not there yet."""
+    async def fill(self) -> dict[Resource, str]:
+        """Load everything into the cache. It waits for the API server, and for CRDs that are not there yet.
+
+        Returns the resourceVersion of each list, from which on to watch."""
+        versions: dict[Resource, str] = {}
         for resource, selector in self._selectors.items():
             while True:
                 try:
                     async for page in list_all(self._client, resource, labels=selector):
                         for body in page.items:
                             self._cache.put(resource, body)
+                        versions[resource] = page.resource_version
                 except ApiError as error:
                     logger.warning("cannot list %s, again in %g s: %s", resource.plural, self._retry, error)
                     await asyncio.sleep(self._retry)
                 else:
                     break
+        return versions
 
     async def run(self) -> None:
         """Compare and repair, until cancelled."""

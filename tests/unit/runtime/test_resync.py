@@ -42,7 +42,8 @@ async def test_it_fills_the_cache_and_waits_for_what_is_not_there_yet(client, en
         client.put(a_body(TRAININGJOBS, f"tj-{number}"))
     client.put(a_body(JOBS, "ours", metadata={"labels": {LABEL_OWNED: "x"}}))
     client.put(a_job("theirs"))
-    await resync.fill()
+    versions = await resync.fill()
+    assert versions.keys() == SELECTORS.keys()
     assert len(engine.cache.keys(TRAININGJOBS)) == 501
     assert [key.name for key in engine.cache.keys(JOBS)] == ["ours"]
     assert len(engine.queue) == 501
