@@ -1,8 +1,10 @@
-"""Reads JSON that anybody may have nested: the API server takes thousands of levels, Python's decoder fewer."""
+"""Reads JSON that anybody may have nested: the API server takes thousands of levels, decoders for Python fewer."""
 
 import json
 import re
 from typing import Any
+
+import orjson
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 # Far more than any kind needs, and fewer than any decoder takes.
@@ -11,6 +13,10 @@ _DEEPEST = 200
 
 def loads(text: str | bytes) -> Any:
     """As `json.loads`; what is nested too deep for it comes with null at the 200th level."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        pass
     try:
         return json.loads(text)
     except RecursionError:
