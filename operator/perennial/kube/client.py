@@ -8,10 +8,10 @@ from perennial.api.resources import Resource
 from perennial.kube.errors import Expired, NotLeading
 from perennial.plan import Body
 
-# What is read at once lies in memory at once, and several times: as text, as parsed, and as what is kept of it.
-PAGE = 100
+# What is read at once lies in memory at once: as text, as parsed (a dozen times as much), and as what is kept of it.
+PAGE = 50
 # Of objects that come without their contents.
-METADATA_PAGE = 500
+METADATA_PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from asyncio import sslproto
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -21,6 +22,8 @@ _JSON = "application/json"
 _MERGE = "application/merge-patch+json"
 # JSON is YAML, so an apply needs no YAML writer.
 _APPLY = "application/apply-patch+yaml"
+# asyncio has a buffer of 256 KiB for each connection, and makes another for each read.
+sslproto.SSLProtocol.max_size = 64 * 1024
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 

@@ -8,7 +8,8 @@ from perennial.api.resources import DEPLOYMENTS, JOBS, PODS, Resource
 from perennial.plan import Body
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-_POD_ANNOTATIONS = ("perennial.dev/", "batch.kubernetes.io/")
+_OURS = "perennial.dev/"
+_POD_ANNOTATIONS = (_OURS, "batch.kubernetes.io/")
 _POD_METADATA = (
     "name",
     "namespace",
@@ -16,9 +17,11 @@ _POD_METADATA = (
     "resourceVersion",
     "creationTimestamp",
     "deletionTimestamp",
-    "labels",
     "ownerReferences",
 )
+_CONTAINERS = ("initContainerStatuses", "containerStatuses")
+_CONTAINER = ("name", "state", "lastState", "ready", "restartCount", "imageID")
+_JOB_SPEC_DROPPED = ("template", "podFailurePolicy", "selector")
 # Field names and words recur in every object, but each parse makes new ones. Bounded: labels are users' to choose.
 _POOL_SIZE = 20_000
 _WORD = 32
@@ -43,22 +46,33 @@ def _pod(body: Body) -> Body:
     annotations = body["metadata"].get("annotations", {})
     if kept := {key: value for key, value in annotations.items() if key.startswith(_POD_ANNOTATIONS)}:
         metadata["annotations"] = kept
+    labels = body["metadata"].get("labels", {})
+    if kept := {key: value for key, value in labels.items() if key.startswith(_OURS)}:
+        metadata["labels"] = kept
+    status = dict(body.get("status", {}))
+    for field in _CONTAINERS:
+        if field in status:
+            status[field] = [{key: one[key] for key in _CONTAINER if key in one} for one in status[field]]
     spec = {"nodeName": body["spec"]["nodeName"]} if body.get("spec", {}).get("nodeName") else {}
     return {
         "apiVersion": body["apiVersion"],
         "kind": body["kind"],
         "metadata": metadata,
         "spec": spec,
-        "status": body.get("status", {}),
+        "status": status,
     }
 
 
-def _without_pod_spec(body: Body) -> Body:
+def _job(body: Body) -> Body:
+    return {**body, "spec": {key: value for key, value in body["spec"].items() if key not in _JOB_SPEC_DROPPED}}
+
+
+def _deployment(body: Body) -> Body:
     template = {key: value for key, value in body["spec"].get("template", {}).items() if key != "spec"}
     return {**body, "spec": {**body["spec"], "template": template}}
 
 
-_REST: dict[Resource, Callable[[Body], Body]] = {PODS: _pod, JOBS: _without_pod_spec, DEPLOYMENTS: _without_pod_spec}
+_REST: dict[Resource, Callable[[Body], Body]] = {PODS: _pod, JOBS: _job, DEPLOYMENTS: _deployment}
 
 
 def _compact(value: Any, levels: int = MAX_DEPTH) -> Any:

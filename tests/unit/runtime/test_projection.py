@@ -24,21 +24,33 @@ def test_own_kinds_keep_everything_but_the_noise():
 
 def test_a_pod_keeps_its_identity_node_and_status():
     status = {"phase": "Running", "containerStatuses": [{"name": "train", "restartCount": 0}]}
-    body = a_body(PODS, "pod", metadata={**NOISE, "labels": {"a": "b"}, "deletionTimestamp": "2026-01-01T00:00:00Z"})
+    labels = {"perennial.dev/trainingjob": "tj", "job-name": "tj"}
+    body = a_body(PODS, "pod", metadata={**NOISE, "labels": labels, "deletionTimestamp": "2026-01-01T00:00:00Z"})
     body |= {"spec": {"nodeName": "node-1", "containers": [{"name": "train"}]}, "status": status}
     kept = project(PODS, body)
     assert kept["spec"] == {"nodeName": "node-1"}
     assert kept["status"] == status
-    assert kept["metadata"]["labels"] == {"a": "b"}
+    assert kept["metadata"]["labels"] == {"perennial.dev/trainingjob": "tj"}
     assert kept["metadata"]["deletionTimestamp"]
     assert kept["metadata"]["annotations"] == {"perennial.dev/cause": "{}"}
 
 
-def test_templates_lose_their_pod_spec_only():
+def test_of_a_container_what_nobody_reads_is_dropped():
+    state = {"terminated": {"exitCode": 137, "message": "m"}}
+    read = {"name": "main", "state": state, "lastState": {}, "ready": False, "restartCount": 2, "imageID": "i@sha256:1"}
+    status = {"containerStatuses": [{**read, "started": False, "volumeMounts": [{"name": "v"}]}]}
+    assert project(PODS, a_body(PODS, "pod", status=status))["status"] == {"containerStatuses": [read]}
+
+
+def test_a_deployments_template_loses_its_pod_spec_only():
     template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": []}}
-    for resource in (JOBS, DEPLOYMENTS):
-        kept = project(resource, a_job() | {"spec": {"suspend": True, "template": template}})
-        assert kept["spec"] == {"suspend": True, "template": {"metadata": {"labels": {"a": "b"}}}}
+    kept = project(DEPLOYMENTS, a_job() | {"spec": {"replicas": 1, "template": template}})
+    assert kept["spec"] == {"replicas": 1, "template": {"metadata": {"labels": {"a": "b"}}}}
+
+
+def test_a_job_keeps_what_may_be_changed():
+    spec = {"suspend": True, "template": {}, "selector": {}, "podFailurePolicy": {}, "activeDeadlineSeconds": 3}
+    assert project(JOBS, a_job() | {"spec": spec})["spec"] == {"suspend": True, "activeDeadlineSeconds": 3}
 
 
 def test_repeated_words_are_one_object():
