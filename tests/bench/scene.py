@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from e2e.cluster.apiserver import ApiServer
 from perennial.api.resources import JOBS, Resource
@@ -19,6 +21,22 @@ from tests.apiserver.operators import USER, Perennial, eventually
 FAST = ("--kube-api-qps=1000", "--kube-api-burst=2000", "--concurrent-job-syncs=16", "--concurrent-deployment-syncs=16")
 APART = ("events", "leases")
 WRITES = ("create", "update", "patch", "delete")
+
+
+class InPod(Perennial):
+    """The operator as its image runs it."""
+
+    def __init__(self, server: ApiServer, config: Path) -> None:
+        super().__init__(server, "bench", config)
+        account = server.folder / "serviceaccount"
+        account.mkdir()
+        (account / "ca.crt").write_bytes(server.ca.read_bytes())
+        (account / "token").write_text(server.token(USER))
+        kubeconfig = self._command.index("--kubeconfig")
+        arguments = [*self._command[3:kubeconfig], *self._command[kubeconfig + 2 :]]
+        self._command = [sys.executable, "-m", "tests.bench.pod", str(account), *arguments]
+        url = urlsplit(server.url)
+        self.environment = {"KUBERNETES_SERVICE_HOST": str(url.hostname), "KUBERNETES_SERVICE_PORT": str(url.port)}
 
 
 @dataclass
@@ -124,7 +142,7 @@ async def scene(folder: Path, *, controllers: bool = True) -> AsyncIterator[Scen
         config.write_text(json.dumps({"servingRuntimes": {"sklearn": {"formats": ["sklearn"], "template": template}}}))
         credentials = login.load(str(server.kubeconfig))
         async with HttpClient(credentials) as client:
-            operator = Perennial(server, "bench", config)
+            operator = InPod(server, config)
             try:
                 yield Scene(server, client, credentials, operator)
             finally:
