@@ -91,6 +91,10 @@ mutants: venv ## Seed known bug patterns one at a time, and show which test catc
 bench: venv ## Measure against a real API server, and print a table
 	@$(PY) -m tests.bench $(ARGS)
 
+.PHONY: soak
+soak: venv ## Let trainings, rollouts and runs come and go for an hour, and print what grew (ARGS="--seconds 600")
+	@$(PY) -m tests.bench.soak $(ARGS)
+
 .PHONY: profile
 profile: venv ## Show where the operator's CPU goes in a burst (ARGS="--size 1000 --raw FILE")
 	@$(PY) -m tests.bench.profile $(ARGS)

@@ -5,7 +5,7 @@ import heapq
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -38,6 +38,10 @@ class Queue(Generic[K]):
 
     def __len__(self) -> int:
         return len(self._ready)
+
+    def __iter__(self) -> Iterator[K]:
+        """The keys that wait, oldest first."""
+        return iter(self._ready)
 
     def add(self, key: K, after: float = 0.0) -> None:
         """Have the key reconciled, `after` seconds from now at the latest. A key at work is reconciled once more."""

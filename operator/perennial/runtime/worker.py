@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from types import MappingProxyType
 
 from perennial.api.resources import Resource
@@ -56,6 +57,8 @@ class Engine:
         self._now = now
         self._refusals = Refusals(clock)
         self.queue = Queue[Key](clock=clock) if queue is None else queue
+        for resource in self._controllers:
+            metrics.queue_depth.labels(resource.plural).set_function(partial(self._depth, resource))
         self.cache = Cache(self._refusals, indexes)
         self.cache.listen(Dispatch(controllers, self.cache, self.add))
         self._actor = Actor(client, self.cache, self._refusals, written)
@@ -65,6 +68,9 @@ class Engine:
         """Have the object reconciled, `after` seconds from now at the latest."""
         metrics.queue_adds.labels(key.resource.plural).inc()
         self.queue.add(key, after)
+
+    def _depth(self, resource: Resource) -> int:
+        return sum(key.resource == resource for key in self.queue)
 
     async def run(self, workers: int = WORKERS) -> None:
         """Reconcile until cancelled: to the cluster that is the same as being killed between two writes."""
@@ -77,7 +83,6 @@ class Engine:
             key, waited = await self.queue.get()
             name = key.resource.plural
             metrics.queue_duration.labels(name).observe(waited)
-            metrics.queue_depth.labels(name).set(len(self.queue))
             metrics.workers_busy.labels(name).inc()
             started = time.perf_counter()
             result = "error"

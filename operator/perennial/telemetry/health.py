@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from perennial.telemetry import metrics
+
 # A check gives None when all is well, else what is wrong.
 Check = Callable[[], str | None]
 
@@ -94,4 +96,5 @@ def _report(checks: Mapping[str, Check]) -> web.Response:
 
 
 async def _metrics(_: web.Request) -> web.Response:
+    metrics.tasks.set(len(asyncio.all_tasks()))
     return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

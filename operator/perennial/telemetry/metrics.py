@@ -35,6 +35,7 @@ rest_requests = Counter(
 )
 leader = Gauge("leader_election_master_status", "1 while this process leads.", ["name"])
 cached_objects = Gauge("perennial_cached_objects", "Objects in the operator's cache.", ["resource"])
+tasks = Gauge("perennial_event_loop_tasks", "Tasks of the operator's event loop.")
 resync_repairs = Counter(
     "perennial_resync_repairs_total", "Objects that a LIST showed and the watch had missed.", ["resource"]
 )

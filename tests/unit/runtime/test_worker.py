@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+from prometheus_client import REGISTRY
 
 from perennial.api.meta import ANNOTATION_APPLIED
 from perennial.api.resources import JOBS, MODELS, PODS, SERVICES, TRAININGJOBS
@@ -113,6 +114,13 @@ async def test_actions_then_status_then_events(world):
     assert [verb for verb, _ in world.client.writes] == ["create", "patch status"]
     assert world.status() == {"phase": "Running"}
     assert world.recorder.told == ["Began"], "once: the second pass changed nothing"
+
+
+async def test_the_depth_of_the_queue_is_of_what_waits_now(world):
+    depth = lambda: REGISTRY.get_sample_value("workqueue_depth", {"name": "trainingjobs"})  # noqa: E731
+    assert depth() == 1
+    await world.settle()
+    assert depth() == 0
 
 
 async def test_nothing_is_written_when_nothing_changes(world):
