@@ -45,12 +45,14 @@ async def run(
     credentials: Credentials,
     lease: Lease,
     *,
+    namespace: str | None = None,
     services: Sequence[AbstractAsyncContextManager[Any]] = (),
     health: Health,
     address: tuple[str, int],
 ) -> int:
     """Serve health and `services` at once, reconcile while the lease is ours, and return the exit code.
 
+    namespace: the only one whose objects are read, watched and written; None: all.
     0 after SIGTERM or SIGINT; 1 when the lease was lost or a part ended by itself: the pod is to be started anew.
     """
     stop = asyncio.Event()
@@ -67,7 +69,7 @@ async def run(
             await lease.release()
             return 0
         await acquiring
-        return await _lead(controllers, config, client, credentials, lease, health, stop, stopping)
+        return await _lead(controllers, config, client, credentials, lease, namespace, health, stop, stopping)
 
 
 async def _lead(
@@ -76,6 +78,7 @@ async def _lead(
     client: Client,
     credentials: Credentials,
     lease: Lease,
+    namespace: str | None,
     health: Health,
     stop: asyncio.Event,
     stopping: "asyncio.Task[Any]",
@@ -84,7 +87,8 @@ async def _lead(
     recorder = Recorder(fenced)
     engine = Engine(controllers, config, fenced, recorder, written=domain.written, indexes=INDEXES)
     selectors = selectors_of(controllers)
-    resync = Resync(fenced, engine, selectors, [controller.resource for controller in controllers])
+    owners = [controller.resource for controller in controllers]
+    resync = Resync(fenced, engine, selectors, owners, namespace=namespace)
     health.live["workers"] = limit("a reconcile runs", engine.queue.longest_at_work, _STUCK)
     health.live["queue"] = limit("an object waits", engine.queue.longest_waiting, _STUCK)
     # All of them before kopf: it cancels what was created after it.
@@ -101,9 +105,8 @@ async def _lead(
                 asyncio.create_task(engine.run(), name="engine"),
                 asyncio.create_task(resync.run(), name="resync"),
             ]
-            shell = asyncio.create_task(
-                _watch(engine.cache, selectors, versions, credentials, kopf_stop, stop), name="kopf"
-            )
+            watching = _watch(engine.cache, selectors, versions, namespace, credentials, kopf_stop, stop)
+            shell = asyncio.create_task(watching, name="kopf")
             await asyncio.wait({stopping, shell, *tasks}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         # First nothing is written any more, then another may lead, then the rest ends.
@@ -134,6 +137,7 @@ async def _watch(
     cache: Cache,
     selectors: dict[Resource, str],
     versions: dict[Resource, str],
+    namespace: str | None,
     credentials: Credentials,
     kopf_stop: asyncio.Event,
     stop: asyncio.Event,
@@ -149,7 +153,8 @@ async def _watch(
     tasks = await kopf.spawn_tasks(
         registry=registry,
         settings=_settings(selectors),
-        clusterwide=True,
+        clusterwide=namespace is None,
+        namespaces=[namespace] if namespace else [],
         standalone=True,
         stop_flag=kopf_stop,
         # Else kopf asks for the name of the user, which an image without a passwd entry for it does not have.

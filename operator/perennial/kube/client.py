@@ -72,13 +72,20 @@ class Client(Protocol):
 
 
 async def list_all(
-    client: Client, resource: Resource, *, labels: str = "", metadata_only: bool = False
+    client: Client,
+    resource: Resource,
+    namespace: str | None = None,
+    *,
+    labels: str = "",
+    metadata_only: bool = False,
 ) -> AsyncIterator[Page]:
-    """Every page of a list over all namespaces, all of one resourceVersion. Expired when it took too long."""
+    """Every page of a list, of one namespace or of all, all of one resourceVersion. Expired when it took too long."""
     more, version = "", None
     while True:
         limit = METADATA_PAGE if metadata_only else PAGE
-        page = await client.list(resource, labels=labels, limit=limit, more=more, metadata_only=metadata_only)
+        page = await client.list(
+            resource, namespace, labels=labels, limit=limit, more=more, metadata_only=metadata_only
+        )
         if version not in (None, page.resource_version):
             raise Expired("the list was continued from another resourceVersion", code=410)
         yield page

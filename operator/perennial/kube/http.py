@@ -22,9 +22,12 @@ _JSON = "application/json"
 _MERGE = "application/merge-patch+json"
 # JSON is YAML, so an apply needs no YAML writer.
 _APPLY = "application/apply-patch+yaml"
+# Each is served as one of these types only.
+_DOCUMENT = "application/json, application/jwk-set+json"
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
 # asyncio has a buffer of 256 KiB for each connection, and makes another for each read.
 sslproto.SSLProtocol.max_size = 64 * 1024
-_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
 class HttpClient:
@@ -122,11 +125,15 @@ class HttpClient:
             options["preconditions"] = given
         return await self._request("DELETE", "delete", resource, resource.path(namespace, name), options)
 
+    async def read(self, path: str) -> Body:
+        """Read a JSON document of the API server that is no object, such as `/openid/v1/jwks`."""
+        return await self._request("GET", "get", None, path, accept=_DOCUMENT)
+
     async def _request(
         self,
         method: str,
         verb: str,
-        resource: Resource,
+        resource: Resource | None,
         path: str,
         body: Body | None = None,
         *,
@@ -155,7 +162,7 @@ class HttpClient:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise Unavailable(f"{method} {path}: {error or type(error).__name__}") from error
         finally:
-            metrics.rest_requests.labels(code, method, verb, resource.plural).inc()
+            metrics.rest_requests.labels(code, method, verb, resource.plural if resource else "").inc()
 
 
 def _error(response: aiohttp.ClientResponse, payload: bytes) -> ApiError:

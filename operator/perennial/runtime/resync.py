@@ -19,7 +19,10 @@ logger = logging.getLogger(__name__)
 
 
 class Resync:
-    """LISTs for an engine. `selectors` gives each watched resource its label selector; times are seconds."""
+    """LISTs for an engine. `selectors` gives each watched resource its label selector; times are seconds.
+
+    namespace: the only one that is looked at; None: all.
+    """
 
     def __init__(
         self,
@@ -28,6 +31,7 @@ class Resync:
         selectors: Mapping[Resource, str],
         owners: Sequence[Resource],
         *,
+        namespace: str | None = None,
         period: float = 30.0,
         owners_period: float = 600.0,
         retry: float = 2.0,
@@ -38,6 +42,7 @@ class Resync:
         self._cache = engine.cache
         self._selectors = selectors
         self._owners = owners
+        self._namespace = namespace
         self._period = period
         self._owners_period = owners_period
         self._retry = retry
@@ -51,7 +56,7 @@ class Resync:
         for resource, selector in self._selectors.items():
             while True:
                 try:
-                    async for page in list_all(self._client, resource, labels=selector):
+                    async for page in list_all(self._client, resource, self._namespace, labels=selector):
                         for body in page.items:
                             self._cache.put(resource, body)
                         versions[resource] = page.resource_version
@@ -72,7 +77,8 @@ class Resync:
         """One LIST of a resource: remove what vanished, read what the watch missed. How many objects differed."""
         listed: dict[Key, int] = {}
         version = 0
-        async for page in list_all(self._client, resource, labels=self._selectors[resource], metadata_only=True):
+        labels = self._selectors[resource]
+        async for page in list_all(self._client, resource, self._namespace, labels=labels, metadata_only=True):
             version = int(page.resource_version)
             listed.update((key_of(resource, item), version_of(item)) for item in page.items)
         known = len(self._cache.keys(resource))

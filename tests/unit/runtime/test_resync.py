@@ -88,3 +88,15 @@ async def test_it_runs_on_through_outages_and_revisits_every_owner(client, engin
     assert engine.cache.get(TRAININGJOBS, "ns", "missed")
     waiting = {(await engine.queue.get())[0].name for _ in range(len(engine.queue))}
     assert waiting == {"tj", "missed"}
+
+
+async def test_of_one_namespace_nothing_else_is_looked_at(client, engine):
+    resync = Resync(client, engine, SELECTORS, [TRAININGJOBS], namespace="ns", grace=0)
+    for number in range(501):
+        client.put(a_body(TRAININGJOBS, f"tj-{number}"))
+    client.put(a_body(TRAININGJOBS, "theirs", metadata={"namespace": "other"}))
+    await resync.fill()
+    client.put(a_body(TRAININGJOBS, "missed"))
+    client.put(a_body(TRAININGJOBS, "missed", metadata={"namespace": "other"}))
+    assert await resync.compare(TRAININGJOBS) == 1
+    assert {key.namespace for key in engine.cache.keys(TRAININGJOBS)} == {"ns"}
