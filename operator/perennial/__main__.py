@@ -10,6 +10,10 @@ from pathlib import Path
 
 from perennial import app, config
 from perennial.controllers import CONTROLLERS
+from perennial.ingest.auth import Reviewer
+from perennial.ingest.clusterwide import ClusterReviewer
+from perennial.ingest.namespaced import NamespaceReviewer
+from perennial.ingest.published import PublishedKeys
 from perennial.ingest.service import IngestService
 from perennial.ingest.settings import Settings
 from perennial.kube import login
@@ -30,12 +34,13 @@ async def _run(arguments: argparse.Namespace) -> int:
     credentials = login.load(arguments.kubeconfig)
     namespace = arguments.namespace or login.own_namespace() or "default"
     configuration = config.load(arguments.config)
+    only = namespace if arguments.scope == "Namespaced" else None
     health = Health()
     services = []
     async with HttpClient(credentials) as client:
         lease = Lease(client, namespace, arguments.lease, arguments.identity)
         if arguments.ingest_port:
-            ingest = IngestService(client, _ingest(arguments, namespace), leads=lease.holds)
+            ingest = IngestService(client, _reviewer(client, only), _ingest(arguments, namespace), leads=lease.holds)
             health.ready["ingest"] = ingest.ready
             services.append(ingest)
         return await app.run(
@@ -44,10 +49,15 @@ async def _run(arguments: argparse.Namespace) -> int:
             client,
             credentials,
             lease,
+            namespace=only,
             services=services,
             health=health,
             address=(arguments.health_host, arguments.health_port),
         )
+
+
+def _reviewer(client: HttpClient, only: str | None) -> Reviewer:
+    return NamespaceReviewer(client, PublishedKeys(client.read), only) if only else ClusterReviewer(client)
 
 
 def _ingest(arguments: argparse.Namespace, namespace: str) -> Settings:
@@ -66,7 +76,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("perennial", description="The Perennial operator.")
     parser.add_argument("--config", type=Path, help="configuration file; without it all defaults hold")
     parser.add_argument("--kubeconfig", help="default: the pod's service account, else the caller's kubeconfig")
-    parser.add_argument("--namespace", help="namespace of the Lease; default: the pod's own")
+    parser.add_argument("--namespace", help="its own namespace, that of the Lease; default: the pod's")
+    parser.add_argument(
+        "--scope",
+        default="Cluster",
+        choices=["Cluster", "Namespaced"],
+        help="serve all namespaces, or only its own (%(default)s)",
+    )
     parser.add_argument("--lease", default="perennial-operator", help="name of the Lease (%(default)s)")
     parser.add_argument(
         "--identity",

@@ -20,7 +20,10 @@ import aiohttp
 
 from e2e.cluster.apiserver import ApiServer
 from perennial.api.resources import CONFIGMAPS, METRICSERIES, MODELDEPLOYMENTS
-from perennial.ingest.auth import AUDIENCE
+from perennial.ingest.auth import AUDIENCE, Reviewer
+from perennial.ingest.clusterwide import ClusterReviewer
+from perennial.ingest.namespaced import NamespaceReviewer
+from perennial.ingest.published import PublishedKeys
 from perennial.ingest.service import IngestService
 from perennial.ingest.settings import Settings
 from perennial.kube import login
@@ -29,14 +32,20 @@ from perennial.plan import Body
 
 ROOT = Path(__file__).parents[2]
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
-# What the chart gives the operator for this.
+# What the chart gives the operator for this in each namespace, of the cluster, and when it has no right of the cluster.
 RIGHTS = [
     {"apiGroups": ["perennial.dev"], "resources": ["modeldeployments"], "verbs": ["get", "list"]},
     {"apiGroups": ["perennial.dev"], "resources": ["metricseries"], "verbs": ["get", "create", "patch"]},
     {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]},
     {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["perennial-ca"], "verbs": ["get", "patch"]},
+]
+CLUSTER_RIGHTS = [
     {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
     {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
+]
+NAMESPACED_RIGHTS = [
+    {"apiGroups": [""], "resources": ["serviceaccounts", "pods"], "verbs": ["get"]},
+    {"apiGroups": ["authorization.k8s.io"], "resources": ["localsubjectaccessreviews"], "verbs": ["create"]},
 ]
 
 
@@ -81,12 +90,15 @@ class Place:
         self._bind(f"{path}/rolebindings", "Role", name)
         return self.token(name)
 
-    def operator(self) -> Path:
+    def operator(self, scope: str = "Cluster") -> Path:
         """The kubeconfig of a ServiceAccount with exactly the operator's rights."""
         self.account("operator")
         role = f"{self.name}-operator"
-        self.server.request("POST", f"{RBAC}/clusterroles", {"metadata": {"name": role}, "rules": RIGHTS})
-        self._bind(f"{RBAC}/clusterrolebindings", "ClusterRole", role)
+        where, kind, rights = RBAC, "ClusterRole", [*RIGHTS, *CLUSTER_RIGHTS]
+        if scope == "Namespaced":
+            where, kind, rights = f"{RBAC}/namespaces/{self.name}", "Role", [*RIGHTS, *NAMESPACED_RIGHTS]
+        self.server.request("POST", f"{where}/{kind.lower()}s", {"metadata": {"name": role}, "rules": rights})
+        self._bind(f"{where}/{kind.lower()}bindings", kind, role)
         token = self.server.service_account_token(self.name, "operator")
         return self.server.write_kubeconfig(role, token)
 
@@ -162,16 +174,22 @@ async def until(probe: Callable[[], bool], seconds: float = 15.0) -> None:
 
 @asynccontextmanager
 async def serving(
-    kubeconfig: Path, namespace: str, replica: str = "perennial-0", *, leads: bool = True, **settings: Any
+    kubeconfig: Path,
+    namespace: str,
+    replica: str = "perennial-0",
+    *,
+    scope: str = "Cluster",
+    leads: bool = True,
+    **settings: Any,
 ) -> AsyncIterator[IngestService]:
     """The endpoint in this process."""
-    async with (
-        HttpClient(login.load(str(kubeconfig))) as client,
-        IngestService(
-            client, Settings(namespace, replica, host="127.0.0.1", port=0, **settings), leads=lambda: leads
-        ) as service,
-    ):
-        yield service
+    about = Settings(namespace, replica, host="127.0.0.1", port=0, **settings)
+    async with HttpClient(login.load(str(kubeconfig))) as client:
+        reviewer: Reviewer = ClusterReviewer(client)
+        if scope == "Namespaced":
+            reviewer = NamespaceReviewer(client, PublishedKeys(client.read), namespace)
+        async with IngestService(client, reviewer, about, leads=lambda: leads) as service:
+            yield service
 
 
 class Replica:

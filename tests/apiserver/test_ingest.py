@@ -13,22 +13,35 @@ from hypothesis import strategies as st
 
 from e2e.cluster.apiserver import ADMIN, ApiServer
 from perennial.api.metricseries import MAX_BYTES
-from perennial.api.resources import METRICSERIES, MODELDEPLOYMENTS
+from perennial.api.resources import METRICSERIES, MODELDEPLOYMENTS, PODS
+from perennial.ingest.auth import AUDIENCE
+from perennial.ingest.clusterwide import ClusterReviewer
+from perennial.ingest.namespaced import NamespaceReviewer
+from perennial.ingest.published import PublishedKeys
 from perennial.ingest.service import IngestService
+from perennial.kube.http import HttpClient
 from tests.apiserver.reporting import Place, Replica, Reporter, path, sample, serving, until
 from tests.prove.report import Proof, scaled
 
+in_both_scopes = pytest.mark.parametrize("scope", ["Cluster", "Namespaced"])
+
+
+@pytest.fixture
+def scope() -> str:
+    """Of the operator: which namespaces it serves."""
+    return "Cluster"
+
 
 @pytest.fixture(scope="module")
-def home(kinds: ApiServer) -> Place:
-    """The operator's namespace."""
+def system(kinds: ApiServer) -> Place:
+    """The namespace of an operator of the whole cluster."""
     return Place(kinds)
 
 
 @pytest.fixture(scope="module")
-def operator(home: Place) -> Path:
-    """The operator's kubeconfig."""
-    return home.operator()
+def of_the_cluster(system: Place) -> Path:
+    """Its kubeconfig."""
+    return system.operator()
 
 
 @pytest.fixture
@@ -39,9 +52,21 @@ def place(kinds: ApiServer) -> Place:
     return place
 
 
+@pytest.fixture
+def home(scope: str, system: Place, place: Place) -> Place:
+    """The operator's namespace."""
+    return system if scope == "Cluster" else place
+
+
+@pytest.fixture
+def operator(scope: str, of_the_cluster: Path, home: Place) -> Path:
+    """The operator's kubeconfig."""
+    return of_the_cluster if scope == "Cluster" else home.operator(scope)
+
+
 @pytest_asyncio.fixture
-async def service(operator: Path, home: Place) -> AsyncIterator[IngestService]:
-    async with serving(operator, home.name) as service:
+async def service(operator: Path, home: Place, scope: str) -> AsyncIterator[IngestService]:
+    async with serving(operator, home.name, scope=scope) as service:
         await until(lambda: service.ready() is None)
         yield service
 
@@ -50,6 +75,7 @@ def by(service: IngestService, home: Place, token: str | None) -> Reporter:
     return Reporter(service.port, home.bundle(), token)
 
 
+@in_both_scopes
 @pytest.mark.proof("Ingest")
 async def test_who_has_no_token_of_ours_is_refused(
     service: IngestService, home: Place, place: Place, proof: Proof
@@ -70,6 +96,26 @@ async def test_who_has_no_token_of_ours_is_refused(
             proof.count("bad tokens refused")
 
 
+async def test_a_user_is_the_same_by_whatever_he_is_known(kinds: ApiServer, client: HttpClient, place: Place) -> None:
+    place.account("monitor")
+    tokens = [place.token("monitor")]
+    kinds.request("POST", "/api/v1/nodes", {"metadata": {"name": place.name}})
+    for node in (None, place.name, "nowhere"):
+        name = f"on-{node}".lower()
+        container = {"name": "main", "image": "monitor:1"}
+        spec = {"serviceAccountName": "monitor", "containers": [container], "nodeName": node}
+        kinds.request("POST", PODS.path(place.name), {"metadata": {"name": name}, "spec": spec})
+        wanted = {"audiences": [AUDIENCE], "boundObjectRef": {"apiVersion": "v1", "kind": "Pod", "name": name}}
+        path = f"/api/v1/namespaces/{place.name}/serviceaccounts/monitor/token"
+        tokens.append(kinds.request("POST", path, {"spec": wanted})["status"]["token"])
+    namespaced = NamespaceReviewer(client, PublishedKeys(client.read), place.name)
+    for token in tokens:
+        user = await namespaced.user(token)
+        assert user
+        assert user == await ClusterReviewer(client).user(token)
+
+
+@in_both_scopes
 async def test_a_token_without_the_right_is_refused_in_words(service: IngestService, home: Place, place: Place) -> None:
     place.account("nobody")
     async with by(service, home, place.token("nobody")) as reporter:
@@ -81,6 +127,7 @@ async def test_a_token_without_the_right_is_refused_in_words(service: IngestServ
     )
 
 
+@in_both_scopes
 async def test_a_right_can_be_for_one_deployment(service: IngestService, home: Place, place: Place) -> None:
     place.deploy("fraud")
     async with by(service, home, place.reporter(deployments=["churn"])) as reporter:
@@ -88,6 +135,22 @@ async def test_a_right_can_be_for_one_deployment(service: IngestService, home: P
         assert (await reporter.report(place, sample())).status == 200
 
 
+@pytest.mark.parametrize("scope", ["Namespaced"])
+async def test_other_namespaces_are_not_served(service: IngestService, home: Place, kinds: ApiServer) -> None:
+    other = Place(kinds)
+    other.deploy()
+    theirs, ours = other.reporter(), home.reporter()
+    async with by(service, home, ours) as reporter:
+        answer = await reporter.report(other, sample())
+    assert (answer.status, answer.body["error"]) == (404, f"this operator serves the namespace {home.name!r} only")
+    async with by(service, home, theirs) as reporter:
+        for place in (home, other):
+            answer = await reporter.report(place, sample())
+            assert answer.status == 401
+            assert f"audience 'perennial' of a ServiceAccount in {home.name!r}" in answer.body["error"]
+
+
+@in_both_scopes
 async def test_what_is_accepted_is_in_a_record_of_the_deployment(
     service: IngestService, home: Place, place: Place
 ) -> None:

@@ -42,6 +42,7 @@ class Ingesting(Perennial):
         *,
         replica: int = 0,
         replicas: int = 1,
+        scope: str = "Cluster",
         kubeconfig: Path | None = None,
     ) -> None:
         super().__init__(server, f"{home.name}-{replica}", config, kubeconfig=kubeconfig, namespace=home.name)
@@ -50,7 +51,7 @@ class Ingesting(Perennial):
         self.trust = ssl.create_default_context(cadata=self.bundle)
         self._command += [
             *("--ingest-host", "127.0.0.1", "--ingest-port", str(self.reports)),
-            *("--ingest-certificates", str(trusted), "--replicas", str(replicas)),
+            *("--ingest-certificates", str(trusted), "--replicas", str(replicas), "--scope", scope),
         ]
 
     def listens(self) -> bool:

@@ -3,16 +3,19 @@
 import asyncio
 import json
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from e2e.cluster.apiserver import ApiServer
 from perennial.api.resources import METRICSERIES, MODELDEPLOYMENTS
 from perennial.ingest.auth import AUDIENCE
 from tests.apiserver.reporting import RBAC, Place, path, sample
 from tests.prove.forger import Forger
-from tests.prove.ingesting import Ingesting, Wire, by, statuses, whole
+from tests.prove.ingesting import Ingesting, Wire, by, certificates, statuses, whole
 from tests.prove.nonsense import BODY, reports, requests
 from tests.prove.report import FULL, Proof
 
@@ -20,7 +23,21 @@ pytestmark = pytest.mark.proof("Ingest")
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 
 
-async def test_no_token_but_a_good_one_is_taken(operator: Ingesting, place: Place, proof: Proof) -> None:
+@pytest.fixture(params=["Cluster", "Namespaced"])
+def served(
+    request: pytest.FixtureRequest, controlled: ApiServer, config: Path, place: Place, tmp_path: Path
+) -> Iterator[tuple[Ingesting, Place]]:
+    """A user's namespace, and who serves it: an operator of the whole cluster, or one of that namespace alone."""
+    if request.param == "Cluster":
+        yield request.getfixturevalue("operator"), place
+        return
+    with Ingesting(controlled, place, config, certificates(tmp_path / "tls"), scope=request.param) as operator:
+        yield operator.ready(), place
+        assert operator.complaints() == []
+
+
+async def test_no_token_but_a_good_one_is_taken(served: tuple[Ingesting, Place], proof: Proof) -> None:
+    operator, place = served
     token = place.reporter()
     forger = Forger(place.server, token)
     now, kubernetes = int(time.time()), forger.claims["kubernetes.io"]
@@ -85,7 +102,8 @@ def _pod(name: str, account: str = "monitor") -> dict[str, Any]:
     }
 
 
-async def test_nobody_reports_where_he_may_not(operator: Ingesting, place: Place, proof: Proof) -> None:
+async def test_nobody_reports_where_he_may_not(served: tuple[Ingesting, Place], proof: Proof) -> None:
+    operator, place = served
     other = Place(place.server)
     other.deploy()
     place.deploy("fraud")
@@ -113,7 +131,8 @@ async def test_nobody_reports_where_he_may_not(operator: Ingesting, place: Place
 
 
 @pytest.mark.skipif(not FULL, reason="waits for twenty seconds, which the unit tests of verdicts do not")
-async def test_what_was_taken_away_counts_no_longer_than_said(operator: Ingesting, place: Place, proof: Proof) -> None:
+async def test_what_was_taken_away_counts_no_longer_than_said(served: tuple[Ingesting, Place], proof: Proof) -> None:
+    operator, place = served
     server, space = place.server, f"/api/v1/namespaces/{place.name}"
     tokens = {name: place.reporter(name) for name in ("pod", "account", "role", "expiring", "deployment", "kept")}
     server.request("POST", f"{space}/pods", _pod("monitor", "pod"))

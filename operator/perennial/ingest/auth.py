@@ -1,13 +1,13 @@
-"""Who reports, and whether they may: asked of the API server, remembered for seconds."""
+"""Who reports, and whether they may: asked of a reviewer, remembered for seconds."""
 
 import asyncio
 import hashlib
 import re
+from typing import Protocol
 
 from perennial.api.meta import GROUP
-from perennial.api.resources import MODELDEPLOYMENTS, SUBJECTACCESSREVIEWS, TOKENREVIEWS
+from perennial.api.resources import MODELDEPLOYMENTS
 from perennial.ingest.verdicts import Verdicts
-from perennial.kube.client import Client
 from perennial.plan import Body
 from perennial.view import Name
 
@@ -33,65 +33,69 @@ def party(user: Body) -> str:
     return name.rpartition(":")[0] if name.startswith("system:serviceaccount:") else name
 
 
-class Reviews:
-    """TokenReview and SubjectAccessReview. Raises the types of `kube.errors` when they cannot be had."""
+def question(user: Body, deployment: Name) -> Body:
+    """The spec of a SubjectAccessReview, local or not: whether a user may `create` `modeldeployments/metrics`."""
+    return {
+        "user": user["username"],
+        **{key: user[key] for key in ("uid", "groups", "extra") if key in user},
+        "resourceAttributes": {
+            "verb": "create",
+            "group": GROUP,
+            "resource": MODELDEPLOYMENTS.plural,
+            "subresource": "metrics",
+            "namespace": deployment.namespace,
+            "name": deployment.name,
+        },
+    }
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+
+class Reviewer(Protocol):
+    """Who knows tokens and rights. Raises the types of `kube.errors` when it cannot say."""
+
+    @property
+    def namespace(self) -> str | None:
+        """The only one whose ServiceAccounts and rights it knows; None: all."""
+        ...
+
+    async def user(self, token: str) -> Body | None:
+        """The user (username, uid, groups, extra) of a token of our audience; None for any other token."""
+        ...
+
+    async def may_report(self, user: Body, deployment: Name) -> bool:
+        """Whether the user may `create` `modeldeployments/metrics` of this name."""
+        ...
+
+
+class Reviews:
+    """A reviewer's answers, remembered, and not too many asked for at once. Raises what the reviewer raises."""
+
+    def __init__(self, reviewer: Reviewer) -> None:
+        self._reviewer = reviewer
+        self.namespace = reviewer.namespace
         self._users: Verdicts[bytes, Body | None] = Verdicts(seconds=_REMEMBERED, size=_TOKENS)
         self._rights: Verdicts[tuple[bytes, Name], bool] = Verdicts(seconds=_REMEMBERED, size=_RIGHTS)
         # Strangers' tokens must not make us a burden to the API server.
         self._turn = asyncio.Semaphore(_AT_ONCE)
 
     async def user(self, token: str) -> Body | None:
-        """The user (username, uid, groups, extra) of a token of our audience; None for any other token."""
-        return await self._users.get(_hash(token), lambda: self._review_token(token))
+        """As Reviewer.user."""
+        return await self._users.get(_hash(token), lambda: self._user(token))
 
     def knows(self, token: str) -> bool:
         """Whether the token was good when it was last asked about: nobody has to be asked about a stranger."""
         return self._users.knows(_hash(token))
 
     async def may_report(self, token: str, user: Body, deployment: Name) -> bool:
-        """Whether the user of this token may `create` `modeldeployments/metrics` of this name."""
-        return await self._rights.get((_hash(token), deployment), lambda: self._review_access(user, deployment))
+        """As Reviewer.may_report; `token` is what the user came with."""
+        return await self._rights.get((_hash(token), deployment), lambda: self._may_report(user, deployment))
 
-    async def _review_token(self, token: str) -> Body | None:
-        status = await self._status(
-            {
-                "apiVersion": TOKENREVIEWS.api_version,
-                "kind": TOKENREVIEWS.kind,
-                "spec": {"token": token, "audiences": [AUDIENCE]},
-            }
-        )
-        # A token without audiences, of an authenticator that knows none, is meant for the API server.
-        meant_for_us = AUDIENCE in (status.get("audiences") or ())
-        user: Body | None = status.get("user")
-        return user if status.get("authenticated") and meant_for_us and user and user.get("username") else None
-
-    async def _review_access(self, user: Body, deployment: Name) -> bool:
-        status = await self._status(
-            {
-                "apiVersion": SUBJECTACCESSREVIEWS.api_version,
-                "kind": SUBJECTACCESSREVIEWS.kind,
-                "spec": {
-                    "user": user["username"],
-                    **{key: user[key] for key in ("uid", "groups", "extra") if key in user},
-                    "resourceAttributes": {
-                        "verb": "create",
-                        "group": GROUP,
-                        "resource": MODELDEPLOYMENTS.plural,
-                        "subresource": "metrics",
-                        "namespace": deployment.namespace,
-                        "name": deployment.name,
-                    },
-                },
-            }
-        )
-        return status.get("allowed") is True
-
-    async def _status(self, review: Body) -> Body:
+    async def _user(self, token: str) -> Body | None:
         async with self._turn:
-            return (await self._client.create(review)).get("status") or {}
+            return await self._reviewer.user(token)
+
+    async def _may_report(self, user: Body, deployment: Name) -> bool:
+        async with self._turn:
+            return await self._reviewer.may_report(user, deployment)
 
 
 def _hash(token: str) -> bytes:

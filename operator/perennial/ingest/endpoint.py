@@ -47,6 +47,7 @@ class Endpoint:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._reviews = reviews
+        self._whose = f" of a ServiceAccount in {reviews.namespace!r}" if reviews.namespace else ""
         self._writer = writer
         self._now = now
         self._senders = RateLimit(_PER_SENDER, clock=clock)
@@ -84,9 +85,13 @@ class Endpoint:
         deployment = _deployment(request)
         user = await self._reviews.user(token) if token else None
         if token is None or user is None:
-            raise Refusal(401, f"give a Kubernetes token of audience {AUDIENCE!r}: Authorization: Bearer ...")
+            raise Refusal(
+                401, f"give a Kubernetes token of audience {AUDIENCE!r}{self._whose}: Authorization: Bearer ..."
+            )
         _pass(self._senders, user["username"], f"requests of {user['username']}")
         _pass(self._parties, party(user), f"requests of {party(user)}")
+        if self._reviews.namespace not in (None, deployment.namespace):
+            raise Refusal(404, f"this operator serves the namespace {self._reviews.namespace!r} only")
         if not await self._reviews.may_report(token, user, deployment):
             raise Refusal(403, _not_allowed(user, deployment))
         return await self._take(party(user), deployment, await _body(request))

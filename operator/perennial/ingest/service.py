@@ -10,7 +10,7 @@ from typing import Self
 
 from perennial.api.resources import MODELDEPLOYMENTS
 from perennial.ingest import ca
-from perennial.ingest.auth import Reviews
+from perennial.ingest.auth import Reviewer, Reviews
 from perennial.ingest.endpoint import Endpoint
 from perennial.ingest.listener import Listener
 from perennial.ingest.settings import WRITES_PER_SECOND, Settings
@@ -31,8 +31,9 @@ _DRAIN = 15.0
 class IngestService:
     """An async context manager. `leads` tells whether this replica is the one that copies the CA bundle around."""
 
-    def __init__(self, client: Client, settings: Settings, *, leads: Callable[[], bool]) -> None:
+    def __init__(self, client: Client, reviewer: Reviewer, settings: Settings, *, leads: Callable[[], bool]) -> None:
         self._client = client
+        self._reviewer = reviewer
         self._settings = settings
         self._leads = leads
         self._writer = Writer(client, WRITES_PER_SECOND / max(1, settings.replicas))
@@ -59,7 +60,7 @@ class IngestService:
     async def __aenter__(self) -> Self:
         given = self._settings.certificates
         self._certificate = GivenCertificate(given) if given else OwnCertificate(self._settings.names)
-        app = Endpoint(Reviews(self._client), self._writer).app()
+        app = Endpoint(Reviews(self._reviewer), self._writer).app()
         listener = Listener(app, self._certificate.context, self._settings.host, self._settings.port, drain=_DRAIN)
         await listener.start()
         self._listener = listener
@@ -88,7 +89,8 @@ class IngestService:
                     self._client, settings.namespace, settings.replica, certificate.authorities(), now
                 )
                 self._reached = time.monotonic()
-                if bundle and self._leads():
+                # Who serves one namespace has just written where its clients look.
+                if bundle and self._reviewer.namespace is None and self._leads():
                     await self._copy(bundle)
             except ApiError as error:
                 # A refusal is an answer, too.

@@ -2,7 +2,8 @@
 
 import pytest
 
-from perennial.ingest.auth import AUDIENCE, Reviews, bearer, party
+from perennial.ingest.auth import AUDIENCE, bearer, party
+from perennial.ingest.clusterwide import ClusterReviewer
 from perennial.plan import Body
 from tests.fakes import FakeClient
 
@@ -47,4 +48,4 @@ async def test_a_token_counts_when_the_authenticator_knew_our_audience(audiences
             user = {"username": "system:serviceaccount:team:monitor"}
             return {"status": {"authenticated": True, "user": user, "audiences": audiences}}
 
-    assert bool(await Reviews(Authenticator()).user("token")) is ours
+    assert bool(await ClusterReviewer(Authenticator()).user("token")) is ours
