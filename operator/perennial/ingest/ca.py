@@ -37,9 +37,20 @@ async def publish(client: Client, namespace: str, replica: str, authorities: str
     raise Conflict(f"ConfigMap {NAME} changes too often", code=409)
 
 
-async def copy(client: Client, namespace: str, bundle: str) -> None:
-    """Make a namespace's ConfigMap say the bundle. Raises as `publish`."""
-    await _write(client, namespace, await _find(client, namespace), {BUNDLE: bundle})
+async def copy(client: Client, namespace: str, bundle: str, now: datetime) -> None:
+    """Make a namespace's ConfigMap say the bundle.
+
+    Raises as `publish`, and NameTaken, too, when another operator publishes there: it serves the same objects.
+    """
+    found = await _find(client, namespace)
+    before = (found or {}).get("data") or {}
+    if any(key != BUNDLE and _ends(text) > now for key, text in before.items()):
+        raise NameTaken(
+            f"another operator runs in {namespace}, and both act on the same objects: uninstall one of them; if it is "
+            f"gone already, delete the ConfigMap {NAME} in {namespace}",
+            code=409,
+        )
+    await _write(client, namespace, found, {BUNDLE: bundle})
 
 
 async def _find(client: Client, namespace: str) -> Body | None:

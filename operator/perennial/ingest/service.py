@@ -91,7 +91,7 @@ class IngestService:
                 self._reached = time.monotonic()
                 # Who serves one namespace has just written where its clients look.
                 if bundle and self._reviewer.namespace is None and self._leads():
-                    await self._copy(bundle)
+                    await self._copy(bundle, now)
             except ApiError as error:
                 # A refusal is an answer, too.
                 if error.meaning is not Meaning.RETRY:
@@ -101,7 +101,7 @@ class IngestService:
                 logger.exception("the certificate of the ingest endpoint is not renewed")
             await asyncio.sleep(_PERIOD)
 
-    async def _copy(self, bundle: str) -> None:
+    async def _copy(self, bundle: str, now: datetime) -> None:
         """Into every namespace that has a ModelDeployment. One that refuses does not stop the others."""
         wanted: set[str] = set()
         async for page in list_all(self._client, MODELDEPLOYMENTS, metadata_only=True):
@@ -113,7 +113,7 @@ class IngestService:
             if said == bundle and time.monotonic() - at < _COPY_PERIOD:
                 continue
             try:
-                await ca.copy(self._client, namespace, bundle)
+                await ca.copy(self._client, namespace, bundle, now)
                 self._copied[namespace] = bundle, time.monotonic()
             except Conflict:
                 pass  # Somebody else's write: at the next round.

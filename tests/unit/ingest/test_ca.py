@@ -39,10 +39,10 @@ async def test_each_replica_has_an_entry_and_all_are_in_the_bundle(client: FakeC
 async def test_nothing_is_written_when_nothing_changed(client: FakeClient) -> None:
     mine = authority()
     bundle = await publish(client, "perennial", "a", mine, NOW)
-    await copy(client, "team", bundle)
+    await copy(client, "team", bundle, NOW)
     writes = len(client.writes)
     assert await publish(client, "perennial", "a", mine, NOW) == bundle
-    await copy(client, "team", bundle)
+    await copy(client, "team", bundle, NOW)
     assert len(client.writes) == writes
 
 
@@ -85,5 +85,15 @@ async def test_a_configmap_of_somebody_else_is_not_touched(client: FakeClient) -
     metadata = {"name": "perennial-ca", "namespace": "team"}
     client.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"mine": "yes"}})
     with pytest.raises(NameTaken, match="the ConfigMap perennial-ca in team is not of this operator"):
-        await copy(client, "team", "bundle")
+        await copy(client, "team", "bundle", NOW)
     assert client.writes == []
+
+
+async def test_another_operators_ca_is_left_to_it_as_long_as_it_lives(client: FakeClient) -> None:
+    theirs = authority()
+    await publish(client, "team", "theirs-0", theirs, NOW)
+    with pytest.raises(NameTaken, match="another operator runs in team"):
+        await copy(client, "team", "bundle", NOW)
+    assert (await data(client, "team"))[BUNDLE] == theirs
+    await copy(client, "team", "bundle", NOW + LIFETIME)
+    assert await data(client, "team") == {BUNDLE: "bundle"}
