@@ -18,6 +18,11 @@
 {{- printf "%s-%s" .Release.Namespace (include "perennial.fullname" .) -}}
 {{- end -}}
 
+{{/* Two releases in one namespace take turns when that namespace is all that they serve. */}}
+{{- define "perennial.lease" -}}
+{{- eq .Values.scope "Namespaced" | ternary "perennial-operator" (include "perennial.fullname" .) -}}
+{{- end -}}
+
 {{- define "perennial.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "perennial.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -78,4 +83,76 @@ trainingRuntimes:
   {{- tpl (toYaml .Values.trainingRuntimes) . | nindent 2 }}
 servingRuntimes:
   {{- tpl (toYaml .Values.servingRuntimes) . | nindent 2 }}
+{{- end -}}
+
+{{/* What the operator does in each namespace that it serves. */}}
+{{- define "perennial.rules" -}}
+- apiGroups: [perennial.dev]
+  resources: [modeldeployments, retrainpolicies]
+  verbs: [get, list, watch]
+- apiGroups: [perennial.dev]
+  resources: [trainingjobs]
+  verbs: [get, list, watch, create, delete]
+- apiGroups: [perennial.dev]
+  resources: [modelversions]
+  verbs: [get, list, watch, create]
+- apiGroups: [perennial.dev]
+  resources: [models, metricseries]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [perennial.dev]
+  resources: [trainingjobs/status, modelversions/status, modeldeployments/status, retrainpolicies/status]
+  verbs: [patch]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, delete]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [get, list, watch, create]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list, create, patch]
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [create]
+- apiGroups: [""]
+  resources: [configmaps]
+  resourceNames: [perennial-ca]
+  verbs: [get, patch]
+{{- end -}}
+
+{{/* The name of the Lease. */}}
+{{- define "perennial.leaseRules" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ . }}]
+  verbs: [get, patch]
+{{- end -}}
+
+{{/* All that an operator of one namespace may do. */}}
+{{- define "perennial.namespacedRules" -}}
+{{ include "perennial.rules" . }}
+# Whose token is still good, and who may report.
+- apiGroups: [""]
+  resources: [serviceaccounts]
+  verbs: [get]
+- apiGroups: [authorization.k8s.io]
+  resources: [localsubjectaccessreviews]
+  verbs: [create]
+# It makes Jobs, and so pods, anyway. The admission policies ask for it, and need not know each operator by name.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [create]
+{{ include "perennial.leaseRules" "perennial-operator" }}
 {{- end -}}
