@@ -10,17 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from e2e.cluster import tools
-from e2e.cluster.apiserver import ADMIN, ApiServer
+from e2e.cluster.apiserver import ADMIN, ApiServer, _free_ports
 from perennial.api.resources import DEPLOYMENTS
+from perennial.plan import Body
 from tests.apiserver.operators import Perennial
 
 CHART = Path(__file__).parents[2] / "charts" / "perennial"
 SYSTEM = "perennial-system"
 
 
-def helm(server: ApiServer, *words: str) -> str:
-    """Run helm as the administrator and return its output."""
-    environment = os.environ | {"KUBECONFIG": str(server.kubeconfig), "HELM_CACHE_HOME": str(server.folder / "helm")}
+def helm(server: ApiServer, *words: str, user: str = ADMIN) -> str:
+    """Run helm as that user and return its output."""
+    environment = os.environ | {
+        "KUBECONFIG": str(server.kubeconfig_of(user)),
+        "HELM_CACHE_HOME": str(server.folder / "helm"),
+    }
     command = [str(tools.ensure("helm")["helm"]), *words]
     ran = subprocess.run(command, env=environment, text=True, capture_output=True)
     assert ran.returncode == 0, ran.stderr
@@ -28,20 +32,39 @@ def helm(server: ApiServer, *words: str) -> str:
 
 
 class Deployed(Perennial):
-    """The process that the chart's Deployment would start."""
+    """The process that the chart's Deployment would start; it takes reports on the port `reports` of loopback."""
 
-    def __init__(self, server: ApiServer, folder: Path) -> None:
-        token = server.service_account_token(SYSTEM, "perennial")
-        path = f"/api/v1/namespaces/{SYSTEM}/configmaps/perennial"
-        config = folder / "config.yaml"
+    def __init__(self, server: ApiServer, folder: Path, namespace: str = SYSTEM) -> None:
+        self.account = f"system:serviceaccount:{namespace}:perennial"
+        self._audit_log = server.audit_log
+        self.reports = _free_ports(1)[0]
+        token = server.service_account_token(namespace, "perennial")
+        path = f"/api/v1/namespaces/{namespace}/configmaps/perennial"
+        config = folder / f"{namespace}.yaml"
         config.write_text(server.request("GET", path)["data"]["config.yaml"])
-        kubeconfig = server.write_kubeconfig("deployed", token)
-        super().__init__(server, "deployed-0", config, kubeconfig=kubeconfig)
-        deployment = server.request("GET", DEPLOYMENTS.path(SYSTEM, "perennial"))
+        kubeconfig = server.write_kubeconfig(namespace, token)
+        super().__init__(server, f"{namespace}-0", config, kubeconfig=kubeconfig)
+        deployment = server.request("GET", DEPLOYMENTS.path(namespace, "perennial"))
         (container,) = deployment["spec"]["template"]["spec"]["containers"]
         program, own = self._command[:3], self._command[3:]
         # The last of two equal arguments counts: paths and ports are of this machine.
-        self._command = [*program, *container["args"], *own, "--namespace", SYSTEM, "--ingest-port", "0"]
+        self._command = [
+            *(*program, *container["args"], *own, "--namespace", namespace),
+            *("--ingest-host", "127.0.0.1", "--ingest-name", "localhost", "--ingest-port", str(self.reports)),
+        ]
+
+    def requests(self) -> list[Body]:
+        """What its account asked for, as the audit log has it."""
+        lines = (json.loads(line) for line in self._audit_log.read_text().splitlines())
+        return [line for line in lines if line["user"]["username"] == self.account]
+
+    def forbidden(self) -> list[str]:
+        """What it asked for and may not do."""
+        return [
+            f"{line['verb']} {line['requestURI']}"
+            for line in self.requests()
+            if line.get("responseStatus", {}).get("code") == 403
+        ]
 
 
 class Refused(Exception):

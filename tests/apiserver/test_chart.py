@@ -34,6 +34,12 @@ def installed(server: ApiServer) -> list[str]:
     return sorted(item["metadata"]["name"] for item in found["items"])
 
 
+def test_who_installs_into_one_namespace_before_the_kinds_are_there_is_told(server: ApiServer) -> None:
+    notes = install(server, "--set", "scope=Namespaced", namespace="early")
+    assert "The kinds of perennial.dev are not there yet" in notes
+    helm(server, "uninstall", "perennial", "-n", "early")
+
+
 def test_from_install_to_a_second_life(server: ApiServer) -> None:
     notes = install(server)
     assert "https://perennial.perennial-system.svc/v1/namespaces/" in notes

@@ -1,6 +1,5 @@
 """The operator as the chart deploys it: its arguments, its configuration, and no rights but those of its account."""
 
-import json
 import urllib.error
 from collections.abc import Iterator
 from typing import Any
@@ -27,8 +26,6 @@ from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.operators import USER, eventually
 from tests.apiserver.space import Space
 
-ACCOUNT = f"system:serviceaccount:{SYSTEM}:perennial"
-
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
@@ -36,22 +33,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     users = {USER: ["nobody"]}
     with ApiServer(folder, users=users, audit=True, controller_manager=True) as server:
         helm(server, "install", "perennial", str(CHART), "--namespace", SYSTEM, "--create-namespace")
-        with Deployed(server, folder) as operator:
-            eventually(operator.watches, 30)
-            yield server
+        yield server
 
 
-def forbidden(server: ApiServer) -> list[str]:
-    """What the operator asked for and may not do."""
-    lines = (json.loads(line) for line in server.audit_log.read_text().splitlines())
-    return [
-        f"{line['verb']} {line['requestURI']}"
-        for line in lines
-        if line["user"]["username"] == ACCOUNT and line.get("responseStatus", {}).get("code") == 403
-    ]
+@pytest.fixture(scope="module")
+def operator(server: ApiServer) -> Iterator[Deployed]:
+    with Deployed(server, server.folder) as operator:
+        eventually(operator.watches, 30)
+        yield operator
 
 
-def test_the_loop_needs_no_right_that_the_chart_does_not_give(server: ApiServer) -> None:
+def test_the_loop_needs_no_right_that_the_chart_does_not_give(server: ApiServer, operator: Deployed) -> None:
     space = Space(server)
     kubelet = Kubelet(space)
 
@@ -82,7 +74,7 @@ def test_the_loop_needs_no_right_that_the_chart_does_not_give(server: ApiServer)
     space.reaches("held", "Suspended")
     space.edit("held", suspend=False)
     space.reaches("held", "Pending")
-    assert forbidden(server) == []
+    assert operator.forbidden() == []
 
 
 def test_its_pods_meet_the_restricted_standard(server: ApiServer) -> None:

@@ -103,6 +103,41 @@ def test_two_releases_share_no_object_of_the_cluster(render: Any) -> None:
         assert not one & {key for key in other if key[0] in CLUSTER_KINDS}
 
 
+NAMESPACED = {"scope": "Namespaced"}
+
+
+def test_into_one_namespace_nothing_is_made_outside_of_it(render: Any) -> None:
+    objects = render({**NAMESPACED, "serviceMonitor": {"enabled": True}, "networkPolicy": {"enabled": True}})
+    assert {body["metadata"].get("namespace") for body in objects.values()} == {"system"}
+    assert not {kind for kind, _ in objects} & {*CLUSTER_KINDS, "CustomResourceDefinition"}
+    (container,) = pod(objects)["spec"]["containers"]
+    assert "--scope=Namespaced" in container["args"]
+
+
+def test_who_is_to_install_into_one_namespace_can_be_given_just_what_its_operator_may(render: Any) -> None:
+    operates = render()["ClusterRole", "system-perennial-operate"]
+    assert not any(label.startswith("rbac.") for label in operates["metadata"]["labels"])
+    assert operates["rules"] == render(NAMESPACED)["Role", "perennial"]["rules"]
+
+
+def test_in_each_namespace_an_operator_may_the_same_in_both_scopes(render: Any) -> None:
+    of_the_cluster = render()["ClusterRole", "system-perennial"]["rules"]
+    of_one = render(NAMESPACED)["Role", "perennial"]["rules"]
+    assert [rule["resources"] for rule in of_the_cluster if rule not in of_one] == [
+        ["tokenreviews"],
+        ["subjectaccessreviews"],
+    ]
+
+
+def test_two_releases_that_serve_one_namespace_take_turns(render: Any) -> None:
+    for release, name in (("perennial", "perennial"), ("trial", "trial-perennial")):
+        objects = render(NAMESPACED, release=release)
+        (container,) = pod(objects, name)["spec"]["containers"]
+        assert "--lease=perennial-operator" in container["args"]
+        named = [rule.get("resourceNames") for rule in objects["Role", name]["rules"]]
+        assert ["perennial-operator"] in named
+
+
 def test_a_lease_is_the_releases_own(render: Any) -> None:
     objects = render(release="trial")
     (container,) = pod(objects, "trial-perennial")["spec"]["containers"]
@@ -175,6 +210,7 @@ def test_where_the_pods_run_can_be_said(render: Any) -> None:
     ("values", "words"),
     [
         ({"replica": 3}, "replica"),
+        ({"scope": "Namespace"}, "scope"),
         ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
         ({"defaults": {"output": "gs://acme"}}, "output"),
         ({"servingRuntimes": {"triton": {"formats": ["onnx"]}}}, "template"),
