@@ -356,6 +356,19 @@ async def test_the_ca_is_where_deployments_are(
     assert "perennial-ca" not in names
 
 
+async def test_an_operator_that_runs_in_a_namespace_is_told_of(
+    operator: Path, system: Place, place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(place.operator("Namespaced"), place.name, "theirs-0", scope="Namespaced") as theirs:
+        await until(lambda: theirs.ready() is None)
+        before = place.bundle()
+        async with serving(operator, system.name):
+            await until(
+                lambda: f"another operator runs in {place.name}, and both act on the same objects" in caplog.text
+            )
+        assert place.bundle() == before
+
+
 async def test_a_configmap_of_somebody_else_is_left_alone(operator: Path, kinds: ApiServer) -> None:
     home = Place(kinds)
     theirs = {"metadata": {"name": "perennial-ca"}, "data": {"ca.crt": "theirs"}}
