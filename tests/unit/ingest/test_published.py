@@ -17,9 +17,10 @@ RSA, OTHER = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for
 EC = ec.generate_private_key(ec.SECP256R1())
 
 
+# Some tokens are made long before they are looked at.
 def claims(**changed: Any) -> dict[str, Any]:
     now = int(time.time())
-    plain = {"aud": [AUDIENCE], "iss": ISSUER, "sub": "someone", "iat": now, "nbf": now, "exp": now + 600}
+    plain = {"aud": [AUDIENCE], "iss": ISSUER, "sub": "someone", "iat": now, "nbf": now, "exp": now + 86_400}
     return {name: value for name, value in (plain | changed).items() if value is not None}
 
 
@@ -77,8 +78,8 @@ BAD = {
     "no issuer": signed(iss=None),
     "no end": signed(exp=None),
     "over": signed(exp=int(time.time()) - 61),
-    "not yet": signed(nbf=int(time.time()) + 120),
-    "made in the future": signed(iat=int(time.time()) + 120),
+    "not yet": signed(nbf=int(time.time()) + 80_000),
+    "made in the future": signed(iat=int(time.time()) + 80_000),
     "nobody": signed(sub=None),
     "symmetric": jwt.encode(claims(), "a" * 64, "HS256", headers={"kid": "a"}),
     "not signed": jwt.encode(claims(), "", "none", headers={"kid": "a"}),
