@@ -237,6 +237,14 @@ QUEUE = (
         "if not page.resource_version:",
         KUBE,
     ),
+    Mutant(
+        "repairs-elsewhere",
+        "who serves one namespace repairs its cache from all of them",
+        "runtime/resync.py",
+        "self._namespace, labels=labels",
+        "None, labels=labels",
+        RUNTIME,
+    ),
 )
 
 LEASE = (
