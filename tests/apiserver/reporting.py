@@ -19,8 +19,9 @@ from typing import Any, NamedTuple, Self
 import aiohttp
 
 from e2e.cluster.apiserver import ApiServer
+from perennial.api.meta import AUDIENCE
 from perennial.api.resources import CONFIGMAPS, METRICSERIES, MODELDEPLOYMENTS
-from perennial.ingest.auth import AUDIENCE, Reviewer
+from perennial.ingest.auth import Reviewer
 from perennial.ingest.clusterwide import ClusterReviewer
 from perennial.ingest.namespaced import NamespaceReviewer
 from perennial.ingest.published import PublishedKeys

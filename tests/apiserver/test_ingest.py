@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from e2e.cluster.apiserver import ADMIN, ApiServer
+from perennial.api.meta import AUDIENCE
 from perennial.api.metricseries import MAX_BYTES
 from perennial.api.resources import METRICSERIES, MODELDEPLOYMENTS, PODS
-from perennial.ingest.auth import AUDIENCE
 from perennial.ingest.clusterwide import ClusterReviewer
 from perennial.ingest.namespaced import NamespaceReviewer
 from perennial.ingest.published import PublishedKeys

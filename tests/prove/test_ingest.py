@@ -11,8 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from e2e.cluster.apiserver import ApiServer
+from perennial.api.meta import AUDIENCE
 from perennial.api.resources import METRICSERIES, MODELDEPLOYMENTS
-from perennial.ingest.auth import AUDIENCE
 from tests.apiserver.reporting import RBAC, Place, path, sample
 from tests.prove.forger import Forger
 from tests.prove.ingesting import Ingesting, Wire, by, certificates, statuses, whole

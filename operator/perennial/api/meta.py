@@ -38,5 +38,9 @@ ANNOTATION_APPLIED = f"{GROUP}/applied"
 # How deep objects may be nested. Kubernetes' own kinds need half of it; of what lies deeper nothing is kept.
 MAX_DEPTH = 64
 
+# Whom the tokens of those who report metrics are for, and the ConfigMap with what they trust.
+AUDIENCE = "perennial"
+CA_CONFIGMAP = "perennial-ca"
+
 DEFAULT_STORAGE_SECRET = "perennial-storage"
 DEFAULT_CLAIM = "perennial-models"

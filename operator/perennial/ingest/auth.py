@@ -11,7 +11,6 @@ from perennial.ingest.verdicts import Verdicts
 from perennial.plan import Body
 from perennial.view import Name
 
-AUDIENCE = "perennial"
 # How long a token that was revoked, or a right that was taken away, still counts.
 _REMEMBERED = 20.0
 _TOKENS = 4096

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 
-from perennial.api.meta import LABEL_OWNED
+from perennial.api.meta import CA_CONFIGMAP, LABEL_OWNED
 from perennial.api.resources import CONFIGMAPS
 from perennial.kube.client import Client
 from perennial.kube.errors import AlreadyExists, Conflict, NameTaken, NotFound
 from perennial.plan import Body
 
-NAME = "perennial-ca"
+NAME = CA_CONFIGMAP
 BUNDLE = "ca.crt"
 # More replicas than anyone runs; pods that vanished leave their entries until their certificates expire.
 _MAX_REPLICAS = 64

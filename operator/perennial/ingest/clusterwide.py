@@ -1,7 +1,8 @@
 """Tokens and rights of the whole cluster, by TokenReview and SubjectAccessReview: that takes a ClusterRole."""
 
+from perennial.api.meta import AUDIENCE
 from perennial.api.resources import SUBJECTACCESSREVIEWS, TOKENREVIEWS
-from perennial.ingest.auth import AUDIENCE, question
+from perennial.ingest.auth import question
 from perennial.kube.client import Client
 from perennial.plan import Body
 from perennial.view import Name

@@ -10,8 +10,9 @@ from typing import Any
 
 from aiohttp import web
 
+from perennial.api.meta import AUDIENCE
 from perennial.ingest import payload
-from perennial.ingest.auth import AUDIENCE, Reviews, bearer, party
+from perennial.ingest.auth import Reviews, bearer, party
 from perennial.ingest.limits import RateLimit
 from perennial.ingest.refusal import Refusal, faulty
 from perennial.ingest.writer import Writer

@@ -10,7 +10,7 @@ from typing import Any
 
 import jwt
 
-from perennial.ingest.auth import AUDIENCE
+from perennial.api.meta import AUDIENCE
 from perennial.kube.errors import Denied, Forbidden, NotFound, Unavailable
 from perennial.plan import Body
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from perennial.ingest.auth import AUDIENCE, bearer, party
+from perennial.api.meta import AUDIENCE
+from perennial.ingest.auth import bearer, party
 from perennial.ingest.clusterwide import ClusterReviewer
 from perennial.plan import Body
 from tests.fakes import FakeClient

@@ -8,7 +8,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from perennial.ingest.auth import AUDIENCE
+from perennial.api.meta import AUDIENCE
 from perennial.ingest.published import PublishedKeys
 from perennial.kube.errors import Denied, Unavailable
 

@@ -1,0 +1,122 @@
+"""The command line of `kubectl perennial`."""
+
+import argparse
+import math
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import NoReturn
+
+from perennial.api.base import parse_time
+from perennial.api.modelversion import Decision
+from perennial.api.task import METRIC_NAME
+
+_VERSION = re.compile(r"(?:(?:modelversions?|mv)/)?([a-z0-9][-a-z0-9]*)")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; its errors end the process with 2."""
+    whole = _Parser(
+        prog="kubectl perennial",
+        description="Trace what serves, decide on versions, report metrics.",
+        epilog="docs/cli.md has an example of each.",
+    )
+    commands = whole.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
+    cluster = _Parser(add_help=False)
+    cluster.add_argument("-n", "--namespace", help="default: the namespace of the context")
+    cluster.add_argument("--context", help="context of the kubeconfig; default: the current one")
+    cluster.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, then ~/.kube/config")
+
+    trace = commands.add_parser(
+        "trace", parents=[cluster], help="from what serves back to its version, data, code, training and cause"
+    )
+    trace.add_argument(
+        "target",
+        metavar="DEPLOYMENT",
+        help="a ModelDeployment; or a revision, as the header Perennial-Revision of answers says; or modelversion/NAME",
+    )
+    trace.add_argument("-o", "--output", choices=["tree", "json"], default="tree", help="default: tree")
+
+    for name, decision in (("approve", Decision.APPROVED), ("reject", Decision.REJECTED)):
+        decide = commands.add_parser(name, parents=[cluster], help=f"write spec.approval: {decision} on a ModelVersion")
+        decide.add_argument("version", metavar="VERSION", type=_version, help="name of the ModelVersion: churn-5")
+        decide.add_argument("--overwrite", action="store_true", help="also when somebody decided otherwise")
+        decide.set_defaults(decision=decision)
+
+    report = commands.add_parser("report", parents=[cluster], help="report metrics of a served model")
+    report.add_argument("deployment", metavar="DEPLOYMENT", help="name of the ModelDeployment")
+    report.add_argument("metrics", metavar="METRIC=VALUE", type=_metric, nargs="+", help="such as accuracy=0.93")
+    report.add_argument(
+        "--revision", help="what was measured, as the header Perennial-Revision says; default: what serves"
+    )
+    report.add_argument(
+        "--samples", metavar="N", type=_count, default=1, help="of how many measurements the values are means"
+    )
+    report.add_argument(
+        "--time", metavar="T", type=_time, help="when it was measured: 2026-01-02T03:04:05Z; default: now"
+    )
+    report.add_argument(
+        "--service-account", metavar="NAME", help="who reports, of the same namespace: a token of it is asked for"
+    )
+    report.add_argument(
+        "--credentials",
+        metavar="FOLDER",
+        type=Path,
+        help="with the files token and ca.crt, as pods mount it; default: /var/run/perennial, where it is",
+    )
+    report.add_argument(
+        "--url",
+        type=_url,
+        help="of the operator's ingest Service; default: by its name in a pod, else by a port-forward",
+    )
+    report.add_argument(
+        "--operator-namespace", metavar="NAME", default="perennial-system", help="default: perennial-system"
+    )
+
+    digest = commands.add_parser("digest", help="print the digest of a file or folder, as inputs and versions have it")
+    digest.add_argument("path", metavar="PATH", type=Path)
+    return whole
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors as one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; see `{self.prog} --help`\n")
+
+
+def _version(text: str) -> str:
+    found = _VERSION.fullmatch(text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a ModelVersion, such as churn-5")
+    return found[1]
+
+
+def _metric(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        number = float(value) if re.fullmatch(METRIC_NAME, name) else math.nan
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is no METRIC=VALUE, such as accuracy=0.93")
+    return name, number
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of samples")
+    return int(text)
+
+
+def _time(text: str) -> datetime:
+    try:
+        return parse_time(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time with a zone, such as 2026-01-02T03:04:05Z") from None
+
+
+def _url(text: str) -> str:
+    if not text.startswith("https://"):
+        raise argparse.ArgumentTypeError(f"{text!r}: begins with https://, since a token is sent there")
+    return text

@@ -1,0 +1,134 @@
+"""The API server and the namespace that the caller's kubeconfig means, asked by the official client."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import urllib3
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config import ConfigException
+
+from perennial.api.resources import Resource
+from perennial.cli.problem import Problem, Refused
+
+Body = dict[str, Any]
+# Seconds. Behind a proxy that answers nothing a person would wait for minutes.
+_PATIENCE = 30
+_OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+class Cluster:
+    """`namespace` is the one that is meant. Every method raises Problem; Refused for an answer of the server."""
+
+    def __init__(self, configuration: client.Configuration, namespace: str) -> None:
+        # Else one that is down is asked four times, and each is logged.
+        configuration.retries = False
+        self.namespace = namespace
+        self.api = client.ApiClient(configuration)
+        self._server = configuration.host
+
+    def find(self, resource: Resource, name: str) -> Body | None:
+        """An object of one of Perennial's kinds; None when there is none of that name."""
+        try:
+            with self.asking():
+                found: Any = client.CustomObjectsApi(self.api).get_namespaced_custom_object(
+                    *_place(resource, self.namespace), name, _request_timeout=_PATIENCE
+                )
+                return dict(found)
+        except Refused as refused:
+            if refused.code == 404:
+                return None
+            raise
+
+    def get(self, resource: Resource, name: str) -> Body:
+        """The object. Problem when it is not there."""
+        found = self.find(resource, name)
+        if found is None:
+            raise Problem(
+                f"{resource.kind.lower()} {name!r} not found in namespace {self.namespace!r}: "
+                f"see `kubectl get {resource.plural} -n {self.namespace}`, or give another -n"
+            )
+        return found
+
+    def patch(self, resource: Resource, name: str, operations: Sequence[Body]) -> None:
+        """Change an object by a JSON patch."""
+        with self.asking():
+            client.CustomObjectsApi(self.api).patch_namespaced_custom_object(
+                *_place(resource, self.namespace), name, list(operations), _request_timeout=_PATIENCE
+            )
+
+    def user(self) -> str:
+        """Who the API server takes the caller for."""
+        with self.asking():
+            answer: Any = client.AuthenticationV1Api(self.api).create_self_subject_review(
+                client.V1SelfSubjectReview(), _request_timeout=_PATIENCE
+            )
+        return str(answer.status.user_info.username)
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Around requests of the client: what it raises comes out as Problem."""
+        try:
+            yield
+        except ApiException as error:
+            raise _problem(error, self._server) from None
+        except urllib3.exceptions.HTTPError as error:
+            raise Problem(
+                f"the API server {self._server} cannot be reached ({_short(error)}): is it the right --context?"
+            ) from None
+
+
+def connect(kubeconfig: str | None, context: str | None, namespace: str | None) -> Cluster:
+    """As kubectl finds it: by the kubeconfig, in which `context` is the current one if none is given; without any, by
+    the service account of the pod that we run in. Problem when there is neither."""
+    configuration = client.Configuration()
+    try:
+        if kubeconfig is None and context is None and _in_pod():
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            return Cluster(configuration, namespace or _OWN_NAMESPACE.read_text().strip())
+        config.load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=kubeconfig, context=context, client_configuration=configuration
+        )
+        return Cluster(configuration, namespace or _namespace(kubeconfig, context))
+    except (ConfigException, OSError) as error:
+        raise Problem(f"kubeconfig: {_short(error)} Give --kubeconfig and --context, or set KUBECONFIG.") from None
+
+
+def _in_pod() -> bool:
+    default = Path("~/.kube/config").expanduser()
+    return "KUBECONFIG" not in os.environ and not default.exists() and _OWN_NAMESPACE.exists()
+
+
+def _namespace(kubeconfig: str | None, context: str | None) -> str:
+    contexts, current = config.list_kube_config_contexts(kubeconfig)  # type: ignore[no-untyped-call]
+    meant = next(one for one in contexts if one["name"] == context) if context else current
+    return str(meant["context"].get("namespace") or "default")
+
+
+def _place(resource: Resource, namespace: str) -> tuple[str, str, str, str]:
+    return resource.group, resource.version, namespace, resource.plural
+
+
+def _problem(error: ApiException, server: str) -> Problem:
+    """In the server's own words, without those on its machinery."""
+    if not error.status:
+        return Problem(f"{server}: {_short(error.reason)}")
+    if error.status == 401:
+        return Refused(401, f"{server} does not know you (401): log in again, or give another --context")
+    try:
+        message = str(json.loads(error.body or "")["message"])
+    except (ValueError, KeyError, TypeError):
+        if error.status == 404:
+            return Problem(f"{server} does not know Perennial's kinds: install Perennial, or give another --context")
+        return Refused(error.status, f"{server} answers {error.status} {error.reason}")
+    return Refused(error.status, message.rpartition("denied request: ")[2])
+
+
+def _short(error: object) -> str:
+    text = " ".join(str(error).split())
+    # urllib3: "HTTPSConnectionPool(...): Max retries exceeded with url: ... (Caused by NewConnectionError("...: why"))"
+    return text.rpartition(": ")[2].rstrip("'\")") if "Connection" in text else text
