@@ -39,13 +39,10 @@ def _decided(version: Body, decision: Decision, overwrite: bool) -> str | None:
     return None
 
 
-def _change(version: Body, decision: Decision, user: str) -> list[Body]:
-    """On what was read only: nobody's word is lost unseen."""
-    return [
-        {"op": "replace", "path": "/metadata/resourceVersion", "value": version["metadata"]["resourceVersion"]},
-        {"op": "add", "path": "/spec/approval", "value": str(decision)},
-        {"op": "add", "path": "/spec/approvedBy", "value": user},
-    ]
+def _change(version: Body, decision: Decision, user: str) -> Body:
+    """Of what was read, and nothing later: nobody's word is lost unseen."""
+    read = {"resourceVersion": version["metadata"]["resourceVersion"]}
+    return {"metadata": read, "spec": {"approval": str(decision), "approvedBy": user}}
 
 
 def _explained(refused: Refused, namespace: str) -> Problem:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import urllib3
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config import ConfigException
+from yaml import YAMLError
 
 from perennial.api.resources import Resource
 from perennial.cli.problem import Problem, Refused
@@ -54,11 +55,11 @@ class Cluster:
             )
         return found
 
-    def patch(self, resource: Resource, name: str, operations: Sequence[Body]) -> None:
-        """Change an object by a JSON patch."""
+    def patch(self, resource: Resource, name: str, change: Body) -> None:
+        """Merge the change into an object."""
         with self.asking():
             client.CustomObjectsApi(self.api).patch_namespaced_custom_object(
-                *_place(resource, self.namespace), name, list(operations), _request_timeout=_PATIENCE
+                *_place(resource, self.namespace), name, change, _request_timeout=_PATIENCE
             )
 
     def user(self) -> str:
@@ -85,17 +86,20 @@ class Cluster:
 def connect(kubeconfig: str | None, context: str | None, namespace: str | None) -> Cluster:
     """As kubectl finds it: by the kubeconfig, in which `context` is the current one if none is given; without any, by
     the service account of the pod that we run in. Problem when there is neither."""
+    if kubeconfig and not Path(kubeconfig).is_file():
+        raise Problem(f"--kubeconfig {kubeconfig}: no such file")
     configuration = client.Configuration()
     try:
         if kubeconfig is None and context is None and _in_pod():
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
             return Cluster(configuration, namespace or _OWN_NAMESPACE.read_text().strip())
+        meant = _context(kubeconfig, context)
         config.load_kube_config(  # type: ignore[no-untyped-call]
             config_file=kubeconfig, context=context, client_configuration=configuration
         )
-        return Cluster(configuration, namespace or _namespace(kubeconfig, context))
-    except (ConfigException, OSError) as error:
-        raise Problem(f"kubeconfig: {_short(error)} Give --kubeconfig and --context, or set KUBECONFIG.") from None
+    except (ConfigException, OSError, YAMLError) as error:
+        raise Problem(f"kubeconfig: {_short(error)} Give --kubeconfig and --context, or set KUBECONFIG") from None
+    return Cluster(configuration, namespace or meant.get("namespace") or "default")
 
 
 def _in_pod() -> bool:
@@ -103,10 +107,12 @@ def _in_pod() -> bool:
     return "KUBECONFIG" not in os.environ and not default.exists() and _OWN_NAMESPACE.exists()
 
 
-def _namespace(kubeconfig: str | None, context: str | None) -> str:
+def _context(kubeconfig: str | None, name: str | None) -> Body:
     contexts, current = config.list_kube_config_contexts(kubeconfig)  # type: ignore[no-untyped-call]
-    meant = next(one for one in contexts if one["name"] == context) if context else current
-    return str(meant["context"].get("namespace") or "default")
+    found = {one["name"]: one for one in contexts}
+    if name and name not in found:
+        raise Problem(f"--context {name}: the kubeconfig has {', '.join(sorted(found)) or 'none'}")
+    return dict((found[name] if name else current)["context"])
 
 
 def _place(resource: Resource, namespace: str) -> tuple[str, str, str, str]:

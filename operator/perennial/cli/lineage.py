@@ -99,7 +99,7 @@ def trace(
     """The whole way back. `name` is the ModelVersion's; what is None was not there when it was looked for."""
     if version is None:
         words = (
-            f"{name} is gone, and what was recorded on it with it"
+            "is gone, and what was recorded on it with it"
             if name
             else "none: files are served by their address (spec.model.uri); where they come from is not recorded"
         )

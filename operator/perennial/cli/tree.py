@@ -1,7 +1,7 @@
 """A lineage as people read it: a short tree. Pure."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from perennial.api import retrainpolicy as api
@@ -31,14 +31,11 @@ def _tree(lineage: Lineage) -> Node:
     revision, place = lineage.revision, f"in namespace {lineage.namespace}"
     if revision is None:
         return Node(f"ModelVersion {lineage.name}", [place], _parts(lineage))
-    version = Node("version", [lineage.name or "", *_gone(lineage)], _parts(lineage))
+    about = [lineage.name, lineage.unknown.get("version")]
+    version = Node("version", [line for line in about if line], _parts(lineage))
     return Node(
         f"ModelDeployment {revision.deployment}", [place], [Node("revision", list(_revision(revision)), [version])]
     )
-
-
-def _gone(lineage: Lineage) -> Iterable[str]:
-    return [lineage.unknown["version"]] if "version" in lineage.unknown else []
 
 
 def _revision(revision: Revision) -> Iterator[str]:
