@@ -1,5 +1,7 @@
-"""`kubectl perennial` as people run it: kubectl finds the console script, on a real API server with the chart installed,
-the operator that it would start, and its ingest endpoint. Only the kubelets are played."""
+"""`kubectl perennial` as people run it: kubectl finds the console script. A real API server with the chart installed.
+
+There are the operator that the chart would start and its ingest endpoint. Only the kubelets are played.
+"""
 
 import json
 import os
@@ -19,6 +21,7 @@ from perennial.api.resources import METRICSERIES, MODELDEPLOYMENTS, MODELVERSION
 from perennial.kube import login
 from perennial.plan import Body
 from tests.apiserver.charts import CHART, SYSTEM, Deployed, Refused, helm, send
+from tests.apiserver.forwarding import Forwarding
 from tests.apiserver.operators import ROOT, USER, eventually
 from tests.apiserver.space import Space
 from tests.kubelets import KubeletsThread, fated
@@ -186,8 +189,8 @@ class TestDecisions:
     def test_who_may_not_is_told_what_it_takes(self, place: Place) -> None:
         place.version()
         assert place.person(EDITOR).kubectl("approve", "churn-1").error() == (
-            "error: spec.approval: erin may not approve or reject: the verb `approve` on modelversions in the namespace "
-            f"{place.name} is needed. Kubernetes' role admin in {place.name} has what it takes"
+            "error: spec.approval: erin may not approve or reject: the verb `approve` on modelversions in the "
+            f"namespace {place.name} is needed. Kubernetes' role admin in {place.name} has what it takes"
         )
         assert place.approval() == (None, None)
         refused = place.person(STRANGER).kubectl("reject", "churn-1").error()
@@ -229,9 +232,10 @@ class TestTheCluster:
 
     def test_a_token_that_is_over_is_said(self, place: Place) -> None:
         kubeconfig = place.server.write_kubeconfig("over", "no-such-token")
-        assert "does not know you (401): log in again" in Person(place.scripts, kubeconfig).kubectl(
-            "trace", "churn"
-        ).error()
+        assert (
+            "does not know you (401): log in again"
+            in Person(place.scripts, kubeconfig).kubectl("trace", "churn").error()
+        )
 
 
 def test_a_cluster_without_perennial_is_said(tmp_path: Path, scripts: Path) -> None:
@@ -253,27 +257,139 @@ TRAINING = {
 }
 
 
-def reporter(place: Place) -> None:
-    """A ServiceAccount that may report, as docs/metrics.md has it."""
-    place.server.kubectl("create", "serviceaccount", "churn-monitor", "-n", place.name)
-    place.server.kubectl("create", "role", "churn-monitor", "--verb=create", "--resource=modeldeployments.perennial.dev/metrics", "-n", place.name)
-    account = f"--serviceaccount={place.name}:churn-monitor"
-    place.server.kubectl("create", "rolebinding", "churn-monitor", "--role=churn-monitor", account, "-n", place.name)
+class TestTheLoop:
+    """A deployment that serves, and a ServiceAccount that may report of it."""
 
+    @pytest.fixture
+    def place(self, place: Place, operator: Serving) -> Place:
+        place.version()
+        place.make(MODELDEPLOYMENTS, "churn", {"model": {"name": "churn"}, "scaleDownDelay": "1s"})
+        place.serves("churn-1")
+        mine = ("-n", place.name)
+        for name, resource in (("churn-monitor", "modeldeployments.perennial.dev/metrics"), ("nobody", "pods")):
+            place.server.kubectl("create", "serviceaccount", name, *mine)
+            place.server.kubectl("create", "role", name, "--verb=create", f"--resource={resource}", *mine)
+            account = f"--serviceaccount={place.name}:{name}"
+            place.server.kubectl("create", "rolebinding", name, f"--role={name}", account, *mine)
+        eventually(lambda: "perennial-ca" in place.server.kubectl("get", "configmap", "-o", "name", *mine), 30)
+        return place
 
-def test_from_a_reported_metric_to_the_cause_of_what_serves(place: Place, operator: Serving) -> None:
-    place.version()
-    place.make(MODELDEPLOYMENTS, "churn", {"model": {"name": "churn"}, "scaleDownDelay": "1s"})
-    first = place.serves("churn-1")["stableRevision"]
-    trigger = {"name": "accuracy", "metric": {"name": "accuracy", "below": 0.9, "minSamples": 100}}
-    policy = {"deployment": {"name": "churn"}, "triggers": [trigger], "trainingJobTemplate": {"spec": TRAINING}}
-    place.make(RETRAINPOLICIES, "churn", policy)
-    reporter(place)
-    erin = place.person(EDITOR)
-    way = ("--service-account", "churn-monitor", "--url", f"https://localhost:{operator.port}")
-    eventually(lambda: place.server.kubectl("get", "configmap", "-n", place.name, "-o", "name").count("perennial-ca"))
+    @pytest.fixture
+    def way(self, operator: Serving) -> tuple[str, ...]:
+        """To the endpoint, as that account."""
+        return ("--service-account", "churn-monitor", "--url", f"https://localhost:{operator.port}")
 
-    said = erin.says("report", "churn", "accuracy=0.83", "--samples", "120", *way)
-    assert said == f"reported of {first}: accuracy 0.83"
-    second = place.serves("churn-2")["stableRevision"]
-    print(erin.says("trace", "churn"))
+    def test_from_a_reported_metric_to_the_cause_of_what_serves(self, place: Place, way: tuple[str, ...]) -> None:
+        first = place.serves("churn-1")["stableRevision"]
+        trigger = {"name": "accuracy", "metric": {"name": "accuracy", "below": 0.9, "minSamples": 100}}
+        policy = {"deployment": {"name": "churn"}, "triggers": [trigger], "trainingJobTemplate": {"spec": TRAINING}}
+        place.make(RETRAINPOLICIES, "churn-fresh", policy)
+        erin = place.person(EDITOR)
+        said = erin.says("report", "churn", "accuracy=0.83", "--samples", "120", *way)
+        assert said == f"reported of {first}: accuracy 0.83"
+        second = place.serves("churn-2")
+        revision, since = second["stableRevision"], second["promotions"][0]["time"]
+        eventually(lambda: ": Promoted" in erin.says("trace", "churn"), 30)
+        trained = place.status("churn-fresh-1")["completionTime"]
+        tree = f"""\
+ModelDeployment churn  in namespace {place.name}
+└─ revision  {revision}, serves since {since}
+   └─ version  churn-2
+      ├─ model       s3://played/churn-fresh-1  (sklearn)
+      │              sha256:{"a" * 64}
+      ├─ metrics     accuracy 0.93, measured on holdout-47; the champion was churn-1
+      ├─ parameters  depth=6
+      ├─ data        dataset  s3://acme/churn/latest/
+      │                       {DATA}
+      ├─ code        https://git.acme.dev/churn @ 4f2c1d0
+      ├─ image       registry.example/train@sha256:{"b" * 64}
+      ├─ training    TrainingJob churn-fresh-1, Succeeded at {trained}
+      └─ cause       accuracy is 0.83 (Average of 120 samples in 1h), below 0.9
+                     measured on {first} (churn-1)
+                     RetrainPolicy churn-fresh, run 1, trigger accuracy: Promoted"""
+        assert erin.says("trace", "churn") == tree
+        assert erin.says("trace", revision) == tree
+
+        data = json.loads(erin.says("trace", "churn", "-o", "json"))
+        assert data["version"]["inputs"][0]["digest"] == DATA
+        assert data["cause"]["reference"]["cause"]["value"] == 0.83
+        assert data["unknown"] == {}
+
+        place.delete(TRAININGJOBS, "churn-fresh-1")
+        place.delete(RETRAINPOLICIES, "churn-fresh")
+        eventually(lambda: not place.every(TRAININGJOBS))
+        rest = erin.says("trace", "modelversion/churn-2").splitlines()
+        assert rest[0] == f"ModelVersion churn-2  in namespace {place.name}"
+        assert (
+            "training    TrainingJob churn-fresh-1, which is gone; all of this was recorded on the version" in rest[-4]
+        )
+        assert rest[-3].endswith("accuracy is 0.83 (Average of 120 samples in 1h), below 0.9")
+        assert rest[-1].endswith("RetrainPolicy churn-fresh (gone), run 1, trigger accuracy")
+
+        before = erin.says("trace", first).splitlines()
+        assert before[1].startswith(f"└─ revision  {first}, served from ")
+        assert before[-1].endswith("cause     not known: no RetrainPolicy is named")
+
+    def test_a_report_is_of_what_it_says(self, place: Place, way: tuple[str, ...]) -> None:
+        erin = place.person(EDITOR)
+        then = ("--time", "2026-01-01T00:00:00+01:00")
+        words = erin.kubectl("report", "churn", "accuracy=1", *then, *way).error()
+        assert words.startswith("error: refused (400): samples[0].timestamp: ")
+        said = erin.says("report", "churn", "f1=0.5", "loss=2e-3", "--revision", "churn-mine", "--samples", "7", *way)
+        assert said == "reported of churn-mine: f1 0.5, loss 0.002"
+        rows = place.there(METRICSERIES, "churn")["status"]["series"]
+        assert [(row["metric"], row["revision"], row["minutes"][0].split()[1]) for row in rows] == [
+            ("f1", "churn-mine", "7"),
+            ("loss", "churn-mine", "7"),
+        ]
+
+    def test_who_may_not_report_is_told_why(self, place: Place, way: tuple[str, ...], tmp_path: Path) -> None:
+        url = way[2:]
+        erin = place.person(EDITOR)
+        words = erin.kubectl("report", "churn", "accuracy=1", "--service-account", "nobody", *url).error()
+        assert words == (
+            f"error: refused (403): system:serviceaccount:{place.name}:nobody may not report metrics of 'churn': it "
+            f"needs a Role in '{place.name}' with the verb create on modeldeployments/metrics (API group perennial.dev)"
+        )
+        words = erin.kubectl("report", "churn", "accuracy=1", "--service-account", "ghost", *url).error()
+        assert words == 'error: no token of service account ghost: serviceaccounts "ghost" not found'
+        words = erin.kubectl("report", "churn", "accuracy=1", *url).error()
+        assert words.startswith("error: who reports? Give --service-account NAME")
+        words = erin.kubectl("report", "churn", "accuracy=1", "--credentials", str(tmp_path), *url).error()
+        assert words == f"error: {tmp_path}/token: No such file or directory; docs/metrics.md shows what lies there"
+        words = erin.kubectl("report", "fraud", "accuracy=1", *way).error()
+        assert words.startswith(f"error: modeldeployment 'fraud' not found in namespace '{place.name}'")
+
+    def test_a_pod_reports_with_what_it_has_mounted(self, place: Place, way: tuple[str, ...], tmp_path: Path) -> None:
+        """Without any right on the API server, and without a way to it."""
+        pod = Person(place.scripts, Path("/nowhere"))
+        (tmp_path / "token").write_text(place.server.service_account_token(place.name, "churn-monitor", "perennial"))
+        words = ("report", "churn", "accuracy=1", "-n", place.name, "--credentials", str(tmp_path), *way[2:])
+        untrusted = pod.kubectl(*words, "--revision", "churn-1").error()
+        assert "the certificate of localhost" in untrusted
+        assert "is not to be trusted" in untrusted
+        bundle = place.server.request("GET", f"/api/v1/namespaces/{place.name}/configmaps/perennial-ca")["data"]
+        (tmp_path / "ca.crt").write_text(bundle["ca.crt"])
+        assert pod.says(*words, "--revision", "churn-1") == "reported of churn-1: accuracy 1"
+
+    def test_who_is_outside_reports_through_the_api_server(self, place: Place, operator: Serving) -> None:
+        selector = "app.kubernetes.io/component=operator"
+        found = json.loads(place.server.kubectl("get", "pods", "-n", SYSTEM, "-l", selector, "-o", "json"))["items"]
+        root = Person(place.scripts, place.server.write_kubeconfig("outside", place.server.token(), place.name))
+        words = ("report", "churn", "accuracy=1", "--service-account", "churn-monitor")
+        with Forwarding(place.server, operator.port) as forwarding:
+            for pod in found:
+                forwarding.bind(SYSTEM, pod["metadata"]["name"])
+            revision = place.serves("churn-1")["stableRevision"]
+            assert root.says(*words) == f"reported of {revision}: accuracy 1"
+            ((pod_name, port),) = forwarding.asked
+            assert pod_name in {pod["metadata"]["name"] for pod in found}
+            assert port == "8443"
+
+            forwarding.target = _free_ports(1)[0]
+            assert "The kubelet says: error forwarding port 8443: connection refused" in root.kubectl(*words).error()
+        words_of_erin = place.person(EDITOR).kubectl(*words).error()
+        assert 'User "erin" cannot list resource "services"' in words_of_erin
+        assert words_of_erin.endswith("; or report from a pod, or give --url")
+        elsewhere = root.kubectl(*words, "--operator-namespace", "default").error()
+        assert elsewhere.startswith("error: no operator in namespace default: give --operator-namespace")

@@ -35,10 +35,8 @@ def forward(cluster: Cluster, namespace: str) -> Iterator[tuple[str, socket.sock
         tunnel = portforward(core.connect_get_namespaced_pod_portforward, pod.metadata.name, namespace, ports=str(port))
     except ApiException as error:
         why = str(error.reason).partition(" -+-+-")[0]
-        raise Problem(
-            f"no way to pod {pod.metadata.name} through the API server ({why}): it takes the verbs get and create on "
-            f"pods/portforward in {namespace}{_OTHERWISE}"
-        ) from None
+        needed = f": the verbs get and create on pods/portforward in {namespace} are needed" if " 403" in why else ""
+        raise Problem(f"no port-forward to pod {pod.metadata.name} ({why}){needed}{_OTHERWISE}") from None
     try:
         yield f"{service.metadata.name}.{namespace}.svc", tunnel.socket(port)
     except Problem as problem:

@@ -116,7 +116,9 @@ def said(lines: list[str], label: str) -> list[str]:
 
 
 def test_the_whole_way_back_is_a_tree() -> None:
-    assert traced() == f"""\
+    assert (
+        traced()
+        == f"""\
 ModelDeployment churn  in namespace team
 └─ revision  churn-2222222222, serves since 2026-11-21T10:07:30Z
    └─ version  churn-2
@@ -135,6 +137,7 @@ ModelDeployment churn  in namespace team
       └─ cause       accuracy is 0.83 (Average of 120 samples in 1h), below 0.9
                      measured on churn-1111111111 (churn-1)
                      RetrainPolicy churn-fresh, run 7, trigger accuracy: Promoted""".splitlines()
+    )
 
 
 @pytest.mark.parametrize(
