@@ -5,6 +5,7 @@ There are the operator that the chart would start and its ingest endpoint. Only 
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -113,6 +114,29 @@ class Person:
         return ran.out.removesuffix("\n")
 
 
+def documented(command: str) -> list[str]:
+    """What docs/cli.md says that this prints, each time that it is there; see `shape`."""
+    found: list[str] = []
+    for block in re.findall(r"```console\n(.*?)```", (ROOT / "docs" / "cli.md").read_text(), re.DOTALL):
+        for one in ("\n" + block).split("\n$ kubectl perennial ")[1:]:
+            words, _, output = one.partition("\n")
+            found += [shape(output.removesuffix("\n"))] if words == command else []
+    return found
+
+
+def shape(text: str) -> str:
+    """Without what is another each time."""
+    for pattern, word in {
+        r"sha256:[0-9a-f]{64}": "sha256:...",
+        r"\S+@sha256": "image@sha256",
+        r"churn-[0-9a-f]{10}": "churn-...",
+        r"\d{4}-\d\d-\d\dT[\d:]+Z": "TIME",
+        r"in namespace \S+": "in namespace ...",
+    }.items():
+        text = re.sub(pattern, word, text)
+    return text
+
+
 class Place(Space):
     """A namespace, and the people who work in it."""
 
@@ -170,29 +194,27 @@ class TestDecisions:
     """approve and reject."""
 
     def test_a_version_is_approved_in_the_name_of_who_does_it(self, place: Place) -> None:
-        place.version()
+        place.version(2)
         adam = place.person(ADMINISTRATOR)
-        assert adam.says("approve", "churn-1") == "modelversion churn-1 approved"
-        assert place.approval() == ("Approved", ADMINISTRATOR)
-        assert adam.says("approve", "modelversion/churn-1") == "modelversion churn-1 is approved already, by adam"
+        said = adam.says("approve", "churn-2")
+        assert said == documented("approve churn-2")[0] == "modelversion churn-2 approved"
+        assert place.approval(2) == ("Approved", ADMINISTRATOR)
+        assert adam.says("approve", "modelversion/churn-2") == "modelversion churn-2 is approved already, by adam"
 
     def test_what_somebody_decided_is_only_changed_knowingly(self, place: Place) -> None:
-        place.version()
+        place.version(2)
         adam, olga = place.person(ADMINISTRATOR), place.person(OTHER)
-        assert adam.says("reject", "churn-1") == "modelversion churn-1 rejected"
-        words = "error: modelversion churn-1 was rejected by adam: --overwrite decides anew"
-        assert olga.kubectl("approve", "churn-1").error() == words
-        assert place.approval() == ("Rejected", ADMINISTRATOR)
-        assert olga.says("approve", "churn-1", "--overwrite") == "modelversion churn-1 approved"
-        assert place.approval() == ("Approved", OTHER)
+        adam.says("approve", "churn-2")
+        assert [olga.kubectl("reject", "churn-2").error()] == documented("reject churn-2")
+        assert place.approval(2) == ("Approved", ADMINISTRATOR)
+        assert olga.says("reject", "churn-2", "--overwrite") == "modelversion churn-2 rejected"
+        assert place.approval(2) == ("Rejected", OTHER)
 
     def test_who_may_not_is_told_what_it_takes(self, place: Place) -> None:
-        place.version()
-        assert place.person(EDITOR).kubectl("approve", "churn-1").error() == (
-            "error: spec.approval: erin may not approve or reject: the verb `approve` on modelversions in the "
-            f"namespace {place.name} is needed. Kubernetes' role admin in {place.name} has what it takes"
-        )
-        assert place.approval() == (None, None)
+        place.version(2)
+        said = place.person(EDITOR).kubectl("approve", "churn-2").error()
+        assert said.replace(place.name, "team") == documented("approve churn-2")[1]
+        assert place.approval(2) == (None, None)
         refused = place.person(STRANGER).kubectl("reject", "churn-1").error()
         assert 'User "sven" cannot get resource "modelversions"' in refused
 
@@ -247,7 +269,13 @@ def test_a_cluster_without_perennial_is_said(tmp_path: Path, scripts: Path) -> N
 TRAINING = {
     "model": {"name": "churn"},
     "template": {
-        "metadata": fated({"metrics": {"accuracy": 0.93}, "evaluation": "holdout-47"}),
+        "metadata": fated(
+            {
+                "metrics": {"accuracy": 0.93, "champion.accuracy": 0.81},
+                "evaluation": "holdout-47",
+                "uri": "s3://acme/models/churn/1f6c/churn-fresh-1-x7k2p",
+            }
+        ),
         "spec": {"containers": [{"name": "train", "image": "train:1", "command": ["python", "train.py"]}]},
     },
     "parameters": {"depth": 6},
@@ -287,6 +315,7 @@ class TestTheLoop:
         erin = place.person(EDITOR)
         said = erin.says("report", "churn", "accuracy=0.83", "--samples", "120", *way)
         assert said == f"reported of {first}: accuracy 0.83"
+        assert [shape(said)] == documented("report churn accuracy=0.83 --samples 120 --service-account churn-monitor")
         second = place.serves("churn-2")
         revision, since = second["stableRevision"], second["promotions"][0]["time"]
         eventually(lambda: ": Promoted" in erin.says("trace", "churn"), 30)
@@ -295,9 +324,9 @@ class TestTheLoop:
 ModelDeployment churn  in namespace {place.name}
 └─ revision  {revision}, serves since {since}
    └─ version  churn-2
-      ├─ model       s3://played/churn-fresh-1  (sklearn)
+      ├─ model       s3://acme/models/churn/1f6c/churn-fresh-1-x7k2p  (sklearn)
       │              sha256:{"a" * 64}
-      ├─ metrics     accuracy 0.93, measured on holdout-47; the champion was churn-1
+      ├─ metrics     accuracy 0.93 (champion 0.81), measured on holdout-47; the champion was churn-1
       ├─ parameters  depth=6
       ├─ data        dataset  s3://acme/churn/latest/
       │                       {DATA}
@@ -309,6 +338,7 @@ ModelDeployment churn  in namespace {place.name}
                      RetrainPolicy churn-fresh, run 1, trigger accuracy: Promoted"""
         assert erin.says("trace", "churn") == tree
         assert erin.says("trace", revision) == tree
+        assert [shape(tree)] == documented("trace churn")
 
         data = json.loads(erin.says("trace", "churn", "-o", "json"))
         assert data["version"]["inputs"][0]["digest"] == DATA
@@ -329,6 +359,12 @@ ModelDeployment churn  in namespace {place.name}
         before = erin.says("trace", first).splitlines()
         assert before[1].startswith(f"└─ revision  {first}, served from ")
         assert before[-1].endswith("cause     not known: no RetrainPolicy is named")
+
+    def test_a_rejection_tells_what_becomes_of_what_serves(self, place: Place) -> None:
+        eventually(lambda: (place.there(MODELVERSIONS, "churn-1").get("status") or {}).get("servedBy"))
+        assert place.person(ADMINISTRATOR).says("reject", "churn-1") == (
+            "modelversion churn-1 rejected; churn: the version that served before comes back, if there is one"
+        )
 
     def test_a_report_is_of_what_it_says(self, place: Place, way: tuple[str, ...]) -> None:
         erin = place.person(EDITOR)

@@ -55,4 +55,4 @@ def _consequence(version: Body, decision: Decision) -> str:
     served = (version.get("status") or {}).get("servedBy") or ()
     if decision is Decision.APPROVED or not served:
         return ""
-    return f"; {', '.join(served)} goes back to the version that served before it, if there is one"
+    return f"; {', '.join(served)}: the version that served before comes back, if there is one"
