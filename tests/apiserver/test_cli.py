@@ -237,11 +237,20 @@ class TestTheCluster:
         traced = root.says(*words, "-n", place.name, "--context", "apiserver")
         assert traced.startswith(f"ModelVersion churn-1  in namespace {place.name}\n")
         other = root.kubectl(*words, "--context", "other").error()
-        assert other == "error: --context other: the kubeconfig has apiserver"
+        assert "Expected object with name other" in other
+        assert other.endswith("give another --kubeconfig or --context, or set KUBECONFIG")
+        config = json.loads(kubeconfig.read_text())
+        del config["current-context"]
+        kubeconfig.write_text(json.dumps(config))
+        unset = root.kubectl(*words, "--context", "apiserver").error()
+        assert unset == "error: the kubeconfig has no current context: give -n as well as --context"
+        assert root.says(*words, "-n", place.name, "--context", "apiserver") == traced
 
     def test_no_kubeconfig_is_said(self, place: Place) -> None:
         nobody = Person(place.scripts, Path("/nowhere"))
-        assert nobody.kubectl("trace", "churn").error().startswith("error: kubeconfig: ")
+        assert nobody.kubectl("trace", "churn").error() == (
+            "error: kubeconfig: No configuration found: give another --kubeconfig or --context, or set KUBECONFIG"
+        )
         assert "/missing: no such file" in nobody.kubectl("trace", "churn", "--kubeconfig", "/missing").error()
 
     def test_a_server_that_is_down_is_said(self, place: Place, tmp_path: Path) -> None:
@@ -342,7 +351,7 @@ ModelDeployment churn  in namespace {place.name}
 
         data = json.loads(erin.says("trace", "churn", "-o", "json"))
         assert data["version"]["inputs"][0]["digest"] == DATA
-        assert data["cause"]["reference"]["cause"]["value"] == 0.83
+        assert data["cause"]["retrain"]["cause"]["value"] == 0.83
         assert data["unknown"] == {}
 
         place.delete(TRAININGJOBS, "churn-fresh-1")

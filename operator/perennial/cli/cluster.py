@@ -28,6 +28,8 @@ class Cluster:
     def __init__(self, configuration: client.Configuration, namespace: str) -> None:
         # Else one that is down is asked four times, and each is logged.
         configuration.retries = False
+        # As kubectl, which does not remark on `insecure-skip-tls-verify` either.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self.namespace = namespace
         self.api = client.ApiClient(configuration)
         self._server = configuration.host
@@ -93,13 +95,13 @@ def connect(kubeconfig: str | None, context: str | None, namespace: str | None) 
         if kubeconfig is None and context is None and _in_pod():
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
             return Cluster(configuration, namespace or _OWN_NAMESPACE.read_text().strip())
-        meant = _context(kubeconfig, context)
         config.load_kube_config(  # type: ignore[no-untyped-call]
             config_file=kubeconfig, context=context, client_configuration=configuration
         )
+        return Cluster(configuration, namespace or _namespace(kubeconfig, context))
     except (ConfigException, OSError, YAMLError) as error:
-        raise Problem(f"kubeconfig: {_short(error)} Give --kubeconfig and --context, or set KUBECONFIG") from None
-    return Cluster(configuration, namespace or meant.get("namespace") or "default")
+        why = _short(error).removeprefix("Invalid kube-config file. ").rstrip(".")
+        raise Problem(f"kubeconfig: {why}: give another --kubeconfig or --context, or set KUBECONFIG") from None
 
 
 def _in_pod() -> bool:
@@ -107,12 +109,14 @@ def _in_pod() -> bool:
     return "KUBECONFIG" not in os.environ and not default.exists() and _OWN_NAMESPACE.exists()
 
 
-def _context(kubeconfig: str | None, name: str | None) -> Body:
-    contexts, current = config.list_kube_config_contexts(kubeconfig)  # type: ignore[no-untyped-call]
-    found = {one["name"]: one for one in contexts}
-    if name and name not in found:
-        raise Problem(f"--context {name}: the kubeconfig has {', '.join(sorted(found)) or 'none'}")
-    return dict((found[name] if name else current)["context"])
+def _namespace(kubeconfig: str | None, context: str | None) -> str:
+    try:
+        contexts, current = config.list_kube_config_contexts(kubeconfig)  # type: ignore[no-untyped-call]
+    except ConfigException:
+        # The client reads no context's namespace where none is the current one.
+        raise Problem("the kubeconfig has no current context: give -n as well as --context") from None
+    meant = next(one for one in contexts if one["name"] == context) if context else current
+    return str(meant["context"].get("namespace") or "default")
 
 
 def _place(resource: Resource, namespace: str) -> tuple[str, str, str, str]:

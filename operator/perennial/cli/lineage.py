@@ -39,7 +39,7 @@ class Cause(ApiModel):
     """The run of the RetrainPolicy that asked for the training; `run` is the policy's own record of it, while it has
     one. measured: the version that the metric was measured on."""
 
-    reference: RetrainReference
+    retrain: RetrainReference
     policy_exists: bool
     run: Run | None = None
     measured: str | None = None
@@ -135,7 +135,7 @@ def _cause(spec: ModelVersionSpec, policy: Body | None, deployment: Body | None)
     served = _read(ModelDeploymentStatus, deployment.get("status") or {}).promotions if deployment else []
     measured = next((one for one in served if one.revision == spec.retrain.cause.revision), None)
     return Cause(
-        reference=spec.retrain,
+        retrain=spec.retrain,
         policy_exists=policy is not None,
         run=run,
         measured=_version_name(measured.model, measured.version) if measured else None,

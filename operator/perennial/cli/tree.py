@@ -111,13 +111,13 @@ def _training(training: Training | None) -> list[str]:
 def _cause(known: Cause | None) -> Iterator[str]:
     if known is None:
         return
-    cause = known.reference.cause
+    cause = known.retrain.cause
     yield cause.message or _measured(cause) or f"trigger {cause.trigger} ({cause.type})"
     if cause.revision:
         yield f"measured on {cause.revision}" + (f" ({known.measured})" if known.measured else "")
-    policy = known.reference.policy + ("" if known.policy_exists else " (gone)")
+    policy = known.retrain.policy + ("" if known.policy_exists else " (gone)")
     outcome = f": {known.run.phase}" if known.run else ""
-    yield f"RetrainPolicy {policy}, run {known.reference.run}, trigger {cause.trigger}{outcome}"
+    yield f"RetrainPolicy {policy}, run {known.retrain.run}, trigger {cause.trigger}{outcome}"
 
 
 def _measured(cause: api.Cause) -> str:

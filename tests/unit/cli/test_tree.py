@@ -275,5 +275,5 @@ def test_as_data_it_has_the_fields_of_the_api_and_what_is_not_known() -> None:
     found = lineage.trace("team", name="churn-2", version=version(code=None, image=None), job=JOB, policy=POLICY).body()
     assert found["version"]["inputs"][0] == {"name": "dataset", "uri": "s3://acme/latest/", "digest": DATA}
     assert found["training"]["status"]["phase"] == "Succeeded"
-    assert found["cause"]["reference"]["cause"]["value"] == 0.83
+    assert found["cause"]["retrain"]["cause"]["value"] == 0.83
     assert found["unknown"].keys() == {"code", "image"}
