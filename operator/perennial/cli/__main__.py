@@ -18,6 +18,10 @@ def main(words: list[str] | None = None) -> int:
         said = _COMMANDS[given.command](given)
     except Problem as problem:
         return _failed(str(problem))
+    except ModuleNotFoundError as missing:
+        if missing.name != "kubernetes":
+            raise
+        return _failed("the official Kubernetes client is missing: install perennial with its extra, perennial[cli]")
     except KeyboardInterrupt:
         return _failed("interrupted")
     sys.stdout.write(said + "\n")

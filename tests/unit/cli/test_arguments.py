@@ -1,6 +1,7 @@
 """The command line: what is read of it, and that a mistake is named in one line."""
 
 import math
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -46,3 +47,13 @@ def test_a_mistake_is_named_in_one_line(words: list[str], error: str, capsys: py
     (line,) = capsys.readouterr().err.splitlines()
     assert error in line
     assert line.endswith("--help`")
+
+
+def test_without_the_extra_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "kubernetes", None)
+    monkeypatch.delitem(sys.modules, "perennial.cli.cluster", raising=False)
+    monkeypatch.delattr("perennial.cli.cluster", raising=False)
+    assert main(["trace", "churn"]) == 1
+    assert "install perennial with its extra, perennial[cli]" in capsys.readouterr().err
