@@ -416,6 +416,8 @@ ModelDeployment churn  in namespace {place.name}
         bundle = place.server.request("GET", f"/api/v1/namespaces/{place.name}/configmaps/perennial-ca")["data"]
         (tmp_path / "ca.crt").write_text(bundle["ca.crt"])
         assert pod.says(*words, "--revision", "churn-1") == "reported of churn-1: accuracy 1"
+        by_name = pod.kubectl(*words[:-2], "--revision", "churn-1", "--operator-namespace", "elsewhere").error()
+        assert by_name.startswith("error: perennial.elsewhere.svc does not answer (")
 
     def test_who_is_outside_reports_through_the_api_server(self, place: Place, operator: Serving) -> None:
         selector = "app.kubernetes.io/component=operator"

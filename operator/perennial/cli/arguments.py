@@ -55,10 +55,11 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--time", metavar="T", type=_time, help="when it was measured: 2026-01-02T03:04:05Z; default: now"
     )
-    report.add_argument(
+    who = report.add_mutually_exclusive_group()
+    who.add_argument(
         "--service-account", metavar="NAME", help="who reports, of the same namespace: a token of it is asked for"
     )
-    report.add_argument(
+    who.add_argument(
         "--credentials",
         metavar="FOLDER",
         type=Path,
@@ -67,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--url",
         type=_url,
-        help="of the operator's ingest Service; default: by its name in a pod, else by a port-forward",
+        help="of the operator's ingest endpoint; default: its Service with --credentials, else a port-forward",
     )
     report.add_argument(
         "--operator-namespace", metavar="NAME", default="perennial-system", help="default: perennial-system"

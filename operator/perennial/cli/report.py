@@ -1,6 +1,5 @@
 """`report`: sends what was measured of a served model to the operator's ingest endpoint."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,9 +47,9 @@ class Report:
 class Sender:
     """Who reports, and by which way.
 
-    The token is one of `service_account`, or lies in the folder `credentials` beside the CA. The way is `url`; else, in
-    a pod, the operator's Service; else a port-forward through the API server. `connect` is asked only when the API
-    server is needed: a monitor in a pod need have no rights there.
+    Either `service_account`: a token of it is asked for, and the way is a port-forward through the API server. Or the
+    folder `credentials`, in which a pod has token and CA: the way is the operator's Service. `url` is another way for
+    both. `connect` is asked only when the API server is needed: a monitor in a pod need have no rights there.
     """
 
     def __init__(
@@ -66,7 +65,8 @@ class Sender:
         self._connect = connect
         self._namespace = namespace
         self._service_account = service_account
-        self._credentials = credentials or (MOUNTED if (MOUNTED / "token").exists() else None)
+        mounted = MOUNTED if (MOUNTED / "token").exists() else None
+        self._credentials = None if service_account else credentials or mounted
         self._url = url
         self._operator_namespace = operator_namespace
 
@@ -118,7 +118,7 @@ class Sender:
         authorities = self._authorities()
         if self._url:
             yield Endpoint(urlsplit(self._url), authorities)
-        elif "KUBERNETES_SERVICE_HOST" in os.environ:
+        elif self._credentials:
             yield Endpoint(urlsplit(f"https://perennial.{self._operator_namespace}.svc"), authorities)
         else:
             with forward(self._cluster, self._operator_namespace) as (host, connection):
