@@ -79,7 +79,8 @@ prove: export PERENNIAL_PROOFS := $(CACHE)/proofs-$(shell date +%s).jsonl
 prove: venv ## Run every proof in full (two hours), and print one table with counts
 	@mkdir -p $(CACHE)
 	failed=0
-	$(PY) -m pytest tests/prove tests/apiserver -m proof -vv --durations=10 $(LANES) $(ARGS) || failed=1
+	$(PY) -m pytest tests/prove tests/apiserver -m "proof and not alone" -vv --durations=10 $(LANES) $(ARGS) || failed=1
+	$(PY) -m pytest tests/prove -m alone -vv $(ARGS) || failed=1
 	$(PY) -m pytest e2e -vv --durations=10 $(ARGS) || failed=1
 	$(PY) -m tests.mutants || failed=1
 	$(PY) -m tests.prove.report $(PERENNIAL_PROOFS)

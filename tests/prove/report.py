@@ -40,6 +40,7 @@ class Proof:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "proof(title): part of a proof, see tests/prove/report.py")
+    config.addinivalue_line("markers", "alone: `make prove` runs nothing beside it, since it compares times")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -21,7 +21,7 @@ from tests.prove.workloads import WORKLOADS
 
 CONFIG: Body = {}
 # Most of the time they wait: for pods, and for each other.
-LANES = 3 * (os.cpu_count() or 2)
+LANES = 2 * (os.cpu_count() or 2)
 # What CI plays, each killed after every so manieth of its writes, not all of them after the first.
 PART = ("train and succeed", "train fail retry fail", "suspend and resume", "metric trigger", "manual approval")
 STRIDE = 1 if FULL else 5
@@ -88,6 +88,8 @@ def test_killed_after_any_write_it_ends_where_it_would_have_ended(played: ApiSer
             # How often a status is written on the way hangs on the moment: the last of them may not come.
             died, lines = death.result()
             proof.count("writes killed at", died)
+            if FULL and not proof.counts["writes killed at"] % 25:
+                print(f"{proof.counts['writes killed at']} of {len(deaths)}", flush=True)
             if lines:
                 wrong += lines
                 print(*lines, sep="\n", flush=True)
