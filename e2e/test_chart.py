@@ -11,7 +11,7 @@ from e2e.load import Load
 from e2e.space import Space, digits, serving, shell, training
 from e2e.store import Store
 
-EDITOR = ("--as=jane", "--as-group=system:authenticated")
+EDITOR = ("--as=editor", "--as-group=system:authenticated")
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def space(lab: Lab, store: Store) -> Space:
     space.use(store)
     space.apply(digits("first"), serving("digits"))
     space.serves("digits", 1)
-    space.kubectl("create", "rolebinding", "editors", "--clusterrole=edit", "--user=jane")
+    space.kubectl("create", "rolebinding", "editors", "--clusterrole=edit", "--user=editor")
     return space
 
 
@@ -56,32 +56,32 @@ def test_a_version_in_use_cannot_be_deleted(space: Space) -> None:
 
 
 def test_approving_asks_for_a_right_of_its_own(space: Space) -> None:
-    approval = json.dumps({"spec": {"approval": "Approved", "approvedBy": "jane"}})
+    approval = json.dumps({"spec": {"approval": "Approved", "approvedBy": "editor"}})
     words = ("patch", "modelversion", "digits-1", "--type=merge", f"-p={approval}", *EDITOR)
-    with pytest.raises(Failed, match="jane may not approve or reject: the verb `approve` on modelversions"):
+    with pytest.raises(Failed, match="editor may not approve or reject: the verb `approve` on modelversions"):
         space.kubectl(*words)
     space.kubectl("create", "role", "approver", "--verb=approve", "--resource=modelversions.perennial.dev")
-    space.kubectl("create", "rolebinding", "approvers", "--role=approver", "--user=jane")
+    space.kubectl("create", "rolebinding", "approvers", "--role=approver", "--user=editor")
     space.until(
-        "jane may approve", lambda: space.lab.run("kubectl", "-n", space.name, *words, check=False).returncode == 0
+        "editor may approve", lambda: space.lab.run("kubectl", "-n", space.name, *words, check=False).returncode == 0
     )
-    assert _record(space)["spec"]["approvedBy"] == "jane"
-    somebody_else = approval.replace("jane", "john")
-    with pytest.raises(Failed, match=r"must name who writes spec\.approval: jane"):
+    assert _record(space)["spec"]["approvedBy"] == "editor"
+    somebody_else = approval.replace("editor", "starter")
+    with pytest.raises(Failed, match=r"must name who writes spec\.approval: editor"):
         space.kubectl("patch", "modelversion", "digits-1", "--type=merge", f"-p={somebody_else}", *EDITOR)
 
 
 def test_who_may_create_no_pods_trains_nothing(space: Space) -> None:
     job = json.dumps(training("theirs", shell("true")))
-    space.kubectl("create", "rolebinding", "writers", f"--clusterrole={SYSTEM}-perennial-edit", "--user=john")
+    space.kubectl("create", "rolebinding", "writers", f"--clusterrole={SYSTEM}-perennial-edit", "--user=starter")
 
     def said(user: str) -> str:
         words = ("kubectl", "-n", space.name, "create", "--dry-run=server", "-f=-", f"--as={user}")
         done = space.lab.run(*words, stdin=job, check=False)
         return done.stdout + done.stderr
 
-    space.until("john is told what he lacks", lambda: "john may not create pods" in said("john"), 30)
-    space.until("jane may", lambda: "trainingjob.perennial.dev/theirs created" in said("jane"), 30)
+    space.until("starter is told what he lacks", lambda: "starter may not create pods" in said("starter"), 30)
+    space.until("editor may", lambda: "trainingjob.perennial.dev/theirs created" in said("editor"), 30)
 
 
 def test_what_runs_and_what_is_recorded_outlives_the_release(space: Space, load: Load, lab: Lab) -> None:

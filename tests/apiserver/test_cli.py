@@ -27,7 +27,7 @@ from tests.apiserver.operators import ROOT, USER, eventually
 from tests.apiserver.space import Space
 from tests.kubelets import KubeletsThread, fated
 
-ADMINISTRATOR, OTHER, EDITOR, STRANGER = "adam", "olga", "erin", "sven"
+ADMINISTRATOR, OTHER, EDITOR, STRANGER = "lead", "deputy", "editor", "stranger"
 ROLES = {ADMINISTRATOR: "admin", OTHER: "admin", EDITOR: "edit"}
 DATA = "sha256:" + "d" * 64
 
@@ -195,19 +195,19 @@ class TestDecisions:
 
     def test_a_version_is_approved_in_the_name_of_who_does_it(self, place: Place) -> None:
         place.version(2)
-        adam = place.person(ADMINISTRATOR)
-        said = adam.says("approve", "churn-2")
+        lead = place.person(ADMINISTRATOR)
+        said = lead.says("approve", "churn-2")
         assert said == documented("approve churn-2")[0] == "modelversion churn-2 approved"
         assert place.approval(2) == ("Approved", ADMINISTRATOR)
-        assert adam.says("approve", "modelversion/churn-2") == "modelversion churn-2 is approved already, by adam"
+        assert lead.says("approve", "modelversion/churn-2") == "modelversion churn-2 is approved already, by lead"
 
     def test_what_somebody_decided_is_only_changed_knowingly(self, place: Place) -> None:
         place.version(2)
-        adam, olga = place.person(ADMINISTRATOR), place.person(OTHER)
-        adam.says("approve", "churn-2")
-        assert [olga.kubectl("reject", "churn-2").error()] == documented("reject churn-2")
+        lead, deputy = place.person(ADMINISTRATOR), place.person(OTHER)
+        lead.says("approve", "churn-2")
+        assert [deputy.kubectl("reject", "churn-2").error()] == documented("reject churn-2")
         assert place.approval(2) == ("Approved", ADMINISTRATOR)
-        assert olga.says("reject", "churn-2", "--overwrite") == "modelversion churn-2 rejected"
+        assert deputy.says("reject", "churn-2", "--overwrite") == "modelversion churn-2 rejected"
         assert place.approval(2) == ("Rejected", OTHER)
 
     def test_who_may_not_is_told_what_it_takes(self, place: Place) -> None:
@@ -216,7 +216,7 @@ class TestDecisions:
         assert said.replace(place.name, "team") == documented("approve churn-2")[1]
         assert place.approval(2) == (None, None)
         refused = place.person(STRANGER).kubectl("reject", "churn-1").error()
-        assert 'User "sven" cannot get resource "modelversions"' in refused
+        assert 'User "stranger" cannot get resource "modelversions"' in refused
 
     def test_a_version_that_is_not_there_is_named(self, place: Place) -> None:
         assert place.person(ADMINISTRATOR).kubectl("approve", "churn-7").error() == (
@@ -321,13 +321,13 @@ class TestTheLoop:
         trigger = {"name": "accuracy", "metric": {"name": "accuracy", "below": 0.9, "minSamples": 100}}
         policy = {"deployment": {"name": "churn"}, "triggers": [trigger], "trainingJobTemplate": {"spec": TRAINING}}
         place.make(RETRAINPOLICIES, "churn-fresh", policy)
-        erin = place.person(EDITOR)
-        said = erin.says("report", "churn", "accuracy=0.83", "--samples", "120", *way)
+        editor = place.person(EDITOR)
+        said = editor.says("report", "churn", "accuracy=0.83", "--samples", "120", *way)
         assert said == f"reported of {first}: accuracy 0.83"
         assert [shape(said)] == documented("report churn accuracy=0.83 --samples 120 --service-account churn-monitor")
         second = place.serves("churn-2")
         revision, since = second["stableRevision"], second["promotions"][0]["time"]
-        eventually(lambda: ": Promoted" in erin.says("trace", "churn"), 30)
+        eventually(lambda: ": Promoted" in editor.says("trace", "churn"), 30)
         trained = place.status("churn-fresh-1")["completionTime"]
         tree = f"""\
 ModelDeployment churn  in namespace {place.name}
@@ -345,11 +345,11 @@ ModelDeployment churn  in namespace {place.name}
       └─ cause       accuracy is 0.83 (Average of 120 samples in 1h), below 0.9
                      measured on {first} (churn-1)
                      RetrainPolicy churn-fresh, run 1, trigger accuracy: Promoted"""
-        assert erin.says("trace", "churn") == tree
-        assert erin.says("trace", revision) == tree
+        assert editor.says("trace", "churn") == tree
+        assert editor.says("trace", revision) == tree
         assert [shape(tree)] == documented("trace churn")
 
-        data = json.loads(erin.says("trace", "churn", "-o", "json"))
+        data = json.loads(editor.says("trace", "churn", "-o", "json"))
         assert data["version"]["inputs"][0]["digest"] == DATA
         assert data["cause"]["retrain"]["cause"]["value"] == 0.83
         assert data["unknown"] == {}
@@ -357,7 +357,7 @@ ModelDeployment churn  in namespace {place.name}
         place.delete(TRAININGJOBS, "churn-fresh-1")
         place.delete(RETRAINPOLICIES, "churn-fresh")
         eventually(lambda: not place.every(TRAININGJOBS))
-        rest = erin.says("trace", "modelversion/churn-2").splitlines()
+        rest = editor.says("trace", "modelversion/churn-2").splitlines()
         assert rest[0] == f"ModelVersion churn-2  in namespace {place.name}"
         assert (
             "training    TrainingJob churn-fresh-1, which is gone; all of this was recorded on the version" in rest[-4]
@@ -365,7 +365,7 @@ ModelDeployment churn  in namespace {place.name}
         assert rest[-3].endswith("accuracy is 0.83 (Average of 120 samples in 1h), below 0.9")
         assert rest[-1].endswith("RetrainPolicy churn-fresh (gone), run 1, trigger accuracy")
 
-        before = erin.says("trace", first).splitlines()
+        before = editor.says("trace", first).splitlines()
         assert before[1].startswith(f"└─ revision  {first}, served from ")
         assert before[-1].endswith("cause     not known: no RetrainPolicy is named")
 
@@ -376,11 +376,11 @@ ModelDeployment churn  in namespace {place.name}
         )
 
     def test_a_report_is_of_what_it_says(self, place: Place, way: tuple[str, ...]) -> None:
-        erin = place.person(EDITOR)
+        editor = place.person(EDITOR)
         then = ("--time", "2026-01-01T00:00:00+01:00")
-        words = erin.kubectl("report", "churn", "accuracy=1", *then, *way).error()
+        words = editor.kubectl("report", "churn", "accuracy=1", *then, *way).error()
         assert words.startswith("error: refused (400): samples[0].timestamp: ")
-        said = erin.says("report", "churn", "f1=0.5", "loss=2e-3", "--revision", "churn-mine", "--samples", "7", *way)
+        said = editor.says("report", "churn", "f1=0.5", "loss=2e-3", "--revision", "churn-mine", "--samples", "7", *way)
         assert said == "reported of churn-mine: f1 0.5, loss 0.002"
         rows = place.there(METRICSERIES, "churn")["status"]["series"]
         assert [(row["metric"], row["revision"], row["minutes"][0].split()[1]) for row in rows] == [
@@ -390,19 +390,19 @@ ModelDeployment churn  in namespace {place.name}
 
     def test_who_may_not_report_is_told_why(self, place: Place, way: tuple[str, ...], tmp_path: Path) -> None:
         url = way[2:]
-        erin = place.person(EDITOR)
-        words = erin.kubectl("report", "churn", "accuracy=1", "--service-account", "nobody", *url).error()
+        editor = place.person(EDITOR)
+        words = editor.kubectl("report", "churn", "accuracy=1", "--service-account", "nobody", *url).error()
         assert words == (
             f"error: refused (403): system:serviceaccount:{place.name}:nobody may not report metrics of 'churn': it "
             f"needs a Role in '{place.name}' with the verb create on modeldeployments/metrics (API group perennial.dev)"
         )
-        words = erin.kubectl("report", "churn", "accuracy=1", "--service-account", "ghost", *url).error()
+        words = editor.kubectl("report", "churn", "accuracy=1", "--service-account", "ghost", *url).error()
         assert words == 'error: no token of service account ghost: serviceaccounts "ghost" not found'
-        words = erin.kubectl("report", "churn", "accuracy=1", *url).error()
+        words = editor.kubectl("report", "churn", "accuracy=1", *url).error()
         assert words.startswith("error: who reports? Give --service-account NAME")
-        words = erin.kubectl("report", "churn", "accuracy=1", "--credentials", str(tmp_path), *url).error()
+        words = editor.kubectl("report", "churn", "accuracy=1", "--credentials", str(tmp_path), *url).error()
         assert words == f"error: {tmp_path}/token: No such file or directory; docs/metrics.md shows what lies there"
-        words = erin.kubectl("report", "fraud", "accuracy=1", *way).error()
+        words = editor.kubectl("report", "fraud", "accuracy=1", *way).error()
         assert words.startswith(f"error: modeldeployment 'fraud' not found in namespace '{place.name}'")
 
     def test_a_pod_reports_with_what_it_has_mounted(self, place: Place, way: tuple[str, ...], tmp_path: Path) -> None:
@@ -435,8 +435,8 @@ ModelDeployment churn  in namespace {place.name}
 
             forwarding.target = _free_ports(1)[0]
             assert "The kubelet says: error forwarding port 8443: connection refused" in root.kubectl(*words).error()
-        words_of_erin = place.person(EDITOR).kubectl(*words).error()
-        assert 'User "erin" cannot list resource "services"' in words_of_erin
-        assert words_of_erin.endswith("; or report from a pod, or give --url")
+        words_of_editor = place.person(EDITOR).kubectl(*words).error()
+        assert 'User "editor" cannot list resource "services"' in words_of_editor
+        assert words_of_editor.endswith("; or report from a pod, or give --url")
         elsewhere = root.kubectl(*words, "--operator-namespace", "default").error()
         assert elsewhere.startswith("error: no operator in namespace default: give --operator-namespace")

@@ -12,9 +12,9 @@ from perennial.plan import Body
 from tests.apiserver.charts import CHART, SYSTEM, Refused, helm, send
 from tests.apiserver.operators import eventually
 
-EDITOR, ADMINISTRATOR, VIEWER = "erin", "adam", "vera"
+EDITOR, ADMINISTRATOR, VIEWER = "editor", "lead", "viewer"
 # May write the kinds of Perennial and nothing else; and may create pods besides.
-WRITER, STARTER = "will", "stan"
+WRITER, STARTER = "writer", "starter"
 USERS = (EDITOR, ADMINISTRATOR, VIEWER, WRITER, STARTER)
 MERGE = "application/merge-patch+json"
 
@@ -125,9 +125,9 @@ def test_an_administrator_approves_in_their_own_name(server: ApiServer, place: s
 
 def test_nobody_approves_in_the_name_of_another(server: ApiServer, place: str) -> None:
     path = make(server, place)
-    with pytest.raises(Refused, match="spec.approvedBy: must name who writes spec.approval: adam"):
+    with pytest.raises(Refused, match="spec.approvedBy: must name who writes spec.approval: lead"):
         edit(server, path, ADMINISTRATOR, approval="Approved", approvedBy="somebody")
-    with pytest.raises(Refused, match="spec.approvedBy: must name who writes spec.approval: adam"):
+    with pytest.raises(Refused, match="spec.approvedBy: must name who writes spec.approval: lead"):
         edit(server, path, ADMINISTRATOR, approval="Approved")
     with pytest.raises(Refused, match="spec.approvedBy: goes with spec.approval; take it out, too"):
         edit(server, path, ADMINISTRATOR, approvedBy=ADMINISTRATOR)
@@ -136,7 +136,7 @@ def test_nobody_approves_in_the_name_of_another(server: ApiServer, place: str) -
 def test_an_editor_may_not_approve(server: ApiServer, place: str) -> None:
     path = make(server, place)
     words = (
-        f"spec.approval: erin may not approve or reject: the verb `approve` on modelversions in the namespace {place}"
+        f"spec.approval: editor may not approve or reject: the verb `approve` on modelversions in the namespace {place}"
     )
     with pytest.raises(Refused, match=words):
         edit(server, path, EDITOR, approval="Approved", approvedBy=EDITOR)
@@ -148,7 +148,7 @@ def test_an_editor_may_not_approve(server: ApiServer, place: str) -> None:
 def test_an_editor_may_not_take_a_rejection_back_but_may_edit_around_it(server: ApiServer, place: str) -> None:
     path = make(server, place)
     edit(server, path, ADMINISTRATOR, approval="Rejected", approvedBy=ADMINISTRATOR)
-    with pytest.raises(Refused, match="erin may not approve or reject"):
+    with pytest.raises(Refused, match="editor may not approve or reject"):
         edit(server, path, EDITOR, approval=None, approvedBy=None)
     label = {"metadata": {"labels": {"stage": "old"}}}
     send(server, "PATCH", path, label, user=EDITOR, content_type=MERGE)
@@ -270,7 +270,7 @@ class TestWhoWritesWhatBecomesPods:
 
     @pytest.mark.parametrize("resource", OBJECTS, ids=lambda one: one.plural)
     def test_may_create_pods(self, server: ApiServer, place: str, resource: Resource) -> None:
-        words = f"will may not create pods: the verb `create` on pods in the namespace {place} is needed"
+        words = f"writer may not create pods: the verb `create` on pods in the namespace {place} is needed"
         with pytest.raises(Refused, match=words) as refused:
             self.write(server, place, resource, WRITER)
         assert refused.value.code == 403
@@ -281,7 +281,7 @@ class TestWhoWritesWhatBecomesPods:
         self.write(server, place, TRAININGJOBS, STARTER)
         self.write(server, place, MODELVERSIONS, STARTER)
         self.write(server, place, RETRAINPOLICIES, STARTER)
-        with pytest.raises(Refused, match="stan may not create services: the verb `create` on services in"):
+        with pytest.raises(Refused, match="starter may not create services: the verb `create` on services in"):
             self.write(server, place, MODELDEPLOYMENTS, STARTER)
 
     @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ class TestWhoWritesWhatBecomesPods:
         self, server: ApiServer, place: str, resource: Resource, change: Body
     ) -> None:
         path = resource.path(place, OBJECTS[resource]["metadata"]["name"]) + "?dryRun=All"
-        with pytest.raises(Refused, match="will may not create pods"):
+        with pytest.raises(Refused, match="writer may not create pods"):
             send(server, "PATCH", path, {"spec": change}, user=WRITER, content_type=MERGE)
         send(server, "PATCH", path, {"spec": change}, user=EDITOR, content_type=MERGE)
 
@@ -315,7 +315,7 @@ class TestWhoWritesWhatBecomesPods:
         secret = {"spec": {"storage": {"secretName": "mine"}}}
         path = TRAININGJOBS.path(place, "churn")
         send(server, "PATCH", path, secret, user=EDITOR, content_type=MERGE)
-        with pytest.raises(Refused, match="will may not create pods"):
+        with pytest.raises(Refused, match="writer may not create pods"):
             send(server, "PATCH", path, {"spec": {"storage": None}}, user=WRITER, content_type=MERGE)
 
     @pytest.mark.parametrize(
@@ -360,13 +360,13 @@ class TestWhoWritesWhatBecomesPods:
         token = server.service_account_token(SYSTEM, "perennial")
         job = {**OBJECTS[TRAININGJOBS], "metadata": {"name": "churn-2"}}
         send(server, "POST", TRAININGJOBS.path(place), job, token=token)
-        with pytest.raises(Refused, match="will may not create pods"):
+        with pytest.raises(Refused, match="writer may not create pods"):
             self.write(server, place, TRAININGJOBS, WRITER)
         install = ("upgrade", "perennial", str(CHART), "--namespace", SYSTEM, "--reset-values")
         helm(server, *install, "--set", f"policies.podCreation.exempt={{{WRITER}}}")
         try:
             eventually(lambda: self.passes(server, place, WRITER))
-            with pytest.raises(Refused, match="stan may not create services"):
+            with pytest.raises(Refused, match="starter may not create services"):
                 self.write(server, place, MODELDEPLOYMENTS, STARTER)
         finally:
             helm(server, *install)

@@ -212,9 +212,9 @@ def test_a_run_that_fails_stalls_the_policy_until_a_request(loop: Loop) -> None:
     assert "perennial.dev/run-request" in loop.says("Stalled", "True", "UnpromotedLimit")
     skipped = [(row["trigger"], row["reason"]) for row in loop.status["skipped"]]
     assert skipped == [("accuracy", "UnpromotedLimit")]
-    loop.ask("ada-1")
+    loop.ask("person-1")
     status = loop.reaches((2, "Training"), (1, "Failed"))
-    assert (status["unpromoted"], status["lastRequest"]) == (0, "ada-1")
+    assert (status["unpromoted"], status["lastRequest"]) == (0, "person-1")
 
 
 def test_trouble_is_said_and_ends_when_it_is_mended(loop: Loop) -> None:

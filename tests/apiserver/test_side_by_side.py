@@ -28,7 +28,7 @@ from tests.apiserver.operators import USER, eventually
 from tests.apiserver.reporting import Reporter, until
 from tests.apiserver.space import Space
 
-USERS = ("jane", "john")
+USERS = ("owner", "neighbour")
 
 
 class Team(NamedTuple):
@@ -88,9 +88,9 @@ def teams(server: ApiServer) -> Iterator[tuple[Team, Team]]:
 
 
 def test_who_may_not_do_what_the_operator_does_cannot_install_it(server: ApiServer) -> None:
-    space = owned(server, "john", "admin")
+    space = owned(server, "neighbour", "admin")
     with pytest.raises(AssertionError, match="is attempting to grant RBAC permissions not currently held"):
-        install(server, "john", space)
+        install(server, "neighbour", space)
 
 
 async def test_each_serves_its_own_namespace_with_a_role_and_nothing_else(

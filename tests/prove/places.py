@@ -23,7 +23,7 @@ from tests.apiserver.operators import eventually
 from tests.apiserver.space import MERGE, Space
 
 # May write the kinds of Perennial, but no pods, Secrets or service accounts; and may do what `edit` may.
-WRITER, EDITOR = "will", "erin"
+WRITER, EDITOR = "writer", "editor"
 ROLES = {WRITER: f"{SYSTEM}-perennial-edit", EDITOR: "edit"}
 DIGEST = "sha256:" + "0" * 64
 ENFORCE = "pod-security.kubernetes.io/enforce"

@@ -24,7 +24,7 @@ class Busy(Cluster):
         return {"metadata": {"name": name, "resourceVersion": str(self.resource_version)}, "spec": dict(self.spec)}
 
     def user(self) -> str:
-        return "adam"
+        return "lead"
 
     def patch(self, resource: Resource, name: str, change: Any) -> None:
         if self.times:
@@ -39,12 +39,12 @@ class Busy(Cluster):
 def test_a_write_of_the_operator_in_between_does_not_matter() -> None:
     cluster = Busy(3)
     assert approval.run(cluster, "churn-1", Decision.APPROVED, overwrite=False) == "modelversion churn-1 approved"
-    assert cluster.spec == {"approval": "Approved", "approvedBy": "adam"}
+    assert cluster.spec == {"approval": "Approved", "approvedBy": "lead"}
 
 
 def test_what_another_decided_in_between_stands() -> None:
-    cluster = Busy(1, {"approval": "Rejected", "approvedBy": "olga"})
-    with pytest.raises(Problem, match="was rejected by olga: --overwrite decides anew"):
+    cluster = Busy(1, {"approval": "Rejected", "approvedBy": "deputy"})
+    with pytest.raises(Problem, match="was rejected by deputy: --overwrite decides anew"):
         approval.run(cluster, "churn-1", Decision.APPROVED, overwrite=False)
     assert cluster.spec["approval"] == "Rejected"
 

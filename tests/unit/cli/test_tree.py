@@ -66,7 +66,7 @@ def version(**spec: Any) -> Body:
         "trainingJob": {"name": "churn-fresh-7", "uid": "u-7"},
         "retrain": {"policy": "churn-fresh", "run": 7, "cause": CAUSE},
         "approval": "Approved",
-        "approvedBy": "adam",
+        "approvedBy": "lead",
     }
     return {"spec": {field: value for field, value in (whole | spec).items() if value is not None}}
 
@@ -126,7 +126,7 @@ ModelDeployment churn  in namespace team
       │              {DIGEST}
       ├─ metrics     accuracy 0.93 (champion 0.88), f1 0.9, measured on holdout-47; the champion was churn-1
       ├─ parameters  depth=6, kind=gbdt
-      ├─ approval    Approved by adam
+      ├─ approval    Approved by lead
       ├─ data        dataset  s3://acme/latest/
       │              {"":7}  {DATA}
       │              labels   pvc://labels/all

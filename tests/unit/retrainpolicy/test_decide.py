@@ -91,9 +91,9 @@ class TestARun:
         team = low(cooldown="1h").settle().succeeds().settle()
         version = team.world.get(MODELVERSIONS, "team", "churn-2")
         assert version
-        version["spec"] |= {"approval": "Rejected", "approvedBy": "ada"}
+        version["spec"] |= {"approval": "Rejected", "approvedBy": "lead"}
         assert team.settle().runs == [(1, "Rejected")]
-        assert "ada" in team.status["runs"][0]["message"]
+        assert "by lead" in team.status["runs"][0]["message"]
 
     def test_is_rejected_when_its_version_is_deleted(self) -> None:
         team = low(cooldown="1h").settle().succeeds().settle()
@@ -318,7 +318,7 @@ class TestLimits:
         assert conditions(team.status)["Stalled"] == ("True", "UnpromotedLimit")
         assert team.skipped == [("accuracy", "UnpromotedLimit")]
         assert len(team.after(days=1).report(0.7).settle().runs) == 2
-        team.request("ada-1").settle()
+        team.request("person-1").settle()
         assert team.runs[0] == (3, "Training")
         assert team.status["unpromoted"] == 0
         assert "Stalled" not in conditions(team.status)
@@ -382,8 +382,8 @@ class TestRequests:
         assert re.fullmatch(r"asked for by hand \(sha256:[0-9a-f]{64}\)", cause["message"])
 
     def test_is_named_in_the_words_of_its_cause(self) -> None:
-        cause = Team(a_policy()).request("ada-2026-11-21T10:00:00Z").settle().status["runs"][0]["cause"]
-        assert cause["message"] == "asked for by hand (ada-2026-11-21T10:00:00Z)"
+        cause = Team(a_policy()).request("person-2026-11-21T10:00:00Z").settle().status["runs"][0]["cause"]
+        assert cause["message"] == "asked for by hand (person-2026-11-21T10:00:00Z)"
 
 
 class TestTrouble:
