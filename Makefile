@@ -35,6 +35,7 @@ ARGS ?=
 CHECKS ?=
 # Test files run beside each other, each lane with servers of its own: most of the time they wait.
 LANES ?= -n 2 --dist loadfile
+KUBERNETES ?= 1.34
 STAGES := lint unit apiserver proofs e2e
 
 .PHONY: test
@@ -63,7 +64,8 @@ generate: venv ## Write what is made from the typed models: crds/ and the chart'
 unit: venv ## Run the unit tests (ARGS for pytest)
 	@$(PY) -m pytest tests/unit $(LANES) $(ARGS)
 
-apiserver: venv ## Run the tests against a real etcd and kube-apiserver (ARGS for pytest)
+apiserver: export PERENNIAL_KUBERNETES := $(KUBERNETES)
+apiserver: venv ## Run the tests against a real etcd and kube-apiserver (KUBERNETES=1.34, 1.35, 1.36; ARGS for pytest)
 	@$(PY) -m pytest tests/apiserver $(LANES) $(ARGS)
 
 e2e: venv ## Run the tests on a real cluster, with real pods (ARGS for pytest)

@@ -13,12 +13,10 @@ from pathlib import Path
 from e2e.cluster.cache import ClusterError, cache_dir, digest, locked, progress
 
 MODULES = Path(__file__).parent / "modules"
+# Clusters are of this version: the last whose kubelet accepts version 1 of control groups.
 KUBERNETES = "v1.34.4"
-_KUBE_VERSION = "k8s.io/component-base/version"
-_KUBE_FLAGS = (
-    f"-X {_KUBE_VERSION}.gitVersion={KUBERNETES} -X {_KUBE_VERSION}.gitMajor=1 -X {_KUBE_VERSION}.gitMinor=34"
-    f" -X {_KUBE_VERSION}.gitTreeState=clean"
-)
+# API servers may be of a newer one, and their controllers with them.
+SERVED = {"1.34": KUBERNETES, "1.35": "v1.35.4", "1.36": "v1.36.3"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +28,28 @@ class Tool:
     ldflags: str = ""
 
 
-def _kube(name: str) -> Tool:
-    return Tool("kube", f"k8s.io/kubernetes/cmd/{name}", _KUBE_FLAGS)
+def _kube(name: str, version: str = KUBERNETES, module: str = "kube") -> Tool:
+    about, (major, minor, _) = "k8s.io/component-base/version", version.removeprefix("v").split(".")
+    values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    return Tool(
+        module,
+        f"k8s.io/kubernetes/cmd/{name}",
+        " ".join(f"-X {about}.{variable}={value}" for variable, value in values.items()),
+    )
+
+
+def _served(name: str) -> Tool:
+    """In the version that PERENNIAL_KUBERNETES names (1.35, say)."""
+    minor = os.environ.get("PERENNIAL_KUBERNETES") or "1.34"
+    if minor not in SERVED:
+        raise ClusterError(f"PERENNIAL_KUBERNETES={minor}: use one of {', '.join(SERVED)}")
+    return _kube(name, SERVED[minor], "kube" if SERVED[minor] == KUBERNETES else f"kube-{minor}")
 
 
 TOOLS: dict[str, Tool] = {
     "etcd": Tool("etcd", "go.etcd.io/etcd/server/v3"),
-    **{
-        name: _kube(name)
-        for name in (
-            "kube-apiserver",
-            "kubectl",
-            "kube-controller-manager",
-            "kube-scheduler",
-            "kubelet",
-            "kube-proxy",
-            "kubeadm",
-        )
-    },
+    **{name: _kube(name) for name in ("kubectl", "kube-scheduler", "kubelet", "kube-proxy", "kubeadm")},
+    **{name: _served(name) for name in ("kube-apiserver", "kube-controller-manager")},
     "coredns": Tool("coredns", "."),
     "helm": Tool("helm", "helm.sh/helm/v3/cmd/helm", "-X helm.sh/helm/v3/internal/version.version=v3.22.0"),
     "kubeconform": Tool("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform"),
