@@ -72,6 +72,10 @@ class Cache:
         self._explanations[key] = message
         self._tell(key.resource, body, body)
 
+    def gone(self, key: Key) -> bool:
+        """Whether there was such an object, as far as is remembered, and is none now."""
+        return key in self._tombstones
+
     def keys(self, resource: Resource) -> Sequence[Key]:
         """The keys of all objects."""
         spaces = self._objects.get(resource, {})

@@ -427,6 +427,31 @@ class TestCreate:
         assert world.status() == {"phase": "NameTaken"}
 
 
+@pytest.mark.parametrize("action", [Create, Apply])
+@pytest.mark.parametrize("again", [True, False], ids=["another of its name", "none"])
+async def test_what_goes_with_its_owner_is_not_made_again_while_nobody_told_of_that(world, action, again):
+    world.decide = lambda body, *_: Plan([action(wanted())] if body["metadata"]["uid"] == "uid-tj" else [])
+    await world.settle()
+    made = world.client.objects.pop(Key(JOBS, "ns", "job"))
+    world.client.objects.pop(KEY)
+    if again:
+        world.client.objects[KEY] = a_body(TRAININGJOBS, "tj", version=50, uid="uid-anew")
+    world.client.on_change(JOBS, made, None)
+    await world.settle()
+    world.later(0.005)
+    await world.settle()
+    assert Key(JOBS, "ns", "job") not in world.client.objects
+    assert (world.cache.get(*KEY) or {"metadata": {"uid": None}})["metadata"]["uid"] == ("uid-anew" if again else None)
+
+
+async def test_what_is_gone_is_made_again_for_an_owner_that_is_there(world):
+    world.decide = lambda *_: Plan([Create(wanted())])
+    await world.settle()
+    world.client.on_change(JOBS, world.client.objects.pop(Key(JOBS, "ns", "job")), None)
+    await world.settle()
+    assert Key(JOBS, "ns", "job") in world.client.objects
+
+
 class TestApply:
     @pytest.fixture
     async def applied(self, world):
