@@ -199,7 +199,9 @@ class Proxy:
             return await self._watch(sent, request, path, headers)
         if request.lists:
             accept = headers.get("Accept", "")
-            self._listed.add(f"{accept} {path}")
+            if "continue" not in request.query:
+                # The pages after an old one are of its time by themselves.
+                self._listed.add(f"{accept} {path}")
             if (old := self._snapshot.get(f"{accept} {path}")) and self.faults.stale(request):
                 return web.Response(body=old, content_type="application/json")
         try:
