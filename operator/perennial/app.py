@@ -143,7 +143,7 @@ async def _watch(
     stop: asyncio.Event,
 ) -> None:
     since = {(resource.group, resource.plural): version for resource, version in versions.items()}
-    patience.install(_sink(cache, selectors), since)
+    patience.install(*_sinks(cache, selectors), since)
     registry = kopf.OperatorRegistry()
     kopf.on.login(registry=registry)(_login(credentials))
     for resource in selectors:
@@ -174,7 +174,7 @@ async def _watch(
             task.result()
 
 
-def _sink(cache: Cache, resources: Iterable[Resource]) -> patience.Sink:
+def _sinks(cache: Cache, resources: Iterable[Resource]) -> tuple[patience.Sink, patience.Listed]:
     known = {(resource.group, resource.version, resource.plural): resource for resource in resources}
 
     def tell(about: kopf.Resource, type_: str | None, body: Any) -> None:
@@ -187,7 +187,12 @@ def _sink(cache: Cache, resources: Iterable[Resource]) -> patience.Sink:
         except Exception:
             logger.exception("cannot keep what is told of %s", resource.plural)
 
-    return tell
+    def listed(about: kopf.Resource, there: list[Any], version: str) -> None:
+        resource = known[about.group, about.version, about.plural]
+        bodies = ({"metadata": metadata} for metadata in there)
+        cache.replace(resource, {key_of(resource, body): version_of(body) for body in bodies}, int(version))
+
+    return tell, listed
 
 
 def _nothing(**_: Any) -> None:

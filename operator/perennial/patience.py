@@ -17,13 +17,15 @@ logger = logging.getLogger(__name__)
 
 # Told of each object of a LIST and each event of a watch: the resource as kopf knows it, type (None: listed), and body.
 Sink = Callable[[Any, str | None, Any], None]
+# Told at the end of each LIST: the resource, the metadata of all that is there, the resourceVersion of the list.
+Listed = Callable[[Any, list[Any], str], None]
 
 # What makes kopf list anew, and then watch from there.
 _ANEW = {"type": "ERROR", "object": {"code": 410}}
 _fetch_objs, _watch_objs = fetching.fetch_objs, watching.watch_objs
 
 
-def install(sink: Sink, since: Mapping[tuple[str, str], str]) -> None:
+def install(sink: Sink, listed: Listed, since: Mapping[tuple[str, str], str]) -> None:
     """Put it into kopf. `since` holds, by API group and plural, the resourceVersion up to which all is known: the first
     watch begins there, and not with a LIST of all objects."""
     known = dict(since)
@@ -37,11 +39,17 @@ def install(sink: Sink, since: Mapping[tuple[str, str], str]) -> None:
         if version := known.pop((resource.group, resource.plural), None):
             yield [], version
             return
+        there: list[Any] = []
+        version = ""
         try:
-            async for page, version in _fetch_objs(**arguments):
+            async for page, at in _fetch_objs(**arguments):
+                version = at
                 for body in page:
                     sink(resource, None, body)
-                yield [], version
+                there += [body["metadata"] for body in page]
+            # kopf tells nobody of what was deleted while it did not watch.
+            listed(resource, there, version)
+            yield [], version
         except errors.APIUnauthorizedError:
             raise
         except errors.APIClientError as error:

@@ -1,17 +1,21 @@
 """What the operator asks of the Kubernetes API, as a Protocol, and what is built on it alone."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from perennial.api.resources import Resource
-from perennial.kube.errors import Expired, NotLeading
+from perennial.kube.errors import ApiError, Expired, Meaning, NotLeading, TooManyRequests
 from perennial.plan import Body
 
 # What is read at once lies in memory at once: as text, as parsed (a dozen times as much), and as what is kept of it.
 PAGE = 50
 # Of objects that come without their contents.
 METADATA_PAGE = 100
+# Seconds before a page is asked for again.
+_PAUSES = (0.1, 0.3, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +83,33 @@ async def list_all(
     labels: str = "",
     metadata_only: bool = False,
 ) -> AsyncIterator[Page]:
-    """Every page of a list, of one namespace or of all, all of one resourceVersion. Expired when it took too long."""
+    """Every page of a list, of one namespace or of all, all of one resourceVersion. Expired when it took too long.
+
+    A page that cannot be had is asked for again some times, and raises what the last try raised.
+    """
     more, version = "", None
+    limit = METADATA_PAGE if metadata_only else PAGE
     while True:
-        limit = METADATA_PAGE if metadata_only else PAGE
-        page = await client.list(
-            resource, namespace, labels=labels, limit=limit, more=more, metadata_only=metadata_only
-        )
+        ask = partial(client.list, resource, namespace, labels=labels, limit=limit, metadata_only=metadata_only)
+        page = await _again(partial(ask, more=more))
         if version not in (None, page.resource_version):
             raise Expired("the list was continued from another resourceVersion", code=410)
         yield page
         if not page.more:
             return
         more, version = page.more, page.resource_version
+
+
+async def _again(ask: Callable[[], Awaitable[Page]]) -> Page:
+    for pause in _PAUSES:
+        try:
+            return await ask()
+        except ApiError as error:
+            if error.meaning is not Meaning.RETRY or isinstance(error, Expired):
+                raise
+            least = error.retry_after if isinstance(error, TooManyRequests) else 0.0
+        await asyncio.sleep(max(pause, least))
+    return await ask()
 
 
 class Fenced:

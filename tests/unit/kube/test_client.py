@@ -4,7 +4,7 @@ import pytest
 
 from perennial.api.resources import JOBS
 from perennial.kube.client import Fenced, list_all
-from perennial.kube.errors import Expired, NotLeading
+from perennial.kube.errors import Expired, NotLeading, Unavailable
 from tests.fakes import FakeClient
 from tests.unit.runtime.builders import a_body
 
@@ -47,3 +47,17 @@ async def test_a_list_that_changes_its_version_in_the_middle_is_not_trusted():
     object.__setattr__(first, "more", "99999:500")
     with pytest.raises(Expired):
         await anext(pages)
+
+
+async def test_a_page_that_cannot_be_had_is_asked_for_again_and_one_that_is_too_old_is_not():
+    client = FakeClient()
+    client.put(a_body(JOBS, "job"))
+    client.fail("list", JOBS, Unavailable("starting"))
+    client.fail("list", JOBS, Unavailable("starting"))
+    assert [len(page.items) async for page in list_all(client, JOBS)] == [1]
+    client.fail("list", JOBS, Expired("too old", code=410))
+    with pytest.raises(Expired):
+        await anext(list_all(client, JOBS))
+    client.fail("list", JOBS, Unavailable("down"), always=True)
+    with pytest.raises(Unavailable):
+        await anext(list_all(client, JOBS))
