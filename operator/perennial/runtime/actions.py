@@ -50,7 +50,7 @@ class Actor:
         if wait is not None:
             raise Refused(wait)
         try:
-            if isinstance(action, Create | Apply) and self._cache.gone(target):
+            if owner and isinstance(action, Create | Apply) and self._cache.gone(target):
                 await self._still_there(key, owner)
             match action:
                 case Create(body, strict):
@@ -75,10 +75,10 @@ class Actor:
         # Reading about an object says nothing of what was refused.
         return not isinstance(action, Explain) and self._refusals.accepted(key, target)
 
-    async def _still_there(self, key: Key, owner: Body | None) -> None:
+    async def _still_there(self, key: Key, owner: Body) -> None:
         """Conflict when the owner is gone, untold: its children go with it, and would be made over and over."""
         found = await self.refresh(key)
-        if owner is None or found is None or found["metadata"]["uid"] != owner["metadata"]["uid"]:
+        if found is None or found["metadata"]["uid"] != owner["metadata"]["uid"]:
             raise Conflict(f"{key} is gone", code=409)
 
     async def refresh(self, key: Key) -> Body | None:

@@ -28,6 +28,7 @@ from tests.unit.runtime.builders import a_body, owned_by
 
 KEY = Key(TRAININGJOBS, "ns", "tj")
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
+TJ = a_body(TRAININGJOBS, "tj")
 
 
 def wanted(resource=JOBS, name="job", owner="tj", **spec):
@@ -442,6 +443,16 @@ async def test_what_goes_with_its_owner_is_not_made_again_while_nobody_told_of_t
     await world.settle()
     assert Key(JOBS, "ns", "job") not in world.client.objects
     assert (world.cache.get(*KEY) or {"metadata": {"uid": None}})["metadata"]["uid"] == ("uid-anew" if again else None)
+
+
+async def test_what_a_key_makes_of_its_own_name_is_made_again(world):
+    """As a Model, of what else there is."""
+    world.engine._controllers[TRAININGJOBS] = Controller(
+        TRAININGJOBS, lambda view, *_: view.get(*KEY) or {}, lambda body, *_: Plan([] if body else [Create(TJ)])
+    )
+    world.client.on_change(TRAININGJOBS, world.client.objects.pop(KEY), None)
+    await world.settle()
+    assert KEY in world.client.objects
 
 
 async def test_what_is_gone_is_made_again_for_an_owner_that_is_there(world):
