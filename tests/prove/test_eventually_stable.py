@@ -48,6 +48,7 @@ async def test_after_the_faults_the_state_matches_the_spec_and_then_nothing_is_w
                 if end.wrong:
                     lines = "\n  ".join(end.wrong)
                     wrong.append(f"{end.namespace}:\n  {lines}\n  {json.dumps({'schedule': end.schedule})}")
+                    print(wrong[-1], flush=True)
             times = sorted(end.took for end in ends)
             slowest = max(slowest, times[-1])
             print(f"{start + len(ends)} of {len(plays)}: {times[len(times) // 2]:.1f} s, at most {times[-1]:.1f} s")

@@ -117,6 +117,7 @@ async def test_whoever_is_told_late_or_of_what_was_harms_nobody(busy: ApiServer,
                     number = next(number for number, one in plays.items() if one is end.schedule)
                     lines = "\n  ".join(end.wrong)
                     wrong.append(f"{NUMBER}={number}:\n  {lines}\n  {json.dumps(end.schedule)}")
+                    print(wrong[-1], flush=True)
             print(f"{start + len(plays)} of {len(numbers)}: {len(wrong)} wrong", flush=True)
     for sort, count in Counter("held events" if number % 2 else "old snapshots" for number in numbers).items():
         proof.count(f"schedules of {sort}", count)

@@ -20,7 +20,7 @@ _POD_METADATA = (
     "ownerReferences",
 )
 _CONTAINERS = ("initContainerStatuses", "containerStatuses")
-_CONTAINER = ("name", "state", "lastState", "ready", "restartCount", "imageID")
+_CONTAINER = ("name", "state", "lastState", "ready", "restartCount", "image", "imageID")
 _JOB_SPEC_DROPPED = ("template", "podFailurePolicy", "selector")
 # Field names and words recur in every object, but each parse makes new ones. Bounded: labels are users' to choose.
 _POOL_SIZE = 20_000

@@ -37,7 +37,14 @@ def test_a_pod_keeps_its_identity_node_and_status():
 
 def test_of_a_container_what_nobody_reads_is_dropped():
     state = {"terminated": {"exitCode": 137, "message": "m"}}
-    read = {"name": "main", "state": state, "lastState": {}, "ready": False, "restartCount": 2, "imageID": "i@sha256:1"}
+    read = {
+        "name": "main",
+        "state": state,
+        "lastState": {},
+        "ready": False,
+        "restartCount": 2,
+        "imageID": "i@sha256:1",
+    } | {"image": "i:1"}
     status = {"containerStatuses": [{**read, "started": False, "volumeMounts": [{"name": "v"}]}]}
     assert project(PODS, a_body(PODS, "pod", status=status))["status"] == {"containerStatuses": [read]}
 
