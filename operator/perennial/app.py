@@ -95,7 +95,7 @@ async def _lead(
     tasks = [asyncio.create_task(lease.keep(), name="lease"), asyncio.create_task(recorder.run(), name="events")]
     kopf_stop = asyncio.Event()
     shell: asyncio.Task[Any] | None = None
-    filling = asyncio.create_task(resync.fill(), name="fill")
+    filling = asyncio.create_task(resync.fill(lease.version), name="fill")
     try:
         await asyncio.wait({stopping, filling, *tasks}, return_when=asyncio.FIRST_COMPLETED)
         if filling.done():

@@ -60,6 +60,11 @@ class Lease:
         """Whether we surely lead: renewed less than `deadline` ago. To be asked before each write."""
         return self._renewed is not None and self._clock() - self._renewed < self._deadline
 
+    @property
+    def version(self) -> int:
+        """The resourceVersion of our last write of it; 0 when there was none."""
+        return int(self._version or 0)
+
     async def acquire(self) -> None:
         """Wait until the Lease is ours."""
         while not await self._attempt(self._take):

@@ -10,12 +10,15 @@ from collections.abc import Mapping, Sequence
 
 from perennial.api.resources import Resource
 from perennial.kube.client import Client, list_all
-from perennial.kube.errors import ApiError, NotFound
+from perennial.kube.errors import ApiError, NotFound, Unavailable
 from perennial.runtime.key import Key, key_of, version_of
 from perennial.runtime.worker import Engine
 from perennial.telemetry import metrics
 
 logger = logging.getLogger(__name__)
+
+# How often a list that is too old is asked for again, all resources together.
+_LAGS = 10
 
 
 class Resync:
@@ -48,15 +51,22 @@ class Resync:
         self._retry = retry
         self._grace = grace
 
-    async def fill(self) -> dict[Resource, str]:
+    async def fill(self, since: int = 0) -> dict[Resource, str]:
         """Load everything into the cache. It waits for the API server, and for CRDs that are not there yet.
 
-        Returns the resourceVersion of each list, from which on to watch."""
+        since: a resourceVersion that was there before. An older list is of a server that lags behind: what it does not
+        know yet would be done again. It is asked for again some times; then versions are taken to be of several stores.
+        Returns the resourceVersion of each list, from which on to watch.
+        """
         versions: dict[Resource, str] = {}
+        lags = _LAGS
         for resource, selector in self._selectors.items():
             while True:
                 try:
                     async for page in list_all(self._client, resource, self._namespace, labels=selector):
+                        if lags and int(page.resource_version) < since:
+                            lags -= 1
+                            raise Unavailable(f"the list is of version {page.resource_version}, before {since}")
                         for body in page.items:
                             self._cache.put(resource, body)
                         versions[resource] = page.resource_version

@@ -49,6 +49,16 @@ async def test_it_fills_the_cache_and_waits_for_what_is_not_there_yet(client, en
     assert len(engine.queue) == 501
 
 
+async def test_a_list_of_before_is_asked_for_again_but_not_for_ever(client, engine, resync):
+    client.put(a_body(TRAININGJOBS, "tj"))
+    now = int((await client.list(TRAININGJOBS)).resource_version)
+    client.calls.clear()
+    await resync.fill(now + 3)
+    assert sum(verb == "list" for verb, _ in client.calls) > len(SELECTORS)
+    assert [key.name for key in engine.cache.keys(TRAININGJOBS)] == ["tj"]
+    await resync.fill(10**9)
+
+
 async def test_what_the_watch_missed_is_put_right(client, engine, resync):
     for name in ("kept", "gone", "changed"):
         engine.cache.put(TRAININGJOBS, client.put(a_body(TRAININGJOBS, name)))
