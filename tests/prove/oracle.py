@@ -123,10 +123,10 @@ def _versions(player: Player) -> Iterator[str]:
     for body in past.now["TrainingJob"].values():
         status = _status(body)
         recorded = versions.get(status.get("modelVersion", ""))
-        origin = recorded["spec"].get("trainingJob") if recorded else None
-        # A person wrote it, in the place of one that was deleted.
-        written = origin is None and player.forgotten
-        if recorded and not written and (origin or {}).get("uid") != body["metadata"]["uid"]:
+        origin = (recorded["spec"].get("trainingJob") if recorded else None) or {}
+        # In the place of one that was deleted a person may write another; and when nobody remembers its number, neither
+        # the Model nor a version, that comes again.
+        if recorded and not player.forgotten and origin.get("uid") != body["metadata"]["uid"]:
             yield f"{body['metadata']['name']}: its version {status['modelVersion']} is of another training"
         if status.get("phase") == "Succeeded" and not recorded and not player.forgotten:
             yield f"{body['metadata']['name']}: its version {status.get('modelVersion')} is not there"
