@@ -17,9 +17,11 @@ logger = logging.getLogger(__name__)
 
 # Told of each object of a LIST and each event of a watch: the resource as kopf knows it, type (None: listed), and body.
 Sink = Callable[[Any, str | None, Any], None]
-# Told at the end of each LIST: the resource, the metadata of all that is there, the resourceVersion of the list.
+# Told at the end of each LIST: the resource, what _IDENTITY names of all metadata, the resourceVersion of the list.
 Listed = Callable[[Any, list[Any], str], None]
 
+# Of all objects at once no more is kept: most of a metadata is what wrote it.
+_IDENTITY = ("namespace", "name", "resourceVersion")
 # What makes kopf list anew, and then watch from there.
 _ANEW = {"type": "ERROR", "object": {"code": 410}}
 _fetch_objs, _watch_objs = fetching.fetch_objs, watching.watch_objs
@@ -46,7 +48,7 @@ def install(sink: Sink, listed: Listed, since: Mapping[tuple[str, str], str]) ->
                 version = at
                 for body in page:
                     sink(resource, None, body)
-                there += [body["metadata"] for body in page]
+                there += [{field: body["metadata"].get(field, "") for field in _IDENTITY} for body in page]
             # kopf tells nobody of what was deleted while it did not watch.
             listed(resource, there, version)
             yield [], version
