@@ -7,7 +7,6 @@ import argparse
 import asyncio
 import itertools
 import os
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -122,7 +121,7 @@ def _policy(number: int) -> dict[str, object]:
     return body
 
 
-async def main(seconds: float, folder: Path) -> int:
+async def main(seconds: float, folder: Path) -> None:
     async with scene(folder) as stage:
         stage.start()
         began = time.monotonic()
@@ -134,12 +133,13 @@ async def main(seconds: float, folder: Path) -> int:
             when = f"{(index + 1) * LOOKS:6.0f} s" if index < len(looks) - 1 else "at rest"
             print(f"{when:>8}" + "".join(f"{value:10.1f}" for value in asdict(looks[index]).values()))
         print(f"{'growth':>8}" + "".join(f"{value:10.1f}" for value in growth(looks).values()))
-    return 0
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser("soak", description=__doc__)
     parser.add_argument("--seconds", type=float, default=3600, help="how long (%(default)g)")
     given = parser.parse_args()
+    if given.seconds < 8 * LOOKS:
+        parser.error(f"--seconds: {8 * LOOKS:g} at least, or nothing can be compared")
     with tempfile.TemporaryDirectory(prefix="perennial-soak-") as scratch:
-        sys.exit(asyncio.run(main(given.seconds, Path(scratch) / "server")))
+        asyncio.run(main(given.seconds, Path(scratch) / "server"))

@@ -123,19 +123,22 @@ class Everywhere:
 
     def play(self, name: str) -> dict[str, Body]:
         """The end of a workload."""
-        lane = self.lane()
-        WORKLOADS[name](lane)
+        lane = self._played(name)
         lane.quiet()
         return state(lane.space)
 
     def unlike(self, name: str, expected: dict[str, Body]) -> list[str]:
         """How a workload ended otherwise than expected. In a storm it is quiet while all wait for another try, too."""
-        lane = self.lane()
-        WORKLOADS[name](lane)
+        lane = self._played(name)
         deadline = time.monotonic() + PATIENCE
         while (lines := differences(expected, state(lane.space))) and time.monotonic() < deadline:
             time.sleep(1)
         return lines
+
+    def _played(self, name: str) -> Guest:
+        lane = self.lane()
+        WORKLOADS[name](lane)
+        return lane
 
     def blow(self, sorts: tuple[str, ...], seconds: float) -> None:
         """Have this weather for so long."""
