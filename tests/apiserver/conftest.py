@@ -12,7 +12,7 @@ from perennial.api.resources import TRAININGJOBS
 from perennial.kube import login
 from perennial.kube.http import HttpClient
 from tests.apiserver.kubelet import Kubelet
-from tests.apiserver.operators import USER, Perennial, eventually
+from tests.apiserver.operators import USER, Perennial, apply_kinds, eventually
 from tests.apiserver.space import Space
 from tests.apiserver.toy import CRD
 
@@ -27,8 +27,7 @@ def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 @pytest.fixture(scope="session")
 def kinds(apiserver: ApiServer) -> ApiServer:
     """The server, with the CustomResourceDefinitions of Perennial."""
-    apiserver.kubectl("apply", "--server-side", "-f", "crds")
-    apiserver.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", "crds")
+    apply_kinds(apiserver)
     return apiserver
 
 
@@ -51,8 +50,7 @@ def controlled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """A server with an audit log, the kinds of Perennial, and Kubernetes' own controllers, which make a Job's pods."""
     folder = tmp_path_factory.mktemp("controlled")
     with ApiServer(folder, users={USER: ["system:masters"]}, audit=True, controller_manager=True) as server:
-        server.kubectl("apply", "--server-side", "-f", "crds")
-        server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", "crds")
+        apply_kinds(server)
         yield server
 
 

@@ -34,6 +34,15 @@ def eventually(probe: Callable[[], T], seconds: float = 15.0) -> T:
         time.sleep(0.1)
 
 
+def apply_kinds(server: ApiServer, tree: Path = ROOT) -> None:
+    """Apply a tree's CustomResourceDefinitions; return when clients can discover them, which is after Established."""
+    folder = str(tree / "crds")
+    server.kubectl("apply", "--server-side", "-f", folder)
+    server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", folder)
+    names = set(server.kubectl("get", "-f", folder, "-o", "jsonpath={.items[*].metadata.name}").split())
+    eventually(lambda: names <= set(server.kubectl("api-resources", "--api-group=perennial.dev", "-o", "name").split()))
+
+
 class Operator:
     """The toy operator, started when entered and killed when left."""
 
@@ -62,6 +71,10 @@ class Operator:
     def signal(self, number: signal.Signals) -> None:
         assert self.process
         self.process.send_signal(number)
+
+    def ended(self) -> bool:
+        """Whether it exited or was killed, so that a kubelet would start it again."""
+        return self.process is not None and self.process.poll() is not None
 
     def exit_code(self, seconds: float = 20.0) -> int:
         assert self.process

@@ -20,6 +20,7 @@ from perennial.ingest.namespaced import NamespaceReviewer
 from perennial.ingest.published import PublishedKeys
 from perennial.ingest.service import IngestService
 from perennial.kube.http import HttpClient
+from tests.apiserver.operators import apply_kinds
 from tests.apiserver.reporting import Place, Replica, Reporter, path, sample, serving, until
 from tests.prove.report import Proof, scaled
 
@@ -403,8 +404,7 @@ async def test_reports_in_flight_are_answered_when_it_stops(operator: Path, home
 @pytest.mark.proof("Ingest")
 async def test_nothing_is_acknowledged_while_the_api_server_is_away(tmp_path: Path, proof: Proof) -> None:
     with ApiServer(tmp_path) as server:
-        server.kubectl("apply", "--server-side", "-f", "crds")
-        server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", "crds")
+        apply_kinds(server)
         place = Place(server)
         place.deploy()
         token = place.reporter()

@@ -157,7 +157,7 @@ def test_a_new_version_takes_over(serving: Serving) -> None:
     eventually(lambda: serving.pinned() is None)
     assert serving.wanted(old) == 1
     serving.says("Ready", "True", "Serving", 30)
-    assert serving.pinned() == new
+    eventually(lambda: serving.pinned() == new)
     assert serving.wanted(old) == 1, "it goes when every node knows"
     eventually(lambda: serving.wanted(old) == 0, 30)
     assert serving.status["modelVersion"] == "churn-2"

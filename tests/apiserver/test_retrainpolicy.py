@@ -28,7 +28,7 @@ from perennial.plan import Body
 from perennial.runtime.lease import Lease
 from perennial.telemetry import logs
 from perennial.telemetry.health import Health
-from tests.apiserver.operators import USER, Operator, eventually
+from tests.apiserver.operators import USER, Operator, apply_kinds, eventually
 from tests.apiserver.space import Space
 
 DIGEST = "sha256:" + "a" * 64
@@ -54,8 +54,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """A server of the module's own: its trainings must not be run by the operator of the other tests."""
     folder = tmp_path_factory.mktemp("policies")
     with ApiServer(folder, users={USER: ["system:masters"]}, audit=True, controller_manager=True) as server:
-        server.kubectl("apply", "--server-side", "-f", "crds")
-        server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", "crds")
+        apply_kinds(server)
         yield server
 
 

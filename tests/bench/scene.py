@@ -15,7 +15,7 @@ from e2e.cluster.apiserver import ApiServer
 from perennial.api.resources import JOBS, Resource
 from perennial.kube import login
 from perennial.kube.http import HttpClient
-from tests.apiserver.operators import USER, Perennial, eventually
+from tests.apiserver.operators import USER, Perennial, apply_kinds, eventually
 
 # The controllers are there to be kept busy, not to be waited for.
 FAST = ("--kube-api-qps=1000", "--kube-api-burst=2000", "--concurrent-job-syncs=16", "--concurrent-deployment-syncs=16")
@@ -135,8 +135,7 @@ async def scene(folder: Path, *, controllers: bool = True) -> AsyncIterator[Scen
     """A new server with the CustomResourceDefinitions, and the operator not yet started."""
     users = {USER: ["system:masters"]}
     with ApiServer(folder, users=users, audit=True, controller_manager=controllers, controller_args=FAST) as server:
-        server.kubectl("apply", "--server-side", "-f", "crds")
-        server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", "crds")
+        apply_kinds(server)
         config = folder / "config.yaml"
         template = {"spec": {"containers": [{"name": "server", "image": "server:1"}]}}
         config.write_text(json.dumps({"servingRuntimes": {"sklearn": {"formats": ["sklearn"], "template": template}}}))

@@ -85,7 +85,7 @@ class Replicas:
                 victim.signal(signal.SIGKILL if deed == "killed" else signal.SIGTERM)
                 victim.exit_code()
                 victim.__enter__()
-            if victim.process and victim.process.poll() is not None:
+            if victim.ended():
                 # One that was frozen for too long gives up its lease and ends, as a container that is started again.
                 victim.__enter__()
 

@@ -111,8 +111,7 @@ def _done(server: ApiServer) -> bool:
 
 def _goes_on(operator: Operator) -> bool:
     """One that gave its lease up is started again, as its container would be."""
-    assert operator.process
-    if operator.process.poll() is not None:
+    if operator.ended():
         operator.__enter__()
     return True
 

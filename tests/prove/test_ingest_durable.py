@@ -22,7 +22,7 @@ from e2e.cluster.apiserver import ApiServer
 from perennial.api.resources import METRICSERIES
 from perennial.metricseries.book import buckets
 from perennial.metricseries.bucket import DAY
-from tests.apiserver.operators import USER, eventually
+from tests.apiserver.operators import USER, apply_kinds, eventually
 from tests.apiserver.reporting import Place, Reporter
 from tests.prove.ingesting import Ingesting, certificates
 from tests.prove.proxy import Break, Fault, Faults, Hang, Proxy, Refuse, Request
@@ -121,8 +121,7 @@ class Ledger:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """A server that is killed, too."""
     with ApiServer(tmp_path_factory.mktemp("durable"), users={USER: ["system:masters"]}) as server:
-        server.kubectl("apply", "--server-side", "-f", "crds")
-        server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", "crds")
+        apply_kinds(server)
         yield server
 
 

@@ -22,7 +22,7 @@ from perennial.api.resources import (
     Resource,
 )
 from perennial.runtime.merge import difference, shows
-from tests.apiserver.operators import ROOT, USER, eventually
+from tests.apiserver.operators import ROOT, USER, apply_kinds, eventually
 from tests.apiserver.space import WRITES, Space
 from tests.prove import releases
 from tests.prove.fleet import CHILDREN, OURS, Fleet, State
@@ -51,7 +51,7 @@ def before(tmp_path: Path) -> Path:
 def test_there_and_back_under_objects_in_every_state(
     server: ApiServer, config: Path, before: Path, proof: Proof
 ) -> None:
-    apply(server, before)
+    apply_kinds(server, before)
     with Release(server, "before", config, before) as old:
         eventually(old.watches, 90)
         fleet = Fleet(Space(server), scaled(5, 1))
@@ -85,7 +85,7 @@ def test_there_and_back_under_objects_in_every_state(
 def test_a_default_that_a_later_release_brings_is_no_edit(
     server: ApiServer, config: Path, tmp_path: Path, proof: Proof
 ) -> None:
-    apply(server, ROOT)
+    apply_kinds(server, ROOT)
     with Release(server, "now", config, ROOT) as this:
         eventually(this.watches, 90)
         fleet = Fleet(Space(server), 1)
@@ -101,7 +101,7 @@ def test_a_default_that_a_later_release_brings_is_no_edit(
             assert (run["spec"]["priority"], run["spec"]["inputs"]) == ("Normal", [])
             fleet.kubelet.publishes("runs-0")
             assert fleet.space.reaches("runs-0", "Succeeded")["modelVersion"] == "churn-1"
-    apply(server, ROOT)
+    apply_kinds(server, ROOT)
 
 
 def later(folder: Path) -> Path:
@@ -155,16 +155,10 @@ def ends(fleet: Fleet) -> None:
     fleet.rest()
 
 
-def apply(server: ApiServer, tree: Path) -> None:
-    """The CustomResourceDefinitions of a release, as the chart brings them."""
-    server.kubectl("apply", "--server-side", "-f", str(tree / "crds"))
-    server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(tree / "crds"))
-
-
 @contextmanager
 def upgraded(server: ApiServer, leader: Release, successor: Release) -> Iterator[Release]:
     """Another release takes over, as a rolling update of the Deployment has it: it stands by until the other ends."""
-    apply(server, successor.tree)
+    apply_kinds(server, successor.tree)
     with successor:
         eventually(lambda: successor.get("/healthz"), 90)
         leader.signal(signal.SIGTERM)
