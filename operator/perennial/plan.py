@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from perennial.api.base import Body as Body
 from perennial.api.resources import Resource
-
-Body = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ ROLLOUTS = (
     Mutant(
         "switched-before-ready",
         "the Service sends requests to pods that are not ready",
-        "modeldeployment/rollout.py",
+        "strategies/step.py",
         "return Traffic.SHARED if state.incoming.ready or _borne(state) else Traffic.STABLE",
         "return Traffic.SHARED if state.incoming.wanted or _borne(state) else Traffic.STABLE",
         SERVING,
@@ -102,7 +102,7 @@ ROLLOUTS = (
     Mutant(
         "switched-before-known",
         "the old pods go before every node knows the new ones",
-        "modeldeployment/rollout.py",
+        "strategies/step.py",
         "return not _others_serve(state) or (state.shared and state.settled)",
         "return not _others_serve(state) or state.shared",
         SERVING,
@@ -110,7 +110,7 @@ ROLLOUTS = (
     Mutant(
         "promoted-on-the-first-pod",
         "a revision is promoted with its first ready pod",
-        "modeldeployment/rollout.py",
+        "strategies/step.py",
         "    if state.incoming.ready < state.limits.replicas:\n",
         "    if state.incoming.ready < 1:\n",
         SERVING,
@@ -118,7 +118,7 @@ ROLLOUTS = (
     Mutant(
         "surge-rounded-down",
         "a quarter of two pods is no surge",
-        "modeldeployment/rollout.py",
+        "strategies/step.py",
         "surge = math.ceil(_share(max_surge, replicas))",
         "surge = math.floor(_share(max_surge, replicas))",
         SERVING,
@@ -126,7 +126,7 @@ ROLLOUTS = (
     Mutant(
         "unavailable-rounded-up",
         "a quarter of two pods may be missing",
-        "modeldeployment/rollout.py",
+        "strategies/step.py",
         "min(math.floor(_share(max_unavailable, replicas)), replicas)",
         "min(math.ceil(_share(max_unavailable, replicas)), replicas)",
         SERVING,
@@ -186,9 +186,9 @@ POLICIES = (
         "edge-not-level",
         "a limit that stays crossed after a failed run starts no other: only the crossing is looked at",
         "retrainpolicy/metric.py",
-        "    if answer := _answer(trigger.name, since, runs):\n",
-        "    if before and before.state is TriggerState.FIRING:\n        return Look(firing)\n"
-        "    if answer := _answer(trigger.name, since, runs):\n",
+        "    if answer := _answer(trigger.name, since, sight.runs):\n",
+        "    if sight.before and sight.before.state is TriggerState.FIRING:\n        return Look(firing)\n"
+        "    if answer := _answer(trigger.name, since, sight.runs):\n",
         RETRAINING,
     ),
     Mutant(

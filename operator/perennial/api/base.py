@@ -9,6 +9,9 @@ from pydantic.alias_generators import to_camel
 
 from perennial.api.rules import rule, validations
 
+# An object of the API, or a part of one, as it stands in JSON.
+Body = dict[str, Any]
+
 
 class ApiModel(BaseModel):
     """A part of an object. Fields are camelCase in YAML; what is unknown (of a newer version, say) is left alone."""

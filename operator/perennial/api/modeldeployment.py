@@ -22,6 +22,7 @@ from perennial.api.base import (
 from perennial.api.modelversion import DeploymentState
 from perennial.api.rules import rule, validations
 from perennial.api.trainingjob import Format, ModelName
+from perennial.strategies import RollingUpdate, Strategy
 
 INT_OR_PERCENT = {
     "anyOf": [{"type": "integer"}, {"type": "string"}],
@@ -104,18 +105,6 @@ class Gate(ApiModel):
     )
 
 
-class RollingUpdate(ApiModel):
-    """The new revision takes over replica by replica."""
-
-
-class Strategy(ApiModel):
-    """How a new revision takes over."""
-
-    rolling_update: RollingUpdate = Field(
-        default=RollingUpdate(), description="The new revision takes over replica by replica."
-    )
-
-
 class ModelDeploymentSpec(ApiModel):
     """Which model is served, and how."""
 
@@ -149,7 +138,9 @@ class ModelDeploymentSpec(ApiModel):
         None, description="Credentials for the model's store; without it the version's, or `perennial-storage`."
     )
     replicas: Annotated[int, Field(ge=0, le=10_000)] = Field(1, description="Pods that serve.")
-    strategy: Strategy = Field(default=Strategy(), description="How a new revision takes over.")
+    strategy: Strategy = Field(
+        default=Strategy(rolling_update=RollingUpdate()), description="How a new revision takes over: exactly one."
+    )
     max_surge: IntOrPercent = Field(1, description="Pods above `replicas` during a rollout: a number or a percentage.")
     max_unavailable: IntOrPercent = Field(
         0, description="Ready pods that may be missing during a rollout: a number or a percentage."

@@ -18,7 +18,9 @@ from perennial.api.base import (
     Time,
     WrittenTime,
 )
+from perennial.api.oneof import OneOf
 from perennial.api.rules import rule, validations
+from perennial.sources import MetricSource, Reported
 
 _DAYS_30 = "duration('720h')"
 _YEAR = "duration('8760h')"
@@ -44,16 +46,6 @@ class DeploymentReference(ApiModel):
     """A ModelDeployment of the same namespace."""
 
     name: Annotated[str, Field(min_length=1, max_length=63)] = Field(description="Name of the ModelDeployment.")
-
-
-class Reported(ApiModel):
-    """Samples that were posted to the operator's ingest endpoint."""
-
-
-class MetricSource(ApiModel):
-    """Where a metric comes from: exactly one."""
-
-    reported: Reported = Field(description="Samples that were posted to the operator's ingest endpoint.")
 
 
 class Aggregate(StrEnum):
@@ -110,12 +102,11 @@ class ScheduleTrigger(ApiModel):
     )
 
 
-class Trigger(ApiModel):
+class Trigger(OneOf):
     """One cause to retrain: a metric or a schedule."""
 
     model_config = ConfigDict(
         json_schema_extra=validations(
-            rule("has(self.metric) != has(self.schedule)", "give exactly one of metric and schedule"),
             rule(f"self.name != '{REQUEST}'", "this name tells of runs that were asked for by hand", ".name"),
         )
     )

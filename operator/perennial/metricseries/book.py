@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
 
-from perennial.api.base import format_time, parse_time
+from perennial.api.base import Body, format_time, parse_time
 from perennial.api.metricseries import MAX_BYTES, MAX_SERIES
 from perennial.metricseries.bucket import DAY, Bucket, read
 from perennial.metricseries.sample import Problem, Sample
-from perennial.plan import Body
 
 
 class Tier(NamedTuple):

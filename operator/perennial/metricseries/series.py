@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from perennial.api.base import Body
 from perennial.metricseries.book import Book, Full, buckets
 from perennial.metricseries.sample import Sample
-from perennial.plan import Body
 
 __all__ = ["Full", "Sample", "Summary", "fold", "summarise"]
 

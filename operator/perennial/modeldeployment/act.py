@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from perennial.api.resources import DEPLOYMENTS, SERVICES
 from perennial.modeldeployment import children
-from perennial.modeldeployment.rollout import Targets, Traffic, step
 from perennial.modeldeployment.scene import Scene
 from perennial.plan import Action, Apply, Body, Create, Delete, Find, Patch
+from perennial.strategies import Rollout
+from perennial.strategies.step import Targets, Traffic, step
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,8 @@ def act(scene: Scene) -> Act:
     if scene.incoming is None:
         targets = Targets(0, None, dict.fromkeys(scene.leaving, 0), Traffic.SHARED)
     else:
-        targets = step(scene.state)
+        strategy: Rollout = scene.spec.strategy.chosen
+        targets = step(scene.state, strategy.aim(scene.state))
     wanted = {name: targets.leaving.get(name, 0) for name in scene.leaving}
     if scene.incoming is not None:
         wanted[scene.incoming] = targets.incoming

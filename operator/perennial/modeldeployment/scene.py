@@ -7,13 +7,12 @@ from perennial.api.base import parse_duration
 from perennial.api.meta import LABEL_REVISION
 from perennial.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
 from perennial.config import Config
-from perennial.modeldeployment import rollout
 from perennial.modeldeployment.candidate import Choice, Situation, choose
 from perennial.modeldeployment.failure import Failure, failure_of, ready_since
 from perennial.modeldeployment.revision import Model, revision_of
-from perennial.modeldeployment.rollout import Limits, Pods, Traffic
 from perennial.modeldeployment.snapshot import Snapshot
 from perennial.plan import Body
+from perennial.strategies.step import Limits, Pods, State, Traffic
 
 # From a change of the Service until every node routes by it; nothing that was selected before is taken away earlier.
 SETTLE = timedelta(seconds=10)
@@ -83,13 +82,13 @@ class Scene:
         return max(times) + SETTLE
 
     @property
-    def state(self) -> rollout.State:
+    def state(self) -> State:
         """The pods, for the strategy."""
         rolling = self.memory.rollout is not None and self.stable is not None
         settled = self.settled_at
         # Of those that leave, the one that is known best comes first: it is kept longest.
         leaving = sorted(self.leaving, key=lambda name: self._first_ready(name) or self.now)
-        return rollout.State(
+        return State(
             limits=self.limits,
             incoming=self.pods(self.incoming),
             stable=self.pods(self.stable) if rolling else None,

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from perennial.api.meta import ANNOTATION_RETRY
 from perennial.api.modeldeployment import ModelDeploymentStatus, Promotion, Rollout, Veto
-from perennial.modeldeployment import rollout
 from perennial.modeldeployment.candidate import version_name
 from perennial.modeldeployment.failure import SILENT, Failure, unready
 from perennial.modeldeployment.revision import Model
 from perennial.modeldeployment.scene import Scene
 from perennial.plan import Event
+from perennial.strategies.step import complete
 
 _REMEMBERED = 20
 _MALFORMED = ("Invalid", "BadRequest")
@@ -103,7 +103,7 @@ def _final_failure(scene: Scene, rolling: Rollout) -> Failure | None:
 def _promoted(scene: Scene) -> Turn | None:
     """All of the incoming revision is ready: it is the stable one from now on."""
     rolling, model = scene.memory.rollout, scene.choice.model
-    if rolling is None or model is None or not rollout.complete(scene.state):
+    if rolling is None or model is None or not complete(scene.state):
         return None
     record = Promotion(
         revision=rolling.revision,

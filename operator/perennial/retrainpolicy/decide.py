@@ -1,5 +1,6 @@
 """What happens next with a RetrainPolicy: runs get on, triggers are looked at, and causes start runs or are held."""
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from perennial.api.retrainpolicy import (
@@ -17,8 +18,11 @@ from perennial.plan import Event, Plan
 from perennial.retrainpolicy import limits, metric, request, runs, schedule, status
 from perennial.retrainpolicy.book import Book
 from perennial.retrainpolicy.limits import Attempt
-from perennial.retrainpolicy.look import Look
+from perennial.retrainpolicy.look import Look, Sight
 from perennial.retrainpolicy.snapshot import Snapshot, job_name
+
+# By the field of a trigger: how it is looked at.
+LOOKS: Mapping[str, Callable[[Trigger, Sight], Look]] = {"metric": metric.look, "schedule": schedule.look}
 
 
 def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
@@ -57,12 +61,17 @@ def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
 
 
 def _look(trigger: Trigger, snapshot: Snapshot, book: Book, now: datetime) -> Look:
-    before = next((row for row in snapshot.status.triggers if row.name == trigger.name), None)
-    if trigger.schedule:
+    new = snapshot.status.observed_generation is None
+    sight = Sight(
+        before=next((row for row in snapshot.status.triggers if row.name == trigger.name), None),
+        runs=book.runs,
+        serving=snapshot.serving,
+        series=snapshot.series,
         # The ticks of a trigger that is added later begin with its first look.
-        new = snapshot.status.observed_generation is None
-        return schedule.look(trigger, before, snapshot.created if new else now, now)
-    return metric.look(trigger, before, snapshot.serving, snapshot.series, book.runs, book.now)
+        begin=snapshot.created if new else now,
+        now=now,
+    )
+    return LOOKS[trigger.option](trigger, sight)
 
 
 def _dealt_with(

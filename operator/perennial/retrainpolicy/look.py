@@ -1,9 +1,26 @@
-"""What one look at a trigger finds: its row in the status, and the cause for a run, if there is one."""
+"""What one look at a trigger goes by, and what it finds: its row in the status, and the cause for a run, if any."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from perennial.api.retrainpolicy import Cause, Skip, TriggerStatus
+from perennial.api.modeldeployment import ModelDeploymentStatus
+from perennial.api.retrainpolicy import Cause, Run, Skip, TriggerStatus
+from perennial.plan import Body
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """`before` is the trigger's row of the last look, `runs` the policy's, newest first, `serving` and `series` the
+    deployment's. What time alone brings counts from `begin`, when the policy was made, at its first look.
+    """
+
+    before: TriggerStatus | None
+    runs: Sequence[Run]
+    serving: ModelDeploymentStatus
+    series: Body | None
+    begin: datetime
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True)

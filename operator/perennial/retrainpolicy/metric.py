@@ -1,6 +1,6 @@
 """Looks at a metric trigger: has the value of the served model crossed the limit, and for long enough?"""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from perennial.api.base import parse_duration
@@ -16,44 +16,30 @@ from perennial.api.retrainpolicy import (
     TriggerStatus,
 )
 from perennial.metricseries.sample import KEPT
-from perennial.metricseries.series import Summary, summarise
-from perennial.plan import Body
 from perennial.retrainpolicy.book import UNDER_WAY
-from perennial.retrainpolicy.look import Look
-
-_MINUTE = timedelta(minutes=1)
-_QUARTER = timedelta(minutes=15)
-# Samples of the last hour are in buckets of a minute.
-_MINUTES_KEPT = timedelta(hours=1)
+from perennial.retrainpolicy.look import Look, Sight
+from perennial.sources import Evidence, Source, Summary
 
 
-def look(
-    trigger: Trigger,
-    before: TriggerStatus | None,
-    serving: ModelDeploymentStatus,
-    series: Body | None,
-    runs: Sequence[Run],
-    now: datetime,
-) -> Look:
-    """One look. `before` is the trigger's row of the last one, `runs` the policy's, newest first."""
-    metric = trigger.metric
-    if metric is None:
-        words = "it has neither metric nor schedule"
-        return Look(TriggerStatus(name=trigger.name, state=TriggerState.INVALID, message=words))
+def look(trigger: Trigger, sight: Sight) -> Look:
+    """One look at a metric trigger."""
+    metric, now = trigger.metric, sight.now.replace(microsecond=0)
+    assert metric
     rule = describe(metric)
     window = parse_duration(metric.window)
     if not timedelta() < window <= KEPT:
         words = f"metric.window: {metric.window} cannot be looked back; samples are kept for 30 days: at most 720h"
         return Look(TriggerStatus(name=trigger.name, state=TriggerState.INVALID, rule=rule, message=words))
-    promotion = stable(serving)
+    promotion = stable(sight.serving)
     if promotion is None:
         words = "waits until the deployment serves a model"
         return Look(TriggerStatus(name=trigger.name, state=TriggerState.WAITING, rule=rule, message=words))
 
-    summary = _summary(metric, promotion, series, window, now)
+    source: Source = metric.source.chosen
+    evidence = Evidence(metric.name, promotion.revision, promotion.time, window, now, sight.series)
+    summary = source.summary(evidence)
     count = summary.count if summary else 0
-    # A bucket leaves the window when its minute does.
-    wakes = [_floor(now, _MINUTE) + _MINUTE] if count else []
+    wakes = [source.wakes(evidence)] if summary else []
     row = TriggerStatus(name=trigger.name, state=TriggerState.WAITING, rule=rule, samples=count)
     if summary is None or count < metric.min_samples:
         words = f"{count} of at least {metric.min_samples} samples of {promotion.revision} in {metric.window}"
@@ -67,13 +53,13 @@ def look(
         return Look(row, wakes=tuple(wakes))
 
     words = f"{words}, {_limit(metric)}"
-    since = _crossed_since(before, rule, promotion.time) or now
+    since = _crossed_since(sight.before, rule, promotion.time) or now
     enough = since + parse_duration(metric.for_)
     row = row.model_copy(update={"crossed_since": since, "state": TriggerState.CROSSED, "message": words})
     if now < enough:
         return Look(row.model_copy(update={"message": f"{words}; for {metric.for_} not yet"}), wakes=(*wakes, enough))
     firing = row.model_copy(update={"state": TriggerState.FIRING})
-    if answer := _answer(trigger.name, since, runs):
+    if answer := _answer(trigger.name, since, sight.runs):
         words = f"{words}; run {answer.number} deals with it"
         return Look(firing.model_copy(update={"message": words}), wakes=tuple(wakes))
     cause = Cause(
@@ -100,25 +86,6 @@ def describe(metric: MetricTrigger) -> str:
 def stable(serving: ModelDeploymentStatus) -> Promotion | None:
     """The promotion of the revision that is served."""
     return next((one for one in serving.promotions if one.revision == serving.stable_revision), None)
-
-
-def _summary(
-    metric: MetricTrigger, promotion: Promotion, series: Body | None, window: timedelta, now: datetime
-) -> Summary | None:
-    """What the served revision reported in the window.
-
-    A bucket counts when its start lies in the window, so the beginning is moved back to that of its bucket: else the
-    first samples after a promotion would be left out. Buckets of a day are too coarse for that.
-    """
-    if series is None:
-        return None
-    start = max(now - window, promotion.time)
-    start = _floor(start, _MINUTE if now - start <= _MINUTES_KEPT else _QUARTER)
-    return summarise(series, metric.name, promotion.revision, start, now)
-
-
-def _floor(moment: datetime, step: timedelta) -> datetime:
-    return moment - timedelta(seconds=moment.timestamp() % step.total_seconds())
 
 
 def _value(aggregate: Aggregate, summary: Summary) -> float:

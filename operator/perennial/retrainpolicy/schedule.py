@@ -12,7 +12,7 @@ from cronsim import CronSim, CronSimError
 
 from perennial.api.base import format_time
 from perennial.api.retrainpolicy import Cause, ScheduleTrigger, Skip, Trigger, TriggerState, TriggerStatus
-from perennial.retrainpolicy.look import Look
+from perennial.retrainpolicy.look import Look, Sight
 
 # How far back the newest tick is looked for: each step is a handful of ticks for the schedules that need it.
 _BACK = [timedelta(hours=hours) for hours in (1, 6, 24, 72, 200, 800, 9000)]
@@ -80,9 +80,9 @@ def parse(schedule: ScheduleTrigger) -> Ticks:
     return Ticks(schedule.cron, zone)
 
 
-def look(trigger: Trigger, before: TriggerStatus | None, begin: datetime, now: datetime) -> Look:
-    """One look. `before` is the trigger's row of the last one; without one, ticks count from `begin`."""
-    schedule = trigger.schedule
+def look(trigger: Trigger, sight: Sight) -> Look:
+    """One look at a schedule trigger."""
+    schedule, before, now = trigger.schedule, sight.before, sight.now
     assert schedule
     rule = f"{schedule.cron} {schedule.time_zone}"
     row = TriggerStatus(name=trigger.name, state=TriggerState.SCHEDULED, rule=rule)
@@ -94,7 +94,7 @@ def look(trigger: Trigger, before: TriggerStatus | None, begin: datetime, now: d
         row = row.model_copy(update={"last_schedule_time": before.last_schedule_time})
         first: datetime | None = before.next_schedule_time
     else:
-        first = ticks.next(now if before else begin)
+        first = ticks.next(now if before else sight.begin)
     if first is None:
         return Look(row.model_copy(update={"message": "never comes"}))
     if first > now:

@@ -7,7 +7,7 @@ import pytest
 
 from perennial.api.modeldeployment import ModelDeploymentStatus
 from perennial.api.retrainpolicy import Cause, Run, RunPhase, TriggerState, TriggerStatus
-from perennial.retrainpolicy.look import Look
+from perennial.retrainpolicy.look import Look, Sight
 from perennial.retrainpolicy.metric import look
 from tests.unit.retrainpolicy.builders import NOW, Team, a_deployment, a_policy, a_trigger
 
@@ -25,7 +25,7 @@ def a_team(*samples: tuple[float, int, float]) -> Team:
 def look_at(team: Team, before: TriggerStatus | None = None, *runs: Run, now: datetime = NOW, **metric: Any) -> Look:
     serving = ModelDeploymentStatus.model_validate(team.deployment["status"])
     series = next((body for key, body in team.world.objects.items() if key[0].kind == "MetricSeries"), None)
-    return look(a_trigger(**metric), before, serving, series, runs, now)
+    return look(a_trigger(**metric), Sight(before, runs, serving, series, NOW, now))
 
 
 def a_run(phase: RunPhase, started: datetime, trigger: str = "accuracy") -> Run:

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from perennial.api.modeldeployment import ModelDeploymentStatus
 from perennial.api.retrainpolicy import ScheduleTrigger, Trigger, TriggerState, TriggerStatus
+from perennial.retrainpolicy.look import Look, Sight
 from perennial.retrainpolicy.schedule import look, parse
 
 BERLIN, LORD_HOWE, APIA = ZoneInfo("Europe/Berlin"), ZoneInfo("Australia/Lord_Howe"), ZoneInfo("Pacific/Apia")
@@ -17,6 +19,10 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 def a_trigger(cron: str = "0 3 * * *", zone: str = "Etc/UTC", deadline: int | None = None) -> Trigger:
     schedule = ScheduleTrigger(cron=cron, time_zone=zone, starting_deadline_seconds=deadline)
     return Trigger(name="nightly", schedule=schedule)
+
+
+def look_at(trigger: Trigger, before: TriggerStatus | None, begin: datetime, now: datetime) -> Look:
+    return look(trigger, Sight(before, (), ModelDeploymentStatus(), None, begin, now))
 
 
 def at(text: str) -> datetime:
@@ -104,7 +110,7 @@ def test_every_tick_is_started_once_or_missed_once(
     several = 0
     for seconds, free, crash in looks:
         now += timedelta(seconds=seconds)
-        found = look(trigger, row, begin, now)
+        found = look_at(trigger, row, begin, now)
         if crash:
             continue
         row = found.row
@@ -131,20 +137,20 @@ def test_every_tick_is_started_once_or_missed_once(
 
 def test_the_first_look_at_a_new_policy_counts_from_its_creation() -> None:
     created = NOON - timedelta(hours=10)
-    assert look(a_trigger(), None, created, NOON).since == at("2026-11-20T03:00")
+    assert look_at(a_trigger(), None, created, NOON).since == at("2026-11-20T03:00")
 
 
 def test_an_edit_begins_anew() -> None:
-    before = look(a_trigger("0 3 * * *"), None, NOON, NOON).row
-    found = look(a_trigger("0 13 * * *"), before, NOON, NOON + timedelta(days=7))
+    before = look_at(a_trigger("0 3 * * *"), None, NOON, NOON).row
+    found = look_at(a_trigger("0 13 * * *"), before, NOON, NOON + timedelta(days=7))
     assert found.cause is None
     assert found.row.next_schedule_time == at("2026-11-27T13:00")
 
 
 def test_after_a_long_outage_the_newest_tick_runs_and_the_rest_is_missed_in_two_rows() -> None:
     trigger = a_trigger("* * * * *")
-    before = look(trigger, None, NOON, NOON).row
-    found = look(trigger, before, NOON, NOON + timedelta(days=400))
+    before = look_at(trigger, None, NOON, NOON).row
+    found = look_at(trigger, before, NOON, NOON + timedelta(days=400))
     assert found.since == NOON + timedelta(days=400)
     assert [skip.time for skip in found.missed] == [NOON + timedelta(minutes=1), NOON + timedelta(minutes=101)]
     assert "at least 100 ticks from 2026-11-20T12:02:00Z" in found.missed[1].message
@@ -152,20 +158,20 @@ def test_after_a_long_outage_the_newest_tick_runs_and_the_rest_is_missed_in_two_
 
 def test_a_tick_that_cannot_start_in_time_is_missed() -> None:
     trigger = a_trigger(deadline=600)
-    before = look(trigger, None, NOON, NOON).row
+    before = look_at(trigger, None, NOON, NOON).row
     tick = at("2026-11-21T03:00")
-    held = look(trigger, before, NOON, tick + timedelta(seconds=600))
+    held = look_at(trigger, before, NOON, tick + timedelta(seconds=600))
     assert (held.since, held.row.next_schedule_time) == (tick, tick)
-    late = look(trigger, held.row, NOON, tick + timedelta(seconds=601))
+    late = look_at(trigger, held.row, NOON, tick + timedelta(seconds=601))
     assert late.cause is None
     assert [(skip.time, skip.reason) for skip in late.missed] == [(tick, "Missed")]
     assert late.row.next_schedule_time == tick + timedelta(days=1)
 
 
 def test_a_clock_that_goes_back_starts_nothing_again() -> None:
-    before = look(a_trigger(), None, NOON, NOON).row
-    done = look(a_trigger(), before, NOON, NOON + timedelta(days=1)).started
-    assert look(a_trigger(), done, NOON, NOON).cause is None
+    before = look_at(a_trigger(), None, NOON, NOON).row
+    done = look_at(a_trigger(), before, NOON, NOON + timedelta(days=1)).started
+    assert look_at(a_trigger(), done, NOON, NOON).cause is None
 
 
 @pytest.mark.parametrize(
@@ -182,6 +188,6 @@ def test_a_clock_that_goes_back_starts_nothing_again() -> None:
 )
 def test_what_cannot_be_read_is_said(cron: str, zone: str, words: str) -> None:
     schedule = ScheduleTrigger.model_construct(cron=cron, time_zone=zone, starting_deadline_seconds=None)
-    found = look(Trigger(name="nightly", schedule=schedule), None, NOON, NOON)
+    found = look_at(Trigger(name="nightly", schedule=schedule), None, NOON, NOON)
     assert found.row.state is TriggerState.INVALID
     assert words in found.row.message

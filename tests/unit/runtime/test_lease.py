@@ -172,7 +172,7 @@ async def test_a_short_outage_is_survived(client, clock, candidate):
 
 @pytest.mark.parametrize("hanging", [1, 2, 3])
 async def test_requests_that_hang_cost_no_lease(client, hanging):
-    lease = Lease(client, "ns", "perennial", "a", duration=1.2, deadline=0.8, period=0.2)
+    lease = Lease(client, "ns", "perennial", "a", duration=3.0, deadline=2.0, period=0.5)
     await lease.acquire()
     patch, asked = client.patch, []
 
@@ -184,7 +184,7 @@ async def test_requests_that_hang_cost_no_lease(client, hanging):
 
     client.patch = hangs_at_first
     keeping = asyncio.create_task(lease.keep())
-    await asyncio.sleep(1.5)
+    await asyncio.sleep(3.75)
     assert lease.holds()
     assert all(asked)
     assert len(asked) > hanging + 1

@@ -1,4 +1,4 @@
-"""The rollingUpdate strategy: how many pods each revision has, and who gets the traffic, step by step.
+"""How many pods each revision has, and who gets the traffic, step by step, whatever the strategy aims at.
 
 Pure arithmetic on counts. It knows three parts: the incoming revision, the stable one, and those that leave (failed,
 superseded, or kept warm after a promotion). When nothing is rolled out, the stable revision is the incoming one.
@@ -92,12 +92,16 @@ class Targets:
     traffic: Traffic
 
 
-def step(state: State) -> Targets:
-    """The next step. Calling it again and again on what came of it ends with the incoming revision at full size.
+def step(state: State, aim: int) -> Targets:
+    """The next step towards an incoming revision of `aim` pods, while there is a stable one; else of all of them.
+
+    Calling it again and again on what came of it ends there.
 
     Kept at every step, whatever pods do by themselves: no more pods than `most`; no ready pod is taken away below
     `needed`, or before the endpoints of what replaces it are known; a stable revision that is not ready blocks nothing.
     """
+    if state.stable is None:
+        aim = state.limits.replicas
     traffic = _traffic(state)
     if traffic is not state.selected:
         # What is selected until now goes on serving until the change is known everywhere.
@@ -109,7 +113,7 @@ def step(state: State) -> Targets:
     if state.stable is not None and stable is not None and stable > state.stable.wanted:
         grown = min(stable - state.stable.wanted, room)
         stable, room = state.stable.wanted + grown, room - grown
-    incoming = min(state.limits.replicas, state.incoming.wanted + room)
+    incoming = min(max(aim, state.incoming.wanted), state.incoming.wanted + room, state.limits.replicas)
     return Targets(incoming, stable, leaving, traffic)
 
 

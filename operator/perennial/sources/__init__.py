@@ -1,0 +1,30 @@
+"""Where metrics come from: each source is a module, and a field of `MetricSource`."""
+
+from datetime import datetime
+from typing import Protocol
+
+from pydantic import Field
+
+from perennial.api.oneof import OneOf
+from perennial.sources.evidence import Evidence, Summary
+from perennial.sources.reported import Reported
+
+__all__ = ["Evidence", "MetricSource", "Reported", "Source", "Summary"]
+
+
+class MetricSource(OneOf):
+    """Where a metric comes from: exactly one."""
+
+    reported: Reported | None = Field(None, description="Samples that were posted to the operator's ingest endpoint.")
+
+
+class Source(Protocol):
+    """What every source does, without I/O."""
+
+    def summary(self, evidence: Evidence) -> Summary | None:
+        """What is known of the metric in the window, of the revision that serves; None when nothing is."""
+        ...
+
+    def wakes(self, evidence: Evidence) -> datetime:
+        """When time alone may change a summary that is not None."""
+        ...

@@ -1,0 +1,37 @@
+"""The `reported` source: samples that were posted to the operator's ingest endpoint, as the MetricSeries keeps them."""
+
+from datetime import datetime, timedelta
+
+from perennial.api.base import ApiModel
+from perennial.metricseries.series import summarise
+from perennial.sources.evidence import Evidence, Summary
+
+_MINUTE = timedelta(minutes=1)
+_QUARTER = timedelta(minutes=15)
+# Samples of the last hour are in buckets of a minute.
+_MINUTES_KEPT = timedelta(hours=1)
+
+
+class Reported(ApiModel):
+    """Samples that were posted to the operator's ingest endpoint."""
+
+    def summary(self, evidence: Evidence) -> Summary | None:
+        """What the served revision reported in the window.
+
+        A bucket counts when its start lies in the window, so the beginning is moved back to that of its bucket: else
+        the first samples after a promotion would be left out. Buckets of a day are too coarse for that.
+        """
+        if evidence.series is None:
+            return None
+        now = evidence.now
+        step = _MINUTE if now - evidence.start <= _MINUTES_KEPT else _QUARTER
+        start = _floor(evidence.start, step)
+        return summarise(evidence.series, evidence.metric, evidence.revision, start, now)
+
+    def wakes(self, evidence: Evidence) -> datetime:
+        """A bucket leaves the window when its minute does."""
+        return _floor(evidence.now, _MINUTE) + _MINUTE
+
+
+def _floor(moment: datetime, step: timedelta) -> datetime:
+    return moment - timedelta(seconds=moment.timestamp() % step.total_seconds())

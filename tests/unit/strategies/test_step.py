@@ -1,0 +1,169 @@
+"""The ratio of old to new replicas, by example."""
+
+import pytest
+
+from perennial.strategies import RollingUpdate
+from perennial.strategies.step import Limits, Pods, State, Targets, Traffic, complete, step
+
+ALL = Pods(3, 3, 3)
+TEN = Pods(10, 10, 10)
+
+
+@pytest.mark.parametrize(
+    ("replicas", "surge", "unavailable", "expected"),
+    [
+        (3, 1, 0, Limits(3, 1, 0)),
+        (4, "25%", "25%", Limits(4, 1, 1)),
+        (3, "10%", "10%", Limits(3, 1, 0)),
+        (3, 0, "10%", Limits(3, 0, 1)),
+        (3, "100%", 5, Limits(3, 3, 3)),
+        (0, 0, "10%", Limits(0, 0, 0)),
+        (10, "30%", 0, Limits(10, 3, 0)),
+    ],
+)
+def test_limits(replicas: int, surge: int | str, unavailable: int | str, expected: Limits) -> None:
+    assert Limits.of(replicas, surge, unavailable) == expected
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        pytest.param(
+            State(Limits(3, 1, 0), Pods(), stable=ALL, selected=Traffic.STABLE, settled=True),
+            Targets(1, 3, {}, Traffic.STABLE),
+            id="begins with the surge",
+        ),
+        pytest.param(
+            State(Limits(3, 1, 0), Pods(1, 1, 1), stable=ALL, selected=Traffic.STABLE, settled=True),
+            Targets(1, 3, {}, Traffic.SHARED),
+            id="a ready pod shares before an old one goes",
+        ),
+        pytest.param(
+            State(Limits(3, 1, 0), Pods(1, 1, 1), stable=ALL, selected=Traffic.SHARED, settled=False),
+            Targets(1, 3, {}, Traffic.SHARED),
+            id="not before requests can reach it",
+        ),
+        pytest.param(
+            State(Limits(3, 1, 0), Pods(1, 1, 1), stable=ALL, selected=Traffic.SHARED, settled=True),
+            Targets(1, 2, {}, Traffic.SHARED),
+            id="then an old one goes",
+        ),
+        pytest.param(
+            State(Limits(3, 1, 0), Pods(1, 1, 1), stable=Pods(2, 3, 2), selected=Traffic.SHARED, settled=True),
+            Targets(1, 2, {}, Traffic.SHARED),
+            id="a pod that is going still takes its place",
+        ),
+        pytest.param(
+            State(Limits(3, 1, 0), Pods(3, 3, 3), stable=Pods(1, 1, 1), selected=Traffic.SHARED, settled=True),
+            Targets(3, 1, {}, Traffic.SHARED),
+            id="what the surge allows stays warm",
+        ),
+        pytest.param(
+            State(Limits(3, 0, 1), Pods(), stable=ALL, selected=Traffic.STABLE, settled=True),
+            Targets(0, 2, {}, Traffic.STABLE),
+            id="without a surge an old one goes first",
+        ),
+        pytest.param(
+            State(Limits(3, 3, 0), Pods(), stable=ALL, selected=Traffic.STABLE, settled=True),
+            Targets(3, 3, {}, Traffic.STABLE),
+            id="a full surge starts all at once",
+        ),
+        pytest.param(
+            State(Limits(5, 1, 0), Pods(1, 1, 0), stable=ALL, selected=Traffic.STABLE, settled=True),
+            Targets(1, 5, {}, Traffic.STABLE),
+            id="asked for more: the old one grows first",
+        ),
+        pytest.param(
+            State(Limits(3, 1, 0), Pods(2, 2, 2), leaving={"x": Pods(2, 2, 1)}, selected=Traffic.SHARED, settled=True),
+            Targets(2, None, {"x": 1}, Traffic.SHARED),
+            id="rollback: unready pods go, the rest stays until the stable one is whole",
+        ),
+        pytest.param(
+            State(Limits(3, 1, 0), ALL, leaving={"x": Pods(1, 1, 1)}, selected=Traffic.SHARED, settled=True),
+            Targets(3, None, {"x": 1}, Traffic.INCOMING),
+            id="rollback: first pin, then drain",
+        ),
+        pytest.param(
+            State(Limits(3, 1, 0), ALL, leaving={"x": Pods(1, 1, 1)}, selected=Traffic.INCOMING, settled=True),
+            Targets(3, None, {"x": 0}, Traffic.INCOMING),
+            id="drained when the pin is known",
+        ),
+        pytest.param(
+            State(
+                Limits(3, 1, 0), ALL, leaving={"x": Pods(1, 1, 1)}, selected=Traffic.INCOMING, settled=True, warm="x"
+            ),
+            Targets(3, None, {"x": 1}, Traffic.INCOMING),
+            id="warm",
+        ),
+        pytest.param(
+            State(
+                Limits(3, 1, 0),
+                Pods(),
+                stable=Pods(1, 1, 0),
+                leaving={"x": ALL},
+                selected=Traffic.SHARED,
+                settled=True,
+            ),
+            Targets(0, 0, {"x": 3}, Traffic.SHARED),
+            id="superseded with a broken stable: what serves stays, what does not makes room",
+        ),
+    ],
+)
+def test_step(state: State, expected: Targets) -> None:
+    assert step(state, RollingUpdate().aim(state)) == expected
+
+
+@pytest.mark.parametrize(
+    ("state", "aim", "expected"),
+    [
+        pytest.param(
+            State(Limits(10, 3, 0), Pods(), stable=TEN, selected=Traffic.STABLE, settled=True),
+            2,
+            Targets(2, 10, {}, Traffic.STABLE),
+            id="no more than the aim, whatever the surge allows",
+        ),
+        pytest.param(
+            State(Limits(10, 3, 0), Pods(2, 2, 2), stable=TEN, selected=Traffic.SHARED, settled=True),
+            2,
+            Targets(2, 8, {}, Traffic.SHARED),
+            id="the stable one gives way for them, and keeps the rest",
+        ),
+        pytest.param(
+            State(Limits(10, 3, 0), Pods(2, 2, 2), stable=Pods(8, 8, 8), selected=Traffic.SHARED, settled=True),
+            2,
+            Targets(2, 8, {}, Traffic.SHARED),
+            id="and there it stays",
+        ),
+        pytest.param(
+            State(Limits(10, 3, 0), Pods(4, 4, 4), stable=Pods(6, 6, 6), selected=Traffic.SHARED, settled=True),
+            2,
+            Targets(4, 6, {}, Traffic.SHARED),
+            id="what has grown is not taken back: it serves",
+        ),
+        pytest.param(
+            State(Limits(3, 1, 0), Pods(1, 1, 1), selected=Traffic.INCOMING, settled=True),
+            1,
+            Targets(3, None, {}, Traffic.INCOMING),
+            id="with nothing to keep beside it, it is everything",
+        ),
+    ],
+)
+def test_step_towards_a_part(state: State, aim: int, expected: Targets) -> None:
+    assert step(state, aim) == expected
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        pytest.param(State(Limits(3, 1, 0), Pods(3, 3, 1)), True, id="the first serves with its first pod"),
+        pytest.param(State(Limits(3, 1, 0), Pods(3, 3, 0)), False, id="not before that"),
+        pytest.param(State(Limits(3, 1, 0), Pods(3, 3, 2), stable=ALL), False, id="not all ready"),
+        pytest.param(State(Limits(3, 1, 0), ALL, stable=ALL, selected=Traffic.STABLE), False, id="no traffic yet"),
+        pytest.param(
+            State(Limits(3, 1, 0), ALL, stable=ALL, selected=Traffic.SHARED, settled=True), True, id="shared and known"
+        ),
+        pytest.param(State(Limits(3, 1, 0), ALL, stable=Pods(3, 3, 0)), True, id="nobody else serves"),
+    ],
+)
+def test_complete(state: State, expected: bool) -> None:
+    assert complete(state) is expected
