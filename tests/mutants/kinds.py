@@ -52,8 +52,8 @@ TRAINING_JOBS = (
         "edit-starts-another-run",
         "a run whose Job is gone trains what the spec says now",
         "trainingjob/beginning.py",
-        "    if before and before != children.spec_hash(snapshot.body):\n",
-        "    if before and not children.spec_hash(snapshot.body):\n",
+        "    if before and before != spec_hash(snapshot.body):\n",
+        "    if before and not spec_hash(snapshot.body):\n",
         TRAINING,
     ),
     Mutant(

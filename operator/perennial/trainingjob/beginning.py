@@ -6,9 +6,9 @@ from perennial.api.trainingjob import Outcome, Phase
 from perennial.config import Config
 from perennial.plan import Action, Create, Event, Plan
 from perennial.trainingjob import children
-from perennial.trainingjob.children import InvalidSpec
 from perennial.trainingjob.job import patch_job, until_deadline
 from perennial.trainingjob.snapshot import Snapshot
+from perennial.trainingjob.spec import InvalidSpec, spec_hash
 from perennial.trainingjob.status import build
 
 
@@ -72,7 +72,7 @@ def _creation(snapshot: Snapshot, config: Config) -> tuple[list[Action], str]:
     """The actions that make the Job, or what is wrong with the spec."""
     assert snapshot.spec
     before = snapshot.status.spec_hash
-    if before and before != children.spec_hash(snapshot.body):
+    if before and before != spec_hash(snapshot.body):
         return [], (
             "spec was edited after the Job was made, and the Job is gone: undo the edit, or apply a TrainingJob of "
             "another name"

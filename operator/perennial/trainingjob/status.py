@@ -12,8 +12,8 @@ from perennial.api.meta import ANNOTATION_CHAMPION
 from perennial.api.trainingjob import Attempt, Champion, Outcome, Phase, TrainingJobStatus
 from perennial.plan import Body
 from perennial.subject import read_json
-from perennial.trainingjob.children import edited
 from perennial.trainingjob.snapshot import Snapshot
+from perennial.trainingjob.spec import edited
 
 TERMINAL = (Phase.SUCCEEDED, Phase.FAILED)
 

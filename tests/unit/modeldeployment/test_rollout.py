@@ -110,7 +110,7 @@ class Watched:
         self.reconcile(dies_after=number % 3 if what == "die" else None)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(moves())
 def test_whatever_happens_enough_pods_serve_and_it_ends_well(plan: Moves) -> None:
     watched = Watched(plan)

@@ -86,7 +86,7 @@ class Watched(Team):
             self.decide()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SPECS, st.lists(CALM, max_size=40) | st.lists(JUMPY, max_size=40))
 def test_runs_are_started_once_and_within_their_limits(spec: Body, steps: list[tuple[str, Any]]) -> None:
     team = Watched(a_policy(ACCURACY, EVERY_20, LATE, **spec))
@@ -116,7 +116,7 @@ def test_runs_are_started_once_and_within_their_limits(spec: Body, steps: list[t
         assert team.status["unpromoted"] <= spec["unpromotedLimit"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(1, 4),
     st.sampled_from(["10m", "45m", "2h"]),
@@ -157,7 +157,7 @@ def _assert_cooldown(spec: Body, runs: list[Body]) -> None:
         assert not before or start - max(before) >= rest or rest == timedelta()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.booleans(), min_size=1, max_size=12))
 def test_a_pass_whose_status_is_lost_changes_nothing(lost: list[bool]) -> None:
     """The same causes with and without crashes end in the same runs."""

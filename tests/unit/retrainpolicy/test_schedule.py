@@ -73,7 +73,7 @@ def fixed_ticks(minutes: list[int], hours: list[int], zone: ZoneInfo, begin: dat
     return sorted(tick for tick in found if begin < tick <= end)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(FIXED, ZONES, DAYS, st.integers(0, 1440))
 def test_fixed_hours_tick_once_a_day_through_every_change_of_the_clock(
     fields: tuple[list[int], list[int]], zone: ZoneInfo, day: str, minute: int
@@ -90,7 +90,7 @@ def test_fixed_hours_tick_once_a_day_through_every_change_of_the_clock(
     assert found == fixed_ticks(minutes, hours, zone, begin, end)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(["*/20 * * * *", "0 3 * * *", "30 2 * * *", "0,30 1-3 * * *", "5 */6 * * *"]),
     ZONES,

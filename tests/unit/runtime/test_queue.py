@@ -106,7 +106,7 @@ async def test_replaced_delays_do_not_pile_up(queue):
     assert len(queue._heap) < 3000
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([0.0, 0.001, 0.002])), max_size=30))
 def test_every_key_is_worked_on_after_its_last_addition(additions):
     async def play():
