@@ -20,8 +20,9 @@ from perennial.api.resources import CHILD_KINDS, Resource
 from perennial.config import Config
 from perennial.indexes import INDEXES
 from perennial.kube.client import PAGE, Client, Fenced
-from perennial.kube.events import Recorder
 from perennial.kube.login import Credentials
+from perennial.plan import Body, Event
+from perennial.receivers import Recorder, receivers
 from perennial.runtime.cache import Cache
 from perennial.runtime.key import key_of, version_of
 from perennial.runtime.lease import Lease
@@ -84,15 +85,21 @@ async def _lead(
     stopping: "asyncio.Task[Any]",
 ) -> int:
     fenced = Fenced(client, lease.holds)
-    recorder = Recorder(fenced)
-    engine = Engine(controllers, config, fenced, recorder, written=domain.written, indexes=INDEXES)
+    recorders = [Recorder(receiver) for receiver in receivers(fenced, config)]
+
+    def tell(about: Body, event: Event) -> None:
+        for recorder in recorders:
+            recorder.record(about, event)
+
+    engine = Engine(controllers, config, fenced, tell, written=domain.written, indexes=INDEXES)
     selectors = selectors_of(controllers)
     owners = [controller.resource for controller in controllers]
     resync = Resync(fenced, engine, selectors, owners, namespace=namespace)
     health.live["workers"] = limit("a reconcile runs", engine.queue.longest_at_work, _STUCK)
     health.live["queue"] = limit("an object waits", engine.queue.longest_waiting, _STUCK)
     # All of them before kopf: it cancels what was created after it.
-    tasks = [asyncio.create_task(lease.keep(), name="lease"), asyncio.create_task(recorder.run(), name="events")]
+    tasks = [asyncio.create_task(lease.keep(), name="lease")]
+    tasks += [asyncio.create_task(recorder.run(), name="recorder") for recorder in recorders]
     kopf_stop = asyncio.Event()
     shell: asyncio.Task[Any] | None = None
     filling = asyncio.create_task(resync.fill(lease.version), name="fill")

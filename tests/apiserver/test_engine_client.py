@@ -14,9 +14,10 @@ from e2e.cluster.apiserver import ApiServer
 from perennial.api.resources import CONFIGMAPS, JOBS, SERVICES, SUBJECTACCESSREVIEWS
 from perennial.kube import errors, login
 from perennial.kube.client import list_all
-from perennial.kube.events import Recorder
 from perennial.kube.http import HttpClient
 from perennial.plan import Body, Event
+from perennial.receivers import Recorder
+from perennial.receivers.events import Events
 from tests.apiserver.operators import eventually
 
 
@@ -166,7 +167,7 @@ async def test_kubectl_describe_shows_an_event_and_its_count(
     client: HttpClient, apiserver: ApiServer, namespace: str
 ) -> None:
     made = await client.create(a_configmap(namespace))
-    recorder = Recorder(client)
+    recorder = Recorder(Events(client))
     task = asyncio.create_task(recorder.run())
     for _ in range(3):
         recorder.record(made, Event("Warning", "Sour", "the milk is sour"))

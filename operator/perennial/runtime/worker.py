@@ -12,7 +12,6 @@ from perennial.api.resources import Resource
 from perennial.config import Config
 from perennial.kube.client import Client
 from perennial.kube.errors import ApiError, Meaning, NotLeading, TooManyRequests
-from perennial.kube.events import Recorder
 from perennial.plan import Body, Event
 from perennial.runtime.actions import Actor, Refused, Written
 from perennial.runtime.cache import Cache
@@ -35,7 +34,8 @@ _BROKEN_CAP = 300.0
 class Engine:
     """The cache, the queue and the workers of some controllers.
 
-    `now` is the wall clock that decisions are given, `clock` monotonic seconds; `written` is told of what was written.
+    `tell` takes the events of an object, without waiting. `now` is the wall clock that decisions are given, `clock`
+    monotonic seconds; `written` is told of what was written.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Engine:
         controllers: Sequence[Controller],
         config: Config,
         client: Client,
-        recorder: Recorder,
+        tell: Callable[[Body, Event], None],
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = time.monotonic,
@@ -53,7 +53,7 @@ class Engine:
     ) -> None:
         self._controllers = {controller.resource: controller for controller in controllers}
         self._config = config
-        self._recorder = recorder
+        self._tell = tell
         self._now = now
         self._refusals = Refusals(clock)
         self.queue = Queue[Key](clock=clock) if queue is None else queue
@@ -116,7 +116,7 @@ class Engine:
             delay = self.queue.retry(key, cap=_BROKEN_CAP)
             logger.exception("reconcile failed; again in %.2f s", delay)
             if owner := self.cache.get(*key):
-                self._recorder.record(owner, Event("Warning", "ReconcileError", f"{type(error).__name__}: {error}"))
+                self._tell(owner, Event("Warning", "ReconcileError", f"{type(error).__name__}: {error}"))
         else:
             return result
         metrics.queue_retries.labels(key.resource.plural).inc()
@@ -158,16 +158,13 @@ class Engine:
             if left is not None:
                 wake = min(left, wake) if wake is not None else left
         if told and owner is not None:
-            self._tell(owner, plan.events)
+            for event in plan.events:
+                self._tell(owner, event)
         self.queue.succeeded(key)
         if wake is None:
             return "success"
         self.queue.add(key, max(wake, 0.001))
         return "requeue_after"
-
-    def _tell(self, owner: Body, events: Sequence[Event]) -> None:
-        for event in events:
-            self._recorder.record(owner, event)
 
     def _forget(self, key: Key) -> None:
         self._refusals.forget(key)

@@ -58,7 +58,7 @@ class World:
         clock = lambda: self.seconds  # noqa: E731
         self.queue = Queue(clock=clock, jitter=lambda: 1.0)
         self.engine = Engine(
-            [controller], Config(), self.client, self.recorder, now=lambda: NOW, clock=clock, queue=self.queue
+            [controller], Config(), self.client, self.recorder.record, now=lambda: NOW, clock=clock, queue=self.queue
         )
         self.cache = self.engine.cache
         self.client.on_change = self._watch

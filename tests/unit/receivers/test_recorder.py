@@ -8,8 +8,9 @@ import pytest
 
 from perennial.api.resources import EVENTS, TRAININGJOBS
 from perennial.kube.errors import Unavailable
-from perennial.kube.events import Recorder
 from perennial.plan import Event
+from perennial.receivers import Recorder
+from perennial.receivers.events import Events
 from tests.fakes import FakeClient
 from tests.unit.runtime.builders import a_body
 
@@ -37,7 +38,7 @@ def clock():
 
 @pytest.fixture
 def recorder(client, clock):
-    return Recorder(client, clock=clock, now=lambda: datetime.fromtimestamp(clock.seconds, UTC))
+    return Recorder(Events(client), clock=clock, now=lambda: datetime.fromtimestamp(clock.seconds, UTC))
 
 
 @asynccontextmanager
