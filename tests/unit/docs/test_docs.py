@@ -1,5 +1,6 @@
 """The documentation holds together: examples are the files that other tests apply, and links lead somewhere."""
 
+import pkgutil
 import re
 from pathlib import Path
 
@@ -33,3 +34,11 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+INTERNALS = re.findall(r"`([a-z_]+(?:[.][A-Za-z_]+)+)`", (ROOT / "docs/internals.md").read_text())
+
+
+@pytest.mark.parametrize("name", sorted(set(INTERNALS)))
+def test_what_the_internals_name_is_there(name: str) -> None:
+    assert pkgutil.resolve_name(f"perennial.{name}")
