@@ -103,8 +103,13 @@ def parse_duration(text: str) -> timedelta:
     return span
 
 
+def _readable(duration: str) -> str:
+    parse_duration(duration)
+    return duration
+
+
 Digest = Annotated[str, Field(pattern=DIGEST, max_length=71)]
-Duration = Annotated[str, Field(pattern=DURATION, min_length=2, max_length=24)]
+Duration = Annotated[str, Field(pattern=DURATION, min_length=2, max_length=24), AfterValidator(_readable)]
 MetricName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.:-]*$", max_length=63)]
 _CLAIM_URI = validations(
     rule(

@@ -1,9 +1,9 @@
 """RetrainPolicy: when to train a model again."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from perennial.api.base import (
     DNS_LABEL,
@@ -73,6 +73,12 @@ class MetricTrigger(ApiModel):
             rule(f"duration(self.__for__) <= {_DAYS_30}", "must be at most 720h", ".for"),
         )
     )
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Self:
+        if (self.below is None) == (self.above is None):
+            raise ValueError("give exactly one of below and above")
+        return self
 
     name: MetricName = Field(description="Name of the metric.")
     source: MetricSource = Field(default=MetricSource(reported=Reported()), description="Where it comes from.")

@@ -9,7 +9,7 @@ import pytest
 from perennial.api.base import format_time
 from perennial.api.meta import ANNOTATION_CAUSE, ANNOTATION_RETRAINPOLICY_UID
 from perennial.api.resources import MODELDEPLOYMENTS, MODELVERSIONS, RETRAINPOLICIES, TRAININGJOBS
-from perennial.plan import Create, Delete
+from perennial.plan import Body, Create, Delete
 from perennial.retrainpolicy import CONTROLLER
 from perennial.view import Refusal
 from tests.unit.retrainpolicy.builders import ACCURACY, HOURLY, NIGHTLY, NOW, Team, a_deployment, a_policy, a_version
@@ -426,6 +426,21 @@ class TestTrouble:
         team = low(cooldown="soon").settle()
         assert conditions(team.status)["Stalled"] == ("True", "InvalidSpec")
         assert "spec.cooldown" in team.status["conditions"][0]["message"]
+
+    @pytest.mark.parametrize(
+        ("metric", "words"),
+        [
+            ({"below": None}, "give exactly one of below and above"),
+            ({"above": 1}, "give exactly one of below and above"),
+            ({"for": "93550h20m"}, "93550h20m is longer than ten years"),
+            ({"source": {"reported": None}}, "give reported"),
+        ],
+    )
+    def test_a_trigger_that_no_schema_let_through_is_said(self, metric: Body, words: str) -> None:
+        team = Team(a_policy({"name": "low", "metric": ACCURACY["metric"] | metric})).report(0.5).settle()
+        assert conditions(team.status)["Stalled"] == ("True", "InvalidSpec")
+        assert "spec.triggers" in team.status["conditions"][0]["message"]
+        assert words in team.status["conditions"][0]["message"]
 
 
 class TestWrites:
