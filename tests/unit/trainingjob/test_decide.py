@@ -326,11 +326,16 @@ def test_a_job_without_a_pod_is_asked_why_once_its_controller_had_it() -> None:
     assert not team.decide().actions
     plan = team.after(4).decide()
     assert [type(action) for action in plan.actions] == [Explain]
-    team.world.explanations[JOBS, "team", "churn-1"] = "exceeded quota: compute"
+    refused = 'Error creating: pods "churn-1-{}" is forbidden: exceeded quota: compute'
+    team.world.explanations[JOBS, "team", "churn-1"] = refused.format("x7k2p")
     plan = team.decide()
     assert plan.status
     assert conditions(team.status)["Running"] == ("False", "PodRefused")
-    assert [event.message for event in plan.events] == ["exceeded quota: compute"]
+    assert [one.message for one in plan.events] == ["Error creating: its pod is forbidden: exceeded quota: compute"]
+    before = team.status
+    team.world.explanations[JOBS, "team", "churn-1"] = refused.format("b9q4z")
+    team.decide()
+    assert team.status == before, "the next try is no news"
 
 
 def test_a_refused_job_is_told_and_tried_again() -> None:
