@@ -9,7 +9,7 @@ RUN python3 -m venv /opt/pip
 RUN python3 -m venv --without-pip /opt/venv
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     INSTALL="/opt/pip/bin/pip --python /opt/venv install -q --require-hashes --only-binary :all: -r /tmp/requirements.txt" \
-    SHRINK="find /opt/venv -type d -name tests -prune -exec rm -r {} +"
+    SHRINK="find /opt/venv ( -type d -name tests -o -name *.py[ix] -o -name *.px[di] ) -prune -exec rm -r {} +"
 
 FROM pip AS operator-requirements
 COPY requirements/operator.txt /tmp/requirements.txt
@@ -18,6 +18,9 @@ RUN --mount=type=cache,target=/root/.cache/pip $INSTALL && $SHRINK
 FROM pip AS agent-requirements
 COPY requirements/agent.txt /tmp/requirements.txt
 RUN --mount=type=cache,target=/root/.cache/pip $INSTALL && $SHRINK
+# botocore describes every service of AWS; the agent speaks with S3, and with those that give it credentials.
+RUN cd /opt/venv/lib/python3*/site-packages/botocore/data && \
+    find . -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts ! -name "sso*" ! -name signin -exec rm -r {} +
 
 FROM pip AS server-requirements
 COPY requirements/server.txt /tmp/requirements.txt
@@ -48,8 +51,20 @@ FROM ${BUILD_BASE} AS launcher
 COPY operator/perennial/agent/launcher.c /launcher.c
 RUN gcc -static -O2 -Wall -Wextra -Werror -s -o /launch /launcher.c
 
-FROM ${BASE} AS runtime
-ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# What makes accounts, logs in, mounts, or is written in Perl runs nowhere in a pod, nor does anything install there. Those
+# that call others when they are removed go before them.
+FROM ${BASE} AS slim
+RUN purge() { dpkg --purge --force-all $(dpkg-query -f '${db:Status-Abbrev}${Package}\n' -W | sed -n 's/^ii *//p' | grep -Ex "$1"); } && \
+    purge 'libpam-.*|libpam0g|login.*|passwd|mount|sysvinit-utils|util-linux|util-linux-extra' && \
+    purge 'apt|gpgv|adduser|bsdutils|diffutils|hostname|ncurses-bin|python3.*-(venv|whl|distutils|lib2to3)' && \
+    purge 'debconf|init-system-helpers|perl-base' && \
+    rm -rf /usr/lib/*/gconv /usr/lib/*/perl-base /var/cache/debconf /var/lib/apt /var/log/* \
+      /usr/local/lib/python3.*/ensurepip /usr/local/lib/python3.*/site-packages/pip* /usr/local/bin/pip*
+
+FROM scratch AS runtime
+COPY --from=slim / /
+ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 \
+    PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
 USER 65532:65532
 

@@ -128,4 +128,8 @@ lock: venv ## Write the locked requirements of the images and of the development
 	done
 	$(LOCK) -c requirements/dev.txt requirements/digits.in -o requirements/digits.txt
 
+.PHONY: dependencies
+dependencies: venv ## Write docs/dependencies.md: what the images hold, their sizes, licences and ages
+	@$(PY) -m scripts.dependencies
+
 include e2e/cluster/cluster.mk

@@ -4,7 +4,7 @@ CLUSTER ?= perennial
 PROVIDER ?= auto
 CLUSTER_CLI = $(PY) -m e2e.cluster
 
-.PHONY: apiserver-tools tools cluster-up cluster-down cluster-list images
+.PHONY: apiserver-tools tools cluster-up cluster-down cluster-list images sbom
 apiserver-tools: venv ## Build what the API server tests need (etcd, kube-apiserver, ...)
 	@$(CLUSTER_CLI) tools --apiserver
 
@@ -22,3 +22,6 @@ cluster-list: venv ## List the clusters
 
 images: venv ## Build the images
 	@$(CLUSTER_CLI) images
+
+sbom: venv ## Build the images, and write beside each what it holds (CycloneDX)
+	@$(PY) -m scripts.sbom

@@ -23,6 +23,8 @@ _BOOTSTRAP = (
     "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
     "--include=usr-is-merged",
     *(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "locale", "man", "info")),
+    # Who passes an image on passes these on.
+    "--dpkgopt=path-include=/usr/share/doc/*/copyright",
 )
 # What the Dockerfile copies into each image.
 _PACKAGE = "operator/perennial"
@@ -68,7 +70,13 @@ def ensure(target: str) -> Path:
             by_age = sorted(folder.glob(f"{target}-*.tar"), key=lambda file: file.stat().st_mtime)
             for older in by_age[:-_KEPT_ARCHIVES]:
                 older.unlink()
+                sbom(older).unlink(missing_ok=True)
     return archive
+
+
+def sbom(archive: Path) -> Path:
+    """Return where the list of what an archive holds lies, when `make sbom` wrote it."""
+    return archive.with_suffix(".cdx.json")
 
 
 def _inputs(target: str) -> Iterator[str | Path]:
