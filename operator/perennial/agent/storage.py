@@ -242,7 +242,8 @@ def reason_of(error: Exception) -> Reason:
 
 def _cause(error: Exception) -> str:
     if isinstance(error, NoCredentialsError):
-        return "no credentials; the Secret needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        keys = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        return f"no credentials; the Secret of storage.secretName (default perennial-storage) needs {keys}"
     if isinstance(error, aiohttp.ClientResponseError):
         return f"HTTP {error.status} {error.message}".rstrip()
     if isinstance(error, aiohttp.InvalidURL):
