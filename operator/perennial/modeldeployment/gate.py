@@ -52,6 +52,13 @@ def misses(gate: Gate, challenger: Scores, champion: Champion | None) -> Iterato
 
 def _paired(metric: GateMetric, allowed: float, value: float, challenger: Scores, champion: Champion) -> Iterator[Miss]:
     score = champion_score(metric.name, challenger, champion)
+    if score is None and f"champion.{metric.name}" in challenger.metrics:
+        yield Miss(
+            "GateNotComputable",
+            f"champion.{metric.name} was measured on another model than the one that serves now (spec.champion of the "
+            "ModelVersion says on which): train again, or have both versions name one `evaluation`",
+        )
+        return
     if score is None:
         yield Miss(
             "GateNotComputable",

@@ -80,6 +80,18 @@ def test_one_limit(metric: dict[str, Any], challenger: Scores, champion: Champio
     assert [miss.reason for miss in misses(limits(metric), challenger, champion)] == reasons
 
 
+@pytest.mark.parametrize(
+    ("challenger", "words"),
+    [
+        (scores("sha256:other", accuracy=0.99, champion__accuracy=0.1), "measured on another model"),
+        (scores(None, accuracy=0.99, champion__accuracy=0.1), "spec.champion of the ModelVersion"),
+        (scores(accuracy=0.99), "write champion.accuracy"),
+    ],
+)
+def test_it_is_said_what_is_missing_to_compare(challenger: Scores, words: str) -> None:
+    assert words in next(misses(limits(PAIRED), challenger, CHAMPION)).message
+
+
 def test_every_miss_is_said() -> None:
     gate = limits({"name": "a", "min": 1}, {"name": "b", "min": 1}, {"name": "c", "min": 1})
     words = [miss.message for miss in misses(gate, scores(a=2, b=0.5), None)]
