@@ -129,7 +129,7 @@ class TestS3:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.delenv(name)
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        with pytest.raises(TaskFailed, match="the Secret needs AWS_ACCESS_KEY_ID") as failed:
+        with pytest.raises(TaskFailed, match="the Secret of storage.secretName .* needs AWS_ACCESS_KEY_ID") as failed:
             storage.locate("s3://acme/x", NOWHERE).files()
         assert failed.value.reason == Reason.ACCESS_DENIED
 
