@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+_WORTH_TELLING = 1.0
 
 
 class ClusterError(Exception):
@@ -52,15 +53,17 @@ def say(text: str) -> None:
 
 @contextlib.contextmanager
 def progress(what: str, every: float = 15.0) -> Iterator[None]:
-    """Say what is being done and, on a terminal or every `every` seconds, for how long already."""
+    """Say what is being done and, on a terminal or every `every` seconds, for how long already; not what is done fast."""
     began, done, terminal = time.monotonic(), threading.Event(), sys.stderr.isatty()
+    clear = "\r\x1b[K" if terminal else ""
 
     def tick() -> None:
-        while not done.wait(1.0 if terminal else every):
-            text = f"  {what} ... {time.monotonic() - began:.0f}s"
-            print(text, end="\r" if terminal else "\n", file=sys.stderr, flush=True)
+        wait = 1.0 if terminal else 3.0
+        while not done.wait(wait):
+            wait = 1.0 if terminal else every
+            text = f"{clear}  {what} ... {time.monotonic() - began:.0f}s"
+            print(text, end="" if terminal else "\n", file=sys.stderr, flush=True)
 
-    say(f"  {what} ...")
     ticker = threading.Thread(target=tick, daemon=True)
     ticker.start()
     outcome = "failed"
@@ -73,15 +76,18 @@ def progress(what: str, every: float = 15.0) -> Iterator[None]:
     finally:
         done.set()
         ticker.join()
-        say(f"  {what}: {outcome} in {time.monotonic() - began:.1f}s")
+        took = time.monotonic() - began
+        if outcome != "done" or took >= _WORTH_TELLING:
+            say(f"{clear}  {what}: {outcome} in {took:.1f}s")
 
 
 def load_once(archives: Iterable[Path], state: Path, load: Callable[[Path], object]) -> None:
     """Load what is not what was last loaded under its name (an archive's is `<name>-<key>.tar`); noted in `state`."""
     for archive in archives:
-        note = state / "loaded" / archive.stem.rpartition("-")[0]
+        image = archive.stem.rpartition("-")[0]
+        note = state / "loaded" / image
         if not note.exists() or note.read_text() != archive.name:
-            with progress(f"loading {archive.stem}"):
+            with progress(f"loading image {image}"):
                 load(archive)
             note.parent.mkdir(exist_ok=True)
             note.write_text(archive.name)

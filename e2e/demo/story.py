@@ -1,6 +1,7 @@
 """The loop, step by step, on a cluster that has Perennial: each step looks first whether it is done already."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,7 +22,8 @@ class Story:
     def __init__(self, lab: Lab, say: Say = print) -> None:
         self.lab = lab
         self.say = say
-        self._told: set[str] = set()
+        # What happened before, when the demo goes on from where it was.
+        self._told = set(self._news())
 
     def world(self) -> None:
         """The camera, and the volume where labelled images are recorded."""
@@ -120,19 +122,23 @@ class Story:
         for job in self._list("trainingjobs"):
             status = job.get("status") or {}
             if status.get("phase"):
-                words = condition(job, "Running")["message"]
+                # Where it was published to takes a line of its own, and is on the ModelVersion.
+                words = re.sub(r" to \w+://\S+$", "", condition(job, "Running")["message"])
                 yield f"TrainingJob {job['metadata']['name']}: {status['phase']}" + (f": {words}" if words else "")
         for deployment in self._list("modeldeployments"):
             rollout = (deployment.get("status") or {}).get("rollout")
             if rollout:
                 yield f"ModelDeployment digits: rolling out version {rollout.get('version')}: {rollout['message']}"
         for policy in self._list("retrainpolicies"):
-            for trigger in (policy.get("status") or {}).get("triggers") or ():
-                if trigger.get("value") is not None and trigger["value"] < LIMIT:
+            status = policy.get("status") or {}
+            for trigger in status.get("triggers") or ():
+                if trigger.get("value") is not None and trigger["value"] < LIMIT and not status.get("active"):
                     yield f"accuracy {trigger['value']:.3f} over {trigger['samples']} answers: below {LIMIT}"
-            for run in reversed((policy.get("status") or {}).get("runs") or ()):
-                words = run.get("message") or run["cause"]["message"]
-                yield f"RetrainPolicy {POLICY}: run {run['number']} {run['phase']}: {words}"
+            for run in reversed(status.get("runs") or ()):
+                # The ModelDeployment tells what comes in between.
+                if run["phase"] not in ("Pending", "Deciding", "RollingOut"):
+                    words = run.get("message") or run["cause"]["message"]
+                    yield f"RetrainPolicy {POLICY}: run {run['number']} {run['phase']}: {words}"
 
     def _list(self, kind: str) -> list[Body]:
         try:

@@ -43,3 +43,9 @@ def test_progress_tells_an_interruption_from_a_failure(capsys: pytest.CaptureFix
         with pytest.raises(error), progress("building"):
             raise error
         assert f"building: {word} in" in capsys.readouterr().err
+
+
+def test_progress_does_not_tell_what_was_done_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("loading"):
+        pass
+    assert not capsys.readouterr().err
