@@ -53,14 +53,12 @@ def say(text: str) -> None:
 
 @contextlib.contextmanager
 def progress(what: str, every: float = 15.0) -> Iterator[None]:
-    """Say what is being done and, on a terminal or every `every` seconds, for how long already; not what is done fast."""
+    """Say what takes a while: on a terminal each second, else every `every` seconds, and when it is done."""
     began, done, terminal = time.monotonic(), threading.Event(), sys.stderr.isatty()
     clear = "\r\x1b[K" if terminal else ""
 
     def tick() -> None:
-        wait = 1.0 if terminal else 3.0
-        while not done.wait(wait):
-            wait = 1.0 if terminal else every
+        while not done.wait(1.0 if terminal else every):
             text = f"{clear}  {what} ... {time.monotonic() - began:.0f}s"
             print(text, end="" if terminal else "\n", file=sys.stderr, flush=True)
 
