@@ -119,6 +119,15 @@ class Story:
 
     def _news(self) -> Iterator[str]:
         """What is new on the statuses, in the words that they use."""
+        for policy in self._list("retrainpolicies"):
+            status = policy.get("status") or {}
+            for trigger in status.get("triggers") or ():
+                if trigger.get("value") is not None and trigger["value"] < LIMIT and not status.get("active"):
+                    yield f"accuracy {trigger['value']:.3f} over {trigger['samples']} answers: below {LIMIT}"
+            for run in reversed(status.get("runs") or ()):
+                yield f"RetrainPolicy {POLICY}: run {run['number']}: {run['cause']['message']}"
+                if run.get("completionTime"):
+                    yield f"RetrainPolicy {POLICY}: run {run['number']} {run['phase']}: {run.get('message', '')}"
         for job in self._list("trainingjobs"):
             status = job.get("status") or {}
             if status.get("phase"):
@@ -129,16 +138,6 @@ class Story:
             rollout = (deployment.get("status") or {}).get("rollout")
             if rollout:
                 yield f"ModelDeployment digits: rolling out version {rollout.get('version')}: {rollout['message']}"
-        for policy in self._list("retrainpolicies"):
-            status = policy.get("status") or {}
-            for trigger in status.get("triggers") or ():
-                if trigger.get("value") is not None and trigger["value"] < LIMIT and not status.get("active"):
-                    yield f"accuracy {trigger['value']:.3f} over {trigger['samples']} answers: below {LIMIT}"
-            for run in reversed(status.get("runs") or ()):
-                # The ModelDeployment tells what comes in between.
-                if run["phase"] not in ("Pending", "Deciding", "RollingOut"):
-                    words = run.get("message") or run["cause"]["message"]
-                    yield f"RetrainPolicy {POLICY}: run {run['number']} {run['phase']}: {words}"
 
     def _list(self, kind: str) -> list[Body]:
         try:
