@@ -1,5 +1,6 @@
 """Every package of an image is locked with a hash, asked for, licensed compatibly, and told in docs/dependencies.md."""
 
+import re
 from importlib import metadata
 
 import pytest
@@ -82,3 +83,18 @@ def test_the_page_says_what_is_locked_now() -> None:
 
 def test_it_is_said_of_each_package_that_we_ask_for_what_it_is_for() -> None:
     assert set().union(*map(locks.direct, locks.IMAGES)) == WHAT_FOR.keys()
+
+
+# Found by name at run time: time zones by zoneinfo, S3 by fsspec, a model's classes by skops.
+FOUND_BY_OTHERS = {"tzdata", "s3fs", "scikit-learn"}
+MODULES = {"pyyaml": "yaml", "pyjwt": "jwt", "prometheus-client": "prometheus_client"}
+
+
+@pytest.mark.parametrize("image", ["operator", "agent", "server"])
+def test_the_code_of_an_image_imports_what_it_asks_for(image: str) -> None:
+    package = locks.ROOT / "operator/perennial"
+    elsewhere = {"agent", "server", "cli"} - {image}
+    files = package.rglob("*.py") if image == "operator" else (package / image).rglob("*.py")
+    text = "\n".join(file.read_text() for file in files if file.relative_to(package).parts[0] not in elsewhere)
+    imported = set(re.findall(r"^\s*(?:from|import) (\w+)", text, re.M))
+    assert {MODULES.get(name, name) for name in locks.direct(image) - FOUND_BY_OTHERS} <= imported
