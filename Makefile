@@ -20,7 +20,7 @@ help: ## Show this list
 venv: $(VENV)/.ready ## Make the Python environment (outside the tree)
 
 $(VENV)/.ready:
-	@echo "== Python environment: $(VENV)" >&2
+	@echo "== Python environment (a minute, once): $(VENV)" >&2
 	$(PYTHON_FOR_VENV) -m venv $(VENV)
 	$(PY) -m pip install -q --disable-pip-version-check uv
 	if [ -f requirements/dev.txt ]; then $(VENV)/bin/uv pip sync -q --python $(PY) --require-hashes requirements/dev.txt; \

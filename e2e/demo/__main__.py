@@ -38,8 +38,8 @@ def main() -> int:
 def play(name: str, say: object) -> None:
     """Every step in order; each knows whether it is done."""
     assert callable(say)
-    lab = Lab(name)
     say(f"A cluster of its own: {name}")
+    lab = Lab(name)
     lab.up()
     say("Perennial by Helm")
     lab.install()
