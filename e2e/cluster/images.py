@@ -64,8 +64,7 @@ def ensure(target: str) -> Path:
     archive = folder / f"{target}-{digest(_inputs(target))}.tar"
     with locked(folder / f".{target}.lock"):
         if not archive.exists():
-            with progress(f"building image {name(target)}"):
-                _build(target, archive)
+            _build(target, archive)
             # Another checkout may be using the latest ones.
             by_age = sorted(folder.glob(f"{target}-*.tar"), key=lambda file: file.stat().st_mtime)
             for older in by_age[:-_KEPT_ARCHIVES]:
@@ -97,17 +96,20 @@ def _inputs(target: str) -> Iterator[str | Path]:
 def _build(target: str, archive: Path) -> None:
     made = archive.with_suffix(".part")
     made.unlink(missing_ok=True)
-    if command := _engine_for(target):
-        _run([command, "build", "-q", "--target", target, "-t", name(target), str(ROOT)])
-        _run([command, "save", "-o", str(made), name(target)])
-    else:
-        if target == "pause":
-            _build_pause()
+    command = _engine_for(target)
+    # Before the image's own progress is told, since each of them takes longer.
+    bases = {} if command or target == "pause" else {kind: _ensure_base(kind) for kind in _BASES}
+    with progress(f"building image {name(target)}"):
+        if command:
+            _run([command, "build", "-q", "--target", target, "-t", name(target), str(ROOT)])
+            _run([command, "save", "-o", str(made), name(target)])
         else:
-            bases = {kind: _ensure_base(kind) for kind in _BASES}
-            arguments = {"BASE": bases["base"], "BUILD_BASE": bases["build-base"]}
-            _buildah_build(target, ROOT, arguments, "--target", target)
-        _buildah("push", name(target), f"docker-archive:{made}:{name(target)}")
+            if target == "pause":
+                _build_pause()
+            else:
+                arguments = {"BASE": bases["base"], "BUILD_BASE": bases["build-base"]}
+                _buildah_build(target, ROOT, arguments, "--target", target)
+            _buildah("push", name(target), f"docker-archive:{made}:{name(target)}")
     made.rename(archive)
 
 
