@@ -59,6 +59,12 @@ class Kubelet:
         condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
         return self.report(run, "Pending", conditions=[condition])
 
+    def placed(self, run: str) -> None:
+        """As the scheduler does it: a pod that has a node is not gone before it has ended."""
+        metadata = {"name": self.pod(run)["metadata"]["name"]}
+        binding = {"apiVersion": "v1", "kind": "Binding", "metadata": metadata, "target": {"name": "node-1"}}
+        self._space.server.request("POST", PODS.path(self._space.name, metadata["name"], "binding"), binding)
+
     def waits(self, run: str, container: str, reason: str, message: str) -> str:
         """A container cannot be started."""
         waiting = {container: {"waiting": {"reason": reason, "message": message}}}
