@@ -1,0 +1,24 @@
+"""Play the life of every kind on an API server, and write what kubectl says of it to docs/outputs.md."""
+
+import tempfile
+from pathlib import Path
+
+from e2e.cluster.apiserver import ApiServer
+from tests.apiserver.operators import USER, Perennial, apply_kinds, eventually
+from tests.outputs.page import PAGE, page
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        users = {USER: ["system:masters"]}
+        with ApiServer(Path(folder), users=users, controller_manager=True) as server:
+            apply_kinds(server)
+            config = Path(folder) / "config.yaml"
+            config.write_text("{}")
+            with Perennial(server, "perennial-0", config) as operator:
+                eventually(operator.watches, 30)
+                PAGE.write_text(page(server))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""What is said of a RetrainPolicy, and of its runs."""
+
+from perennial.api.resources import METRICSERIES, MODELDEPLOYMENTS, MODELS, RETRAINPOLICIES
+from perennial.plan import Body
+from tests.outputs.scene import EVENTS, Scene
+
+ACCURACY = {"name": "accuracy", "metric": {"name": "accuracy", "below": 0.9, "minSamples": 50}}
+FOR_LONG = {"name": "accuracy", "metric": {**ACCURACY["metric"], "for": "30m"}}  # type: ignore[dict-item]
+DAILY = {"name": "daily", "schedule": {"cron": "0 10 * * *", "timeZone": "Etc/UTC"}}
+
+
+def trigger(status: Body, state: str) -> bool:
+    return state in [row["state"] for row in status.get("triggers") or ()]
+
+
+def watches(scene: Scene) -> None:
+    scene.tell("**It waits for samples.**")
+    scene.serving.serve_first()
+    scene.policy(FOR_LONG)
+    scene.status(RETRAINPOLICIES, "churn", lambda status: trigger(status, "Waiting"))
+    scene.get("rp")
+    scene.get("rp", "-o", "wide")
+    scene.describe("rp", "churn", shown=None)
+    scene.tell("**What is reported is well.**")
+    scene.space.measured("churn", "accuracy", 0.94, 200)
+    scene.status(RETRAINPOLICIES, "churn", lambda status: trigger(status, "Ok"))
+    scene.get("rp", "-o", "wide")
+    scene.describe("rp", "churn")
+    scene.tell("**The limit is crossed, but not yet for as long as the trigger says.**")
+    scene.space.measured("churn", "accuracy", 0.74, 300)
+    scene.status(RETRAINPOLICIES, "churn", lambda status: trigger(status, "Crossed"))
+    scene.get("rp", "-o", "wide")
+    scene.describe("rp", "churn")
+
+
+def fires(scene: Scene) -> None:
+    scene.tell("**A trigger fires, and a run begins.**")
+    first = scene.serving.serve_first()
+    scene.policy(ACCURACY, cooldown="6h")
+    scene.until(RETRAINPOLICIES, "churn", "Ready", "Watching")
+    scene.space.measured("churn", "accuracy", 0.82, 200)
+    scene.kubelet.runs("churn-1")
+    scene.status(RETRAINPOLICIES, "churn", lambda status: status["runs"][:1] != [] and status["runs"][0]["phase"] == "Training")
+    scene.space.reaches("churn-1", "Running")
+    scene.get("rp", "-o", "wide")
+    scene.describe("rp", "churn", "RunStarted")
+    scene.get("tj", "-o", "wide")
+    scene.tell("**Its version is rolled out.**")
+    scene.kubelet.publishes("churn-1", metrics={"accuracy": 0.93})
+    second = scene.serving.rolling()
+    scene.status(RETRAINPOLICIES, "churn", lambda status: status["runs"][0]["phase"] == "RollingOut")
+    scene.get("rp", "-o", "wide")
+    scene.serving.ready(second)
+    scene.tell("**Its version is served.**")
+    scene.status(RETRAINPOLICIES, "churn", lambda status: status["runs"][0]["phase"] == "Promoted")
+    scene.status(MODELDEPLOYMENTS, "churn", lambda status: status["stableRevision"] not in (None, first))
+    scene.get("rp", "-o", "wide")
+    scene.tell("**The limit is crossed again, within the cooldown.**")
+    scene.space.measured("churn", "accuracy", 0.71, 200)
+    scene.status(RETRAINPOLICIES, "churn", lambda status: trigger(status, "Held"))
+    scene.get("rp", "-o", "wide")
+    scene.describe("rp", "churn", "RunSkipped")
+    scene.tell("The overview in that namespace:")
+    scene.serving.says("Ready", "True", "Serving")
+    scene.get("perennial")
+    scene.tell("MARK")
+    scene.status(MODELS, "churn", lambda status: status.get("serving") == "churn=2")
+    scene.get("models")
+    scene.describe("model", "churn")
+    scene.get("mser")
+    scene.space.there(METRICSERIES, "churn")
+    scene.describe("mser", "churn")
+
+
+def rejected(scene: Scene) -> None:
+    scene.tell("**Its version does not pass the gate.**")
+    scene.serving.version(1, metrics={"accuracy": 0.91})
+    scene.serving.deploy(gate={"metrics": [{"name": "accuracy", "min": 0.85}]})
+    scene.serving.ready(scene.serving.rolling())
+    scene.serving.says("Ready", "True", "Serving")
+    scene.policy(unpromotedLimit=1)
+    scene.until(RETRAINPOLICIES, "churn", "Ready", "Watching")
+    scene.get("rp", "-o", "wide")
+    scene.run("annotate", "rp", "churn", "perennial.dev/run-request=first")
+    scene.kubelet.publishes("churn-1", metrics={"accuracy": 0.79})
+    scene.until(RETRAINPOLICIES, "churn", "Ready", "UnpromotedLimit")
+    scene.get("rp", "-o", "wide")
+    scene.describe("rp", "churn", "RunRejected")
+
+
+def training_fails(scene: Scene) -> None:
+    scene.tell("**Its training fails.**")
+    scene.serving.serve_first()
+    scene.policy()
+    scene.until(RETRAINPOLICIES, "churn", "Ready", "Watching")
+    scene.run("annotate", "rp", "churn", "perennial.dev/run-request=first")
+    scene.space.there(RETRAINPOLICIES, "churn")
+    scene.kubelet.pod("churn-1")
+    scene.space.edit("churn-1", activeDeadlineSeconds=1)
+    scene.kubelet.runs("churn-1")
+    scene.status(RETRAINPOLICIES, "churn", lambda status: status["runs"][:1] != [] and status["runs"][0]["phase"] == "Failed")
+    scene.get("rp", "-o", "wide")
+    scene.describe("rp", "churn", "RunFailed", shown=EVENTS)
+
+
+def dry_run(scene: Scene) -> None:
+    scene.tell("**It only says what it would do**, with `dryRun: true`.")
+    scene.serving.serve_first()
+    scene.policy(ACCURACY, dryRun=True)
+    scene.until(RETRAINPOLICIES, "churn", "Ready", "DryRun")
+    scene.space.measured("churn", "accuracy", 0.82, 200)
+    scene.status(RETRAINPOLICIES, "churn", lambda status: status["lastRun"] == 1)
+    scene.get("rp", "-o", "wide")
+    scene.describe("rp", "churn", "DryRun")
+
+
+def scheduled(scene: Scene) -> None:
+    scene.tell("**It waits for its time.**")
+    scene.serving.serve_first()
+    scene.policy(DAILY)
+    scene.status(RETRAINPOLICIES, "churn", lambda status: trigger(status, "Scheduled"))
+    scene.get("rp", "-o", "wide")
+    scene.describe("rp", "churn")
+
+
+def mistaken(scene: Scene) -> None:
+    scene.tell("**It trains another model than the deployment serves.**")
+    scene.space.make(MODELDEPLOYMENTS, "churn", {"model": {"name": "fraud"}})
+    scene.policy(DAILY)
+    scene.until(RETRAINPOLICIES, "churn", "Stalled", "ModelMismatch")
+    scene.get("rp", "-o", "wide")
+    scene.describe("rp", "churn", shown=EVENTS)
+
+
+SCENES = (watches, fires, rejected, training_fails, dry_run, scheduled, mistaken)
