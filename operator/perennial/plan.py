@@ -1,10 +1,11 @@
 """What a decision may ask for: the actions, the status and the events of one reconcile, as plain data."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from perennial.api.base import Body as Body
+from perennial.api.conditions import find
 from perennial.api.resources import Resource
 
 
@@ -95,6 +96,13 @@ class Event:
     type: Literal["Normal", "Warning"]
     reason: str
     message: str
+
+
+def news(before: Iterable[Body], after: Iterable[Body]) -> Iterator[Event]:
+    """That an object stalls is told once for each reason; both are conditions."""
+    known, now = find(before, "Stalled"), find(after, "Stalled")
+    if now and (known is None or known["reason"] != now["reason"]):
+        yield Event("Warning", now["reason"], now["message"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
-"""What is said of pods in words, whoever made them: how a container ended, and that a pod's node is not heard of."""
+"""What is said of pods in words, whoever made them: how a container ended, why none is made, that a node is lost."""
 
+import re
 import signal
 
 from perennial.api.conditions import find
@@ -9,7 +10,7 @@ from perennial.plan import Body
 def exit_words(code: int, reason: str | None = None) -> str:
     """An exit code for people, with the kubelet's reason where it tells more than the code, or the signal's name."""
     if reason in (None, "", "Error", "Completed"):
-        reason = _signal(code) or reason
+        reason = _signal(code)
     return f"exit code {code} ({reason})" if reason else f"exit code {code}"
 
 
@@ -18,6 +19,16 @@ def _signal(code: int) -> str | None:
         return signal.Signals(code - 128).name if code > 128 else None
     except ValueError:
         return None
+
+
+# Each try has a name of its own, and would be another message.
+_REFUSED = re.compile(r'(?:Error creating: )?pods "[^"]*" is forbidden: ')
+
+
+def refused_words(message: str) -> str:
+    """Why the cluster takes no pod, without the name that this one would have had."""
+    why = _REFUSED.sub("", message.strip(), count=1)
+    return f"the cluster refuses its pod, and is asked again: {why}"
 
 
 def lost_node(pod: Body) -> str | None:

@@ -11,6 +11,8 @@ from tests.apiserver.serving import LOAD_FAILED, SERVER, Serving
 from tests.apiserver.space import Space
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "modeldeployment.yaml"
+
+
 @pytest.fixture
 def serving(space: Space) -> Serving:
     return Serving(space)

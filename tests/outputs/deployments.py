@@ -104,7 +104,8 @@ def rejected_and_approved(scene: Scene) -> None:
     scene.get("mv")
     scene.describe("mv", "churn-1", shown=None)
     scene.tell("**It is approved, and served.**")
-    scene.run("patch", "mv", "churn-1", "--type=merge", "-p", '{"spec": {"approval": "Approved", "approvedBy": "lead"}}')
+    approval = '{"spec": {"approval": "Approved", "approvedBy": "lead"}}'
+    scene.run("patch", "mv", "churn-1", "--type=merge", "-p", approval)
     serving.ready(serving.rolling())
     serving.says("Ready", "True", "Serving")
     scene.status(MODELVERSIONS, "churn-1", lambda status: "Serving" in status["state"])

@@ -11,9 +11,9 @@ _AGE = "5m"
 _DATES = {"AGE", "SINCE", "LAST SEEN", "UPDATED", "LAST-TRAINED", "STARTED", "FINISHED"}
 # What Kubernetes makes the ends of names of.
 _SAFE = "[bcdfghjklmnpqrstvwxz2456789]"
-_SUFFIXES = ("x2k9d", "m7w4p", "t5zbq", "c8fgn", "v6rlh", "j9s2x")
+_TRAININGS = ("x2k9d", "m7w4p", "t5zbq", "c8fgn", "v6rlh", "j9s2x")
 _REVISIONS = ("1c5e0a72d9", "84fb3d610e", "e07a92c4b5", "39d6f18c02")
-_SETS = ("6d9f7c8b54", "77b5c9d4f8", "5f4d8c6b97", "84c7b6f59d")
+_SERVERS = ("6d9f7c8bz5-q5wtx", "77b5c9dlf8-h8kzn", "5f4d8c6jb9-r4vmd", "84c7b6ft9d-s7gcp")
 _UIDS = ("3f0c6a5e-7b1d-4c28-9e46-5a8d2f1b7c03", "b82d4e19-06fa-4d73-8c5b-1e9f7a3c6d20")
 
 
@@ -32,12 +32,15 @@ class Normal:
         text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\dZ((?: [-.e\d]+){5}) \d+", rf"{_TIME[:16]}Z\1 7", text)
         text = re.sub(r"(Resource Version: +)\d+", r"\g<1>4711", text)
         text = self._renamed(text, r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", _UIDS)
-        text = self._renamed(text, r"(?<=-)[0-9a-f]{10}\b(?=[^0-9a-f]|$)", _REVISIONS)
-        text = self._renamed(text, rf"(?<=-){_SAFE}{{8,10}}(?=-{_SAFE}{{5}}\b)", _SETS)
-        return self._renamed(text, rf"(?<=[-\d]-){_SAFE}{{5}}\b", _SUFFIXES)
+        text = self._renamed(text, rf"(?<=-[0-9a-f]{{10}}-){_SAFE}{{8,10}}-{_SAFE}{{5}}\b", _SERVERS)
+        text = self._renamed(text, r"(?<=-)[0-9a-f]{10}\b", _REVISIONS)
+        return self._renamed(text, rf"(?<=-\d-){_SAFE}{{5}}\b", _TRAININGS)
 
     def table(self, text: str) -> str:
         """What `kubectl get` prints, with columns as wide as what stands in them now."""
+        return "\n\n".join(map(self._table, text.strip().split("\n\n")))
+
+    def _table(self, text: str) -> str:
         head, *lines = text.splitlines()
         starts = [found.start() for found in re.finditer(r"\S+(?: \S+)*", head)]
         names, *rows = [_cells(line, starts) for line in (head, *lines)]

@@ -10,7 +10,13 @@ DAILY = {"name": "daily", "schedule": {"cron": "0 10 * * *", "timeZone": "Etc/UT
 
 
 def trigger(status: Body, state: str) -> bool:
+    """Whether one of the triggers is in this state."""
     return state in [row["state"] for row in status.get("triggers") or ()]
+
+
+def last_run(scene: Scene, phase: str) -> None:
+    """Wait until the newest run is there and in this phase."""
+    scene.status(RETRAINPOLICIES, "churn", lambda status: phase in [run["phase"] for run in status.get("runs", ())[:1]])
 
 
 def watches(scene: Scene) -> None:
@@ -40,7 +46,7 @@ def fires(scene: Scene) -> None:
     scene.until(RETRAINPOLICIES, "churn", "Ready", "Watching")
     scene.space.measured("churn", "accuracy", 0.82, 200)
     scene.kubelet.runs("churn-1")
-    scene.status(RETRAINPOLICIES, "churn", lambda status: status["runs"][:1] != [] and status["runs"][0]["phase"] == "Training")
+    last_run(scene, "Training")
     scene.space.reaches("churn-1", "Running")
     scene.get("rp", "-o", "wide")
     scene.describe("rp", "churn", "RunStarted")
@@ -48,11 +54,11 @@ def fires(scene: Scene) -> None:
     scene.tell("**Its version is rolled out.**")
     scene.kubelet.publishes("churn-1", metrics={"accuracy": 0.93})
     second = scene.serving.rolling()
-    scene.status(RETRAINPOLICIES, "churn", lambda status: status["runs"][0]["phase"] == "RollingOut")
+    last_run(scene, "RollingOut")
     scene.get("rp", "-o", "wide")
     scene.serving.ready(second)
     scene.tell("**Its version is served.**")
-    scene.status(RETRAINPOLICIES, "churn", lambda status: status["runs"][0]["phase"] == "Promoted")
+    last_run(scene, "Promoted")
     scene.status(MODELDEPLOYMENTS, "churn", lambda status: status["stableRevision"] not in (None, first))
     scene.get("rp", "-o", "wide")
     scene.tell("**The limit is crossed again, within the cooldown.**")
@@ -98,7 +104,7 @@ def training_fails(scene: Scene) -> None:
     scene.kubelet.pod("churn-1")
     scene.space.edit("churn-1", activeDeadlineSeconds=1)
     scene.kubelet.runs("churn-1")
-    scene.status(RETRAINPOLICIES, "churn", lambda status: status["runs"][:1] != [] and status["runs"][0]["phase"] == "Failed")
+    last_run(scene, "Failed")
     scene.get("rp", "-o", "wide")
     scene.describe("rp", "churn", "RunFailed", shown=EVENTS)
 

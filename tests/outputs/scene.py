@@ -43,9 +43,7 @@ class Scene:
         """What `kubectl get` prints."""
         self._show(f"kubectl get {' '.join(words)}", self._normal.table(self._kubectl("get", *words)))
 
-    def describe(
-        self, kind: str, name: str, told: str | None = None, *, shown: Sequence[str] | None = SAID
-    ) -> None:
+    def describe(self, kind: str, name: str, told: str | None = None, *, shown: Sequence[str] | None = SAID) -> None:
         """What `kubectl describe` prints, once there is an Event of the reason `told`; without `shown` all of it."""
         if told:
             eventually(lambda: told in [event["reason"] for event in self.space.events(name)])

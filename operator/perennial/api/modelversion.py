@@ -136,6 +136,7 @@ class ModelVersionStatus(ApiModel):
         default=[], description="What each ModelDeployment made of it."
     )
     state: str | None = Field(None, description="The same in short: deployment=state.")
+    message: str | None = Field(None, description="Why, in words: what each deployment says of it.")
 
 
 class Reservation(ApiModel):

@@ -39,6 +39,9 @@ REQUEST = "request"
 MAX_RUNS = 20
 MAX_SKIPPED = 20
 
+# A message of nothing would be an empty line on `kubectl describe`.
+_NOTHING = "".__eq__
+
 TriggerName = Annotated[str, Field(pattern=DNS_LABEL, min_length=1, max_length=63)]
 
 
@@ -218,7 +221,7 @@ class Run(ApiModel):
         description="Pending, Training, Deciding (gate and approval), RollingOut; then Promoted, Rejected, RolledBack, "
         "Superseded, Failed, Replaced or DryRun."
     )
-    message: str = Field("", description="What it waits for, or how it ended.")
+    message: str = Field("", description="What it waits for, or how it ended.", exclude_if=_NOTHING)
     training_job: str | None = Field(None, description="The TrainingJob.")
     model_version: str | None = Field(None, description="The ModelVersion that came of it.")
     start_time: Time = Field(description="When it was decided.")
@@ -246,7 +249,7 @@ class TriggerStatus(ApiModel):
         "the cause stands, but no run may start. Firing: a run deals with it. Scheduled: waits for its time. Invalid."
     )
     rule: str = Field("", description="The rule that the times below belong to; with an edit they begin anew.")
-    message: str = Field("", description="What it saw, and why it did or did not start a run.")
+    message: str = Field("", description="What it saw, and why it did or did not start a run.", exclude_if=_NOTHING)
     value: Number | None = Field(None, description="Value that was last observed.")
     samples: int | None = Field(None, description="Samples in the window.")
     crossed_since: Time | None = Field(None, description="Since when the limit is crossed.")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from perennial.api.meta import ANNOTATION_RETRY
 from perennial.api.modeldeployment import Approval, Candidate, ModelDeploymentSpec, Promotion, Veto
 from perennial.api.modelversion import Decision, DeploymentState, ModelVersionSpec
 from perennial.config import ServingRuntime
@@ -80,7 +81,8 @@ def _vetoed(situation: Situation, entrant: _Entrant) -> Verdict | None:
     revision = situation.revision(entrant.model)
     for veto in situation.vetoes:
         if veto.revision == revision:
-            return Verdict(DeploymentState.VETOED, veto.reason, veto.message)
+            words = f"{entrant.words} failed here: {veto.message}"
+            return Verdict(DeploymentState.VETOED, veto.reason, words)
     return None
 
 
@@ -142,7 +144,7 @@ def choose(situation: Situation) -> Choice:
         candidates.append(_candidate(entrant, verdict))
     shown = tuple(candidates[:_SHOWN])
     if winner:
-        return Choice(winner.model, shown, _failed_before(shown))
+        return Choice(winner.model, shown, _failed_before(situation, shown))
     return _keep(situation, shown)
 
 
@@ -191,7 +193,7 @@ def _keep(situation: Situation, candidates: tuple[Candidate, ...]) -> Choice:
     verdict = (_vetoed(situation, entrant) or _unserved_format(situation, entrant)) if changed else None
     if verdict is None:
         return Choice(model, candidates, block)
-    return Choice(None, (_candidate(entrant, verdict), *candidates)[:_SHOWN], block or _blocked(verdict))
+    return Choice(None, (_candidate(entrant, verdict), *candidates)[:_SHOWN], block or _blocked(situation, verdict))
 
 
 def _return(
@@ -224,7 +226,7 @@ def _nothing_yet(situation: Situation, candidates: Sequence[Candidate]) -> Block
     model = situation.spec.model
     if candidates:
         first = candidates[0]
-        return _blocked(Verdict(first.state, first.reason, first.message))
+        return _blocked(situation, Verdict(first.state, first.reason, first.message))
     if model.version is not None:
         return _no_such_version(situation)
     return Block(
@@ -247,7 +249,7 @@ def _held_back(situation: Situation, candidates: Sequence[Candidate]) -> Block |
     follows = model.uri is None and model.version is None
     if candidates and not follows:
         first = candidates[0]
-        return _blocked(Verdict(first.state, first.reason, first.message))
+        return _blocked(situation, Verdict(first.state, first.reason, first.message))
     if model.version is not None and model.version not in situation.versions:
         if served is None or (served.model, served.version) != (model.name, model.version):
             return _no_such_version(situation)
@@ -255,18 +257,19 @@ def _held_back(situation: Situation, candidates: Sequence[Candidate]) -> Block |
     unserved = next((one for one in candidates if one.reason in ("NoRuntime", "UnknownRuntime")), None)
     if unserved:
         return Block(unserved.reason, unserved.message, stalled=True)
-    return _failed_before(candidates)
+    return _failed_before(situation, candidates)
 
 
-def _failed_before(candidates: Sequence[Candidate]) -> Block | None:
+def _failed_before(situation: Situation, candidates: Sequence[Candidate]) -> Block | None:
     vetoed = next((one for one in candidates if one.state == DeploymentState.VETOED), None)
-    return _blocked(Verdict(vetoed.state, vetoed.reason, vetoed.message)) if vetoed else None
+    return _blocked(situation, Verdict(vetoed.state, vetoed.reason, vetoed.message)) if vetoed else None
 
 
-def _blocked(verdict: Verdict) -> Block:
+def _blocked(situation: Situation, verdict: Verdict) -> Block:
     if verdict.state == DeploymentState.VETOED:
-        how = "change spec.template or the model, or annotate with a new value of perennial.dev/retry"
-        return Block("RolloutFailed", f"{verdict.message} ({verdict.reason}). To try again: {how}", stalled=True)
+        again = f'kubectl annotate --overwrite modeldeployment {situation.name} {ANNOTATION_RETRY}="$(date +%s)"'
+        how = f"Change spec.template, make another version, or have it tried again: {again}"
+        return Block("RolloutFailed", f"{verdict.message} ({verdict.reason}). {how}", stalled=True)
     waits = verdict.state == DeploymentState.WAITING and verdict.reason == "NotApproved"
     return Block(verdict.reason, verdict.message, stalled=not waits)
 

@@ -10,7 +10,7 @@ from perennial.modeldeployment.scene import Scene, look
 from perennial.modeldeployment.snapshot import Snapshot
 from perennial.modeldeployment.status import report, unreadable
 from perennial.modeldeployment.turns import turn
-from perennial.plan import Event, Plan
+from perennial.plan import Event, Plan, news
 
 
 def decide(seen: Snapshot, now: datetime, config: Config) -> Plan:
@@ -23,10 +23,11 @@ def decide(seen: Snapshot, now: datetime, config: Config) -> Plan:
         after = look(seen, seen.spec, taken.memory, now, config)
         return Plan(status=report(after, act(after), turns=True), events=(*taken.events, *_rejections(after)))
     doing = act(scene)
+    status = report(scene, doing)
     return Plan(
         actions=doing.actions,
-        status=report(scene, doing),
-        events=tuple(_rejections(scene)),
+        status=status,
+        events=tuple(dict.fromkeys((*_rejections(scene), *news(seen.conditions, status["conditions"])))),
         requeue_after=_next_look(scene),
     )
 

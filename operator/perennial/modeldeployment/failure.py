@@ -11,7 +11,7 @@ from perennial.api.task import Failure as Answer
 from perennial.api.task import Reason, parse_prepared
 from perennial.modeldeployment.pod import FETCH
 from perennial.plan import Body
-from perennial.podwords import exit_words, lost_node
+from perennial.podwords import exit_words, lost_node, refused_words
 
 MODEL_LOAD_FAILED = 78  # the exit code of a model server that cannot load its model
 CRASHES = 3
@@ -145,11 +145,12 @@ def _ends(pod: str, container: Body) -> Failure | None:
     if not ended:
         return None
     code, out_of_memory = ended.get("exitCode") or 0, ended.get("reason") == "OOMKilled"
-    how = exit_words(code, ended.get("reason") or ("Error" if code else None))
+    how = exit_words(code, ended.get("reason"))
     advice = ", for using more memory than its limit; raise limits.memory" if out_of_memory else ""
     tail = f": {ended['message'].strip()}" if ended.get("message") else ""
     reason = "OutOfMemory" if out_of_memory else "CrashLoop" if crashing else "ContainerFailed"
-    return Failure(reason, _cut(f"container {container['name']} ended with {how}{advice}{tail}"), crashing=crashing)
+    words = f"container {container['name']} of pod {pod} ended with {how}{advice}{tail}"
+    return Failure(reason, _cut(words), crashing=crashing)
 
 
 _RULES: Sequence[Callable[[str, Body], Failure | None]] = (
@@ -163,7 +164,7 @@ _RULES: Sequence[Callable[[str, Body], Failure | None]] = (
 def _of_deployment(deployment: Body | None) -> Iterable[Failure]:
     condition = find(((deployment or {}).get("status") or {}).get("conditions"), "ReplicaFailure")
     if condition and condition["status"] == "True":
-        yield Failure("PodsRefused", _cut(condition.get("message", "")))
+        yield Failure("PodsRefused", _cut(refused_words(condition.get("message", ""))))
 
 
 def _ended(container: Body) -> Any:

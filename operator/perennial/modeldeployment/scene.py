@@ -7,7 +7,7 @@ from perennial.api.base import parse_duration
 from perennial.api.meta import LABEL_REVISION
 from perennial.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
 from perennial.config import Config
-from perennial.modeldeployment.candidate import Choice, Situation, choose
+from perennial.modeldeployment.candidate import Choice, Situation, choose, version_name
 from perennial.modeldeployment.failure import Failure, failure_of, ready_since
 from perennial.modeldeployment.revision import Model, revision_of
 from perennial.modeldeployment.snapshot import Snapshot
@@ -131,6 +131,11 @@ class Scene:
             if model and revision_of(self.seen.name, self.spec, model) == revision:
                 return model
         return None
+
+    def named(self, revision: str) -> str:
+        """A revision for people: with the version that it serves, as far as that is known."""
+        model = self.model_of(revision)
+        return f"{version_name(model) or model.uri} ({revision})" if model else revision
 
 
 def look(

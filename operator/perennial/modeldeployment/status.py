@@ -18,6 +18,7 @@ from perennial.modeldeployment.snapshot import Snapshot
 from perennial.plan import Body
 
 _SHOWN = 20
+_HELD = (DeploymentState.WAITING, DeploymentState.REJECTED)
 
 
 def report(scene: Scene, doing: Act, *, turns: bool = False) -> Body:
@@ -162,7 +163,8 @@ def _ready(scene: Scene, block: Block | None) -> Said:
     if block:
         return Said("Ready", False, block.reason, block.message)
     if scene.memory.rollout:
-        return Said("Ready", False, "RollingOut", f"{scene.memory.rollout.revision}: {_rolling_words(scene)}")
+        words = f"{scene.named(scene.memory.rollout.revision)}: {_rolling_words(scene)}"
+        return Said("Ready", False, "RollingOut", words)
     if not scene.spec.replicas:
         return Said("Ready", True, "ScaledToZero", "spec.replicas is 0: nothing runs, as asked")
     pods = scene.pods(scene.stable)
@@ -171,7 +173,9 @@ def _ready(scene: Scene, block: Block | None) -> Said:
         failure = scene.failure(scene.stable)
         why = failure.message if failure else unready(scene.seen.pods.get(scene.stable or "", ()))
         return Said("Ready", False, "ReplicasNotReady", f"{words}; {why}" if why else words)
-    return Said("Ready", True, "Serving", words)
+    # Why a newer one is not served is what people come to look for.
+    held = next((one for one in scene.choice.candidates if one.state in _HELD), None)
+    return Said("Ready", True, "Serving", f"{words}; {held.message}" if held else words)
 
 
 def _available(scene: Scene) -> Said:

@@ -73,8 +73,9 @@ def _vetoed(scene: Scene) -> Turn | None:
     )
     others = [one for one in scene.memory.vetoes if one.revision != rolling.revision]
     memory = scene.memory.model_copy(update={"rollout": None, "vetoes": [veto, *others][:_REMEMBERED]})
-    kept = f"; {scene.stable} keeps serving" if scene.stable else ""
-    return Turn(memory, (Event("Warning", "RolledBack", f"{rolling.revision}: {failure.message}{kept}"),))
+    kept = f"; {scene.named(scene.stable)} keeps serving" if scene.stable else ""
+    words = f"{scene.named(rolling.revision)}: {failure.message}{kept}"
+    return Turn(memory, (Event("Warning", "RolledBack", words),))
 
 
 def _final_failure(scene: Scene, rolling: Rollout) -> Failure | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
+from perennial.api.conditions import MESSAGE_LIMIT
 from perennial.api.modelversion import DeploymentState, DeploymentVerdict, ModelVersionStatus
 from perennial.api.resources import MODELDEPLOYMENTS, MODELVERSIONS
 from perennial.config import Config
@@ -47,6 +48,7 @@ def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
         served_by=[one.name for one in verdicts if one.state in (DeploymentState.SERVING, DeploymentState.ROLLING_OUT)],
         deployments=verdicts,
         state=", ".join(f"{one.name}={one.state}" for one in verdicts) or None,
+        message=_why(verdicts),
     )
     return Plan(status=status.body())
 
@@ -80,6 +82,12 @@ def verdict(deployment: Body, version: int) -> DeploymentVerdict | None:
             words = f"it served until {later['time']}; {_words(later)} took its place"
             return DeploymentVerdict(name=name, state=DeploymentState.SUPERSEDED, reason="Replaced", message=words)
     return None
+
+
+def _why(verdicts: list[DeploymentVerdict]) -> str | None:
+    if len(verdicts) == 1:
+        return verdicts[0].message[:MESSAGE_LIMIT] or None
+    return "; ".join(f"{one.name}: {one.message}" for one in verdicts if one.message)[:MESSAGE_LIMIT] or None
 
 
 def _past(known: DeploymentVerdict | None) -> DeploymentVerdict | None:

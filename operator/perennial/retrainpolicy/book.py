@@ -32,6 +32,8 @@ class Book:
         self.unpromoted = status.unpromoted
         self.last_request = status.last_request
         self.events: list[Event] = []
+        # What holds the cause of a trigger, by its name.
+        self.held: dict[str, str] = {}
 
     @property
     def under_way(self) -> list[Run]:

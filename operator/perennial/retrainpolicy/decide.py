@@ -14,7 +14,7 @@ from perennial.api.retrainpolicy import (
     TriggerStatus,
 )
 from perennial.config import Config
-from perennial.plan import Event, Plan
+from perennial.plan import Event, Plan, news
 from perennial.retrainpolicy import limits, metric, request, runs, schedule, status
 from perennial.retrainpolicy.book import Book
 from perennial.retrainpolicy.limits import Attempt
@@ -54,7 +54,7 @@ def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
     return Plan(
         runs.actions(snapshot, spec, book),
         body,
-        book.events,
+        [*book.events, *news((snapshot.body.get("status") or {}).get("conditions") or (), body["conditions"])],
         requeue_after=max(0.0, (min(wakes) - now).total_seconds()) if wakes else None,
         status_delay=status.delay(snapshot.body.get("status") or {}, body),
     )
@@ -87,6 +87,7 @@ def _dealt_with(
             book.unskip(look.cause.trigger, look.since)
         words = f"{look.cause.message}; run {book.last_run} deals with it"
         return look.started and look.started.model_copy(update={"message": words})
+    book.held[look.row.name] = hold.message
     if hold.until:
         wakes.append(hold.until)
     words = f"{look.cause.message}; no run yet: {hold.message}"

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from perennial.api.base import format_time, parse_duration
+from perennial.api.meta import ANNOTATION_RUN_REQUEST
 from perennial.api.retrainpolicy import MAX_RUNS, Cause, ConcurrencyPolicy, RetrainPolicySpec, RunPhase
-from perennial.retrainpolicy.book import UNDER_WAY, Book
+from perennial.retrainpolicy.book import UNDER_WAY, UNPROMOTED, Book
 from perennial.retrainpolicy.children import WORDS, unknown_words
 from perennial.retrainpolicy.snapshot import Snapshot
 
@@ -51,7 +52,7 @@ def misconfigured(attempt: Attempt) -> Hold | None:
 
 def unpromoted(attempt: Attempt) -> Hold | None:
     """After so many runs in a row without a promotion a person must look; a request by hand is the sign of it."""
-    return None if attempt.by_hand else stalled_by_runs(attempt.spec, attempt.book)
+    return None if attempt.by_hand else stalled_by_runs(attempt.snapshot, attempt.spec, attempt.book)
 
 
 def run_under_way(attempt: Attempt) -> Hold | None:
@@ -144,12 +145,14 @@ def trouble(snapshot: Snapshot, spec: RetrainPolicySpec) -> Hold | None:
     return None
 
 
-def stalled_by_runs(spec: RetrainPolicySpec, book: Book) -> Hold | None:
+def stalled_by_runs(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book) -> Hold | None:
     """unpromotedLimit."""
     if book.unpromoted < spec.unpromoted_limit:
         return None
+    last = next((f": {run.message}" for run in book.runs if run.phase in UNPROMOTED), "")
     words = (
-        f"runs in a row that ended without a promotion: {book.unpromoted} (spec.unpromotedLimit). Look at status.runs, "
-        "then ask for a run by a new value of the annotation perennial.dev/run-request"
+        f"{book.unpromoted} runs in a row were not promoted (spec.unpromotedLimit), and none starts by itself any "
+        f"more. The last one{last}. See status.runs, then ask for one: "
+        f'kubectl annotate --overwrite retrainpolicy {snapshot.name} {ANNOTATION_RUN_REQUEST}="$(date +%s)"'
     )
     return Hold("UnpromotedLimit", words)

@@ -70,7 +70,7 @@ def _training(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, run: Run)
     status = job.get("status") or {}
     conditions = status.get("conditions")
     if is_true(conditions, "Failed"):
-        words = (find(conditions, "Failed") or {}).get("message", "")
+        words = (status.get("failure") or find(conditions, "Failed") or {}).get("message", "")
         book.change(run, RunPhase.FAILED, f"TrainingJob {run.training_job} failed: {words}")
     elif is_true(conditions, "Complete") and status.get("modelVersion"):
         _judged(snapshot, book, run, status["modelVersion"])

@@ -1,8 +1,9 @@
 """The status of a RetrainPolicy, its conditions, and which changes of it can wait."""
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 
+from perennial.api.base import format_time, parse_duration
 from perennial.api.conditions import Said, merge
 from perennial.api.retrainpolicy import RetrainPolicySpec, RetrainPolicyStatus, RunPhase, TriggerState, TriggerStatus
 from perennial.plan import Body
@@ -63,7 +64,7 @@ def _with_conditions(snapshot: Snapshot, status: Body, said: Iterable[Said], now
 
 
 def _conditions(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, rows: list[TriggerStatus]) -> list[Said]:
-    hold = trouble(snapshot, spec) or _invalid(rows) or stalled_by_runs(spec, book) or _held_up(book)
+    hold = trouble(snapshot, spec) or _invalid(rows) or stalled_by_runs(snapshot, spec, book) or _held_up(book)
     if hold:
         return _stalled(hold.reason, hold.message)
     pending = next((run for run in book.runs if run.phase is RunPhase.PENDING and run.message), None)
@@ -74,17 +75,43 @@ def _conditions(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, rows: l
         return [Said("Ready", True, "Suspended", "spec.suspend is true: no run is started")]
     if book.under_way:
         words = "; ".join(
-            f"run {run.number} is {run.phase}" + (f": {run.message}" if run.message else "") for run in book.under_way
+            f"run {run.number} is {run.phase}: {run.message or f'TrainingJob {run.training_job}'}"
+            for run in book.under_way
         )
         return [Said("Ready", True, "RunUnderWay", words)]
     if spec.dry_run:
-        return [Said("Ready", True, "DryRun", "spec.dryRun is true: runs are recorded, no TrainingJob is made")]
-    if held := [row.name for row in rows if row.state is TriggerState.HELD]:
-        # Their messages move with what is measured: they are not repeated here.
-        return [Said("Ready", True, "Held", f"{', '.join(held)}: a run waits; status.triggers says for what")]
-    names = ", ".join(one.name for one in spec.triggers)
-    words = f"watches {names}" if names else "no triggers: runs are started by hand"
+        words = "; ".join(["spec.dryRun is true: runs are recorded, no TrainingJob is made", *_seen(spec, rows)])
+        return [Said("Ready", True, "DryRun", words)]
+    if book.held:
+        words = "; ".join(f"{name}: a run waits: {why}" for name, why in book.held.items())
+        return [Said("Ready", True, "Held", words)]
+    words = "; ".join(_seen(spec, rows)) or "no triggers: runs are started by hand"
     return [Said("Ready", True, "Watching", words)]
+
+
+def _seen(spec: RetrainPolicySpec, rows: Iterable[TriggerStatus]) -> Iterator[str]:
+    """What each trigger is at, without the values that it goes by: they move all the time."""
+    waits = {one.name: one.metric.for_ for one in spec.triggers if one.metric}
+    for row in rows:
+        yield f"{row.name} {_stands(row, parse_duration(waits.get(row.name, '0s')))}"
+
+
+def _stands(row: TriggerStatus, enough: timedelta) -> str:
+    match row.state:
+        case TriggerState.WAITING:
+            return row.message if row.samples is None else "waits for samples"
+        case TriggerState.OK:
+            return "is within its limit"
+        case TriggerState.CROSSED if row.crossed_since:
+            due = format_time(row.crossed_since + enough)
+            return f"is beyond its limit, and a run starts at {due} if it stays so"
+        case TriggerState.FIRING:
+            return "has set off a run"
+        case TriggerState.SCHEDULED if row.next_schedule_time:
+            return f"comes at {format_time(row.next_schedule_time)}"
+        case TriggerState.SCHEDULED:
+            return "never comes"
+    return f"is {row.state}"
 
 
 def _invalid(rows: Iterable[TriggerStatus]) -> Hold | None:

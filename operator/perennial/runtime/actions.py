@@ -251,7 +251,8 @@ def _taken(target: Key, existing: Body) -> NameTaken:
     controller = controller_of(existing)
     owner = f"{controller['kind']} {controller['name']}" if controller else "no object of this operator"
     return NameTaken(
-        f"{target.resource.kind} {target.name} exists and belongs to {owner}: it is left alone; delete or rename it",
+        f"{target.resource.kind} {target.name} exists and belongs to {owner}: it is left alone. Delete it, or choose "
+        "another name here",
         code=409,
     )
 

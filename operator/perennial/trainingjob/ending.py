@@ -220,7 +220,8 @@ def _recover(snapshot: Snapshot, now: datetime, config: Config, pod: Pod | None)
 
 def _fail(snapshot: Snapshot, now: datetime, failure: Failure, *first: Action) -> Plan:
     failure = failure.model_copy(update={"time": failure.time or now})
-    status = build(snapshot, now, Phase.FAILED, failure.reason, failure.message, failure=failure)
+    words = f"{failure.message.rstrip('.')}. A finished run never runs again: apply a TrainingJob of another name"
+    status = build(snapshot, now, Phase.FAILED, failure.reason, words, failure=failure)
     told = snapshot.status.failure
     # The only attempt was told of when it failed.
     events = [] if told and told.message == failure.message else [Event("Warning", failure.reason, failure.message)]

@@ -5,6 +5,7 @@ from datetime import datetime
 from perennial.api.resources import JOBS
 from perennial.api.trainingjob import Outcome
 from perennial.plan import Body, Patch
+from perennial.podwords import refused_words
 from perennial.trainingjob.snapshot import Snapshot
 from perennial.trainingjob.status import pending_since, running_time
 
@@ -28,7 +29,7 @@ def live_start(snapshot: Snapshot) -> bool:
 def waiting(snapshot: Snapshot) -> tuple[str, str] | None:
     if snapshot.pod:
         return snapshot.pod.waiting
-    return ("PodRefused", snapshot.explanation) if snapshot.explanation else None
+    return ("PodRefused", refused_words(snapshot.explanation)) if snapshot.explanation else None
 
 
 def until_deadline(snapshot: Snapshot, now: datetime) -> float | None:

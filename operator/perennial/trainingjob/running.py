@@ -5,9 +5,10 @@ from typing import Any
 
 from perennial.api.base import read_time
 from perennial.api.resources import JOBS
-from perennial.api.trainingjob import Outcome, Phase
+from perennial.api.trainingjob import Failure, Outcome, Phase
 from perennial.config import Config
 from perennial.plan import Action, Event, Explain, Plan
+from perennial.podwords import refused_words
 from perennial.trainingjob.job import until_deadline
 from perennial.trainingjob.snapshot import Snapshot
 from perennial.trainingjob.status import build
@@ -65,7 +66,7 @@ def progress(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
         status = build(snapshot, now, Phase.PUBLISHING, "Publishing", words, **changes)
         return Plan(status=status, events=events, requeue_after=later, status_delay=0 if changes else UPLOAD_DELAY)
     if pod.started:
-        words = f"training in pod {pod.name}"
+        words = f"training in pod {pod.name}{_before(changes.get('failure') or snapshot.status.failure)}"
         if later is None or later > RUNNING_DELAY:
             later = RUNNING_DELAY if snapshot.status.phase is not Phase.RUNNING else later
         status = build(snapshot, now, Phase.RUNNING, "Training", words, **changes)
@@ -83,7 +84,7 @@ def _without_pod(
 ) -> Plan:
     """Between two attempts, or before the first: has the cluster refused the pod?"""
     assert snapshot.job
-    explanation = snapshot.explanation
+    explanation = snapshot.explanation and refused_words(snapshot.explanation)
     if explanation:
         events.append(Event("Warning", "PodRefused", explanation))
     words = explanation or "waiting for the Job's pod"
@@ -101,6 +102,11 @@ def _without_pod(
         requeue_after=min(look_again, later or look_again),
         status_delay=0 if changes or explanation else _pending_delay(snapshot),
     )
+
+
+def _before(failure: Failure | None) -> str:
+    """What became of the attempt before this one."""
+    return f"; the attempt before failed: {failure.message}" if failure else ""
 
 
 def _pending_delay(snapshot: Snapshot) -> float:

@@ -1,6 +1,5 @@
 """Everything that a decision about a TrainingJob looks at, read from the view in one go."""
 
-import re
 from dataclasses import dataclass
 
 from perennial.api.meta import ANNOTATION_SPEC, ANNOTATION_SPEC_HASH, DEFAULT_CLAIM, LABEL_MODELDEPLOYMENT
@@ -76,14 +75,9 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
         champion=_champion(view, body, spec),
         claim=view.get(PVCS, namespace, DEFAULT_CLAIM),
         refusal=view.refusal(TRAININGJOBS, namespace, name),
-        explanation=_of_any_pod(view.explanation(JOBS, namespace, name)) if job else None,
+        explanation=view.explanation(JOBS, namespace, name) if job else None,
         model_refusal=view.refusal(MODELS, namespace, model),
     )
-
-
-def _of_any_pod(words: str | None) -> str | None:
-    """Without the name of the pod that was refused: each try has another, and would be news."""
-    return re.sub(r'pods "[-a-z0-9]+" is forbidden', "its pod is forbidden", words) if words else words
 
 
 def _spec(body: Body, job: Body | None) -> tuple[TrainingJobSpec | None, str]:

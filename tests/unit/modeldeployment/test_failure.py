@@ -80,14 +80,16 @@ def test_the_gravest_is_said() -> None:
 
 
 def test_pods_that_are_refused() -> None:
-    conditions = [{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: team"}]
-    assert failure_of([], {"status": {"conditions": conditions}}) == Failure("PodsRefused", "exceeded quota: team")
+    message = 'pods "churn-5c-x2k9d" is forbidden: exceeded quota: team'
+    conditions = [{"type": "ReplicaFailure", "status": "True", "message": message}]
+    words = "the cluster refuses its pod, and is asked again: exceeded quota: team"
+    assert failure_of([], {"status": {"conditions": conditions}}) == Failure("PodsRefused", words)
 
 
 def test_the_crash_says_how_it_ended() -> None:
     found = failure_of([pod(exited(3, "Traceback: no\n such file", restarts=4))], None)
     assert found is not None
-    assert found.message == "container server ended with exit code 3 (Error): Traceback: no such file"
+    assert found.message == "container server of pod p ended with exit code 3: Traceback: no such file"
 
 
 @pytest.mark.parametrize(
@@ -99,8 +101,8 @@ def test_the_crash_says_how_it_ended() -> None:
             "OOMKilled",
             "ended with exit code 137 (OOMKilled), for using more memory than its limit; raise limits.memory",
         ),
-        (0, "Completed", "ended with exit code 0 (Completed)"),
-        (255, "Error", "ended with exit code 255 (Error)"),
+        (0, "Completed", "ended with exit code 0"),
+        (255, "Error", "ended with exit code 255"),
     ],
 )
 def test_how_a_server_ended_is_said_in_words(code: int, reason: str, words: str) -> None:
@@ -108,7 +110,7 @@ def test_how_a_server_ended_is_said_in_words(code: int, reason: str, words: str)
     status["containerStatuses"][0]["lastState"]["terminated"]["reason"] = reason
     found = failure_of([pod(status)], None)
     assert found is not None
-    assert found.message == f"container server {words}"
+    assert found.message == f"container server of pod p {words}"
 
 
 def test_a_lost_node_is_named_with_the_time() -> None:

@@ -331,7 +331,8 @@ def test_a_job_without_a_pod_is_asked_why_once_its_controller_had_it() -> None:
     plan = team.decide()
     assert plan.status
     assert conditions(team.status)["Running"] == ("False", "PodRefused")
-    assert [one.message for one in plan.events] == ["Error creating: its pod is forbidden: exceeded quota: compute"]
+    words = "the cluster refuses its pod, and is asked again: exceeded quota: compute"
+    assert [event.message for event in plan.events] == [words]
     before = team.status
     team.world.explanations[JOBS, "team", "churn-1"] = refused.format("b9q4z")
     team.decide()
