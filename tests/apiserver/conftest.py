@@ -12,7 +12,7 @@ from perennial.api.resources import TRAININGJOBS
 from perennial.kube import login
 from perennial.kube.http import HttpClient
 from tests.apiserver.kubelet import Kubelet
-from tests.apiserver.operators import USER, Perennial, apply_kinds, eventually
+from tests.apiserver.operators import PRESETS, USER, Perennial, apply_kinds, eventually
 from tests.apiserver.space import Space
 from tests.apiserver.toy import CRD
 
@@ -57,14 +57,8 @@ def controlled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 @pytest.fixture(scope="session")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The operator's configuration file, with a preset for training and one for serving."""
-    preset = {"spec": {"containers": [{"name": "train", "image": "preset:1", "command": ["python", "preset.py"]}]}}
-    server = {"spec": {"containers": [{"name": "server", "image": "preset:1"}]}}
-    runtimes = {
-        "trainingRuntimes": {"sklearn": {"template": preset}},
-        "servingRuntimes": {"sklearn": {"formats": ["sklearn"], "template": server}},
-    }
     path = tmp_path_factory.mktemp("config") / "config.yaml"
-    path.write_text(json.dumps(runtimes))
+    path.write_text(json.dumps(PRESETS))
     return path
 
 

@@ -18,6 +18,17 @@ from e2e.cluster.apiserver import ApiServer, _free_ports
 ROOT = Path(__file__).parents[2]
 USER = "operator"
 T = TypeVar("T")
+_TRAIN = {"name": "train", "image": "preset:1", "command": ["python", "preset.py"]}
+# The operator's configuration: a preset for training and one for serving.
+PRESETS = {
+    "trainingRuntimes": {"sklearn": {"template": {"spec": {"containers": [_TRAIN]}}}},
+    "servingRuntimes": {
+        "sklearn": {
+            "formats": ["sklearn"],
+            "template": {"spec": {"containers": [{"name": "server", "image": "preset:1"}]}},
+        }
+    },
+}
 
 
 def eventually(probe: Callable[[], T], seconds: float = 15.0) -> T:

@@ -1,10 +1,11 @@
 """Play the life of every kind on an API server, and write what kubectl says of it to docs/outputs.md."""
 
+import json
 import tempfile
 from pathlib import Path
 
 from e2e.cluster.apiserver import ApiServer
-from tests.apiserver.operators import USER, Perennial, apply_kinds, eventually
+from tests.apiserver.operators import PRESETS, USER, Perennial, apply_kinds, eventually
 from tests.outputs.page import PAGE, page
 
 
@@ -14,7 +15,7 @@ def main() -> None:
         with ApiServer(Path(folder), users=users, controller_manager=True) as server:
             apply_kinds(server)
             config = Path(folder) / "config.yaml"
-            config.write_text("{}")
+            config.write_text(json.dumps(PRESETS))
             with Perennial(server, "perennial-0", config) as operator:
                 eventually(operator.watches, 30)
                 PAGE.write_text(page(server))

@@ -43,9 +43,10 @@ def fails_to_load(scene: Scene) -> None:
     second = serving.rolling()
     serving.ended(second, 78, LOAD_FAILED)
     serving.says("Ready", "False", "RolloutFailed")
-    scene.status(MODELDEPLOYMENTS, "churn", lambda status: status["replicas"] == 1)
+    scene.status(MODELDEPLOYMENTS, "churn", lambda status: (status["replicas"], len(status["revisions"])) == (1, 1))
     scene.get("mdep", "-o", "wide")
     scene.describe("mdep", "churn", "RolledBack")
+    scene.status(MODELVERSIONS, "churn-2", lambda status: "Vetoed" in status["state"])
     scene.get("mv", "-o", "wide")
 
 
@@ -79,7 +80,7 @@ def no_runtime(scene: Scene) -> None:
     scene.serving.deploy(template={})
     scene.status(MODELDEPLOYMENTS, "churn", lambda status: "Stalled" in str(status))
     scene.get("mdep", "-o", "wide")
-    scene.describe("mdep", "churn", shown=EVENTS)
+    scene.describe("mdep", "churn", "NoRuntime", shown=EVENTS)
 
 
 def over_quota(scene: Scene) -> None:

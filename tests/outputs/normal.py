@@ -31,6 +31,7 @@ class Normal:
         # A bucket, and how many seconds after its start its last sample was.
         text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\dZ((?: [-.e\d]+){5}) \d+", rf"{_TIME[:16]}Z\1 7", text)
         text = re.sub(r"(Resource Version: +)\d+", r"\g<1>4711", text)
+        text = re.sub(r"(Running Seconds: +)\d+", r"\g<1>300", text)
         text = self._renamed(text, r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", _UIDS)
         text = self._renamed(text, rf"(?<=-[0-9a-f]{{10}}-){_SAFE}{{8,10}}-{_SAFE}{{5}}\b", _SERVERS)
         text = self._renamed(text, r"(?<=-)[0-9a-f]{10}\b", _REVISIONS)

@@ -1,6 +1,6 @@
 """What is said of a RetrainPolicy, and of its runs."""
 
-from perennial.api.resources import METRICSERIES, MODELDEPLOYMENTS, MODELS, RETRAINPOLICIES
+from perennial.api.resources import MODELDEPLOYMENTS, MODELS, RETRAINPOLICIES
 from perennial.plan import Body
 from tests.outputs.scene import EVENTS, Scene
 
@@ -66,16 +66,26 @@ def fires(scene: Scene) -> None:
     scene.status(RETRAINPOLICIES, "churn", lambda status: trigger(status, "Held"))
     scene.get("rp", "-o", "wide")
     scene.describe("rp", "churn", "RunSkipped")
-    scene.tell("The overview in that namespace:")
     scene.serving.says("Ready", "True", "Serving")
-    scene.get("perennial")
-    scene.tell("MARK")
     scene.status(MODELS, "churn", lambda status: status.get("serving") == "churn=2")
+    scene.about("All of them")
+    scene.tell("Of the same namespace, at the end of that story:")
+    scene.get("perennial")
+    scene.about("Model")
+    scene.tell("The record of a model name, made with its first version; of the same namespace.")
     scene.get("models")
     scene.describe("model", "churn")
+    scene.about("MetricSeries")
+    scene.tell(
+        "What was reported of a deployment, by revision; `kubectl explain metricseries.status.series` reads a line."
+    )
     scene.get("mser")
-    scene.space.there(METRICSERIES, "churn")
     scene.describe("mser", "churn")
+
+
+def explained(scene: Scene) -> None:
+    scene.tell("Every field has words, also for what may stand in it:")
+    scene.run("explain", "retrainpolicy.spec.triggers.metric")
 
 
 def rejected(scene: Scene) -> None:
@@ -135,7 +145,7 @@ def mistaken(scene: Scene) -> None:
     scene.policy(DAILY)
     scene.until(RETRAINPOLICIES, "churn", "Stalled", "ModelMismatch")
     scene.get("rp", "-o", "wide")
-    scene.describe("rp", "churn", shown=EVENTS)
+    scene.describe("rp", "churn", "ModelMismatch", shown=EVENTS)
 
 
 SCENES = (watches, fires, rejected, training_fails, dry_run, scheduled, mistaken)

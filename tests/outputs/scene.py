@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,21 +24,26 @@ SAID = ("Status", "Events")
 
 
 class Scene:
-    """`text` is what is told and shown so far, as it stands in the documentation."""
+    """`texts` is what is told and shown so far, as it stands in the documentation, by the kind that it is about."""
 
-    def __init__(self, server: ApiServer) -> None:
+    def __init__(self, server: ApiServer, kind: str) -> None:
         self.space = Space(server)
         self.kubelet = Kubelet(self.space)
         self.serving = Serving(self.space)
-        self.text = ""
+        self.texts: defaultdict[str, str] = defaultdict(str)
+        self._kind = kind
         self._normal = Normal(self.space.name)
         self._folder = server.folder / self.space.name
         self._folder.mkdir()
         self._kubeconfig = server.write_kubeconfig(self.space.name, server.token(), self.space.name)
 
+    def about(self, kind: str) -> None:
+        """What follows is about this kind."""
+        self._kind = kind
+
     def tell(self, words: str) -> None:
         """A sentence on what has happened."""
-        self.text += f"\n{words}\n"
+        self.texts[self._kind] += f"\n{words}\n"
 
     def get(self, *words: str) -> None:
         """What `kubectl get` prints."""
@@ -47,11 +53,11 @@ class Scene:
         """What `kubectl describe` prints, once there is an Event of the reason `told`; without `shown` all of it."""
         if told:
             eventually(lambda: told in [event["reason"] for event in self.space.events(name)])
+        text = self._kubectl("describe", kind, name)
         events = sorted(
             self.space.events(name), key=lambda one: (one["firstTimestamp"], int(one["metadata"]["resourceVersion"]))
         )
-        order = [str(event["message"]) for event in events]
-        text = self._normal.description(self._kubectl("describe", kind, name), order)
+        text = self._normal.description(text, [str(event["message"]) for event in events])
         self._show(f"kubectl describe {kind} {name}", _parts(text, shown) if shown else text)
 
     def run(self, *words: str) -> None:
@@ -62,7 +68,7 @@ class Scene:
     def apply(self, file: str, manifest: str) -> None:
         """What `kubectl apply` prints for a file, which is shown, too."""
         (self._folder / file).write_text(manifest)
-        self.text += f"\n```yaml\n{manifest}```\n"
+        self.texts[self._kind] += f"\n```yaml\n{manifest}```\n"
         self.run("apply", "-f", file)
 
     def policy(self, *triggers: Body, **spec: Any) -> None:
@@ -103,7 +109,7 @@ class Scene:
         return seen[-1]
 
     def _show(self, command: str, output: str) -> None:
-        self.text += f"\n```console\n$ {command}\n{output.strip()}\n```\n"
+        self.texts[self._kind] += f"\n```console\n$ {command}\n{output.strip()}\n```\n"
 
     def _kubectl(self, *words: str) -> str:
         ran = subprocess.run(

@@ -92,7 +92,8 @@ def cooldown(attempt: Attempt) -> Hold | None:
     until = max(ends) + rest
     if attempt.book.now >= until:
         return None
-    return Hold("Cooldown", f"rests after the last run until {format_time(until)}", until)
+    why = " (spec.cooldown)" if rest == parse_duration(attempt.spec.cooldown) else ", which was not promoted"
+    return Hold("Cooldown", f"rests until {format_time(until)} after the last run{why}", until)
 
 
 def budget(attempt: Attempt) -> Hold | None:
@@ -150,9 +151,10 @@ def stalled_by_runs(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book) -> 
     if book.unpromoted < spec.unpromoted_limit:
         return None
     last = next((f": {run.message}" for run in book.runs if run.phase in UNPROMOTED), "")
+    count = "run was" if book.unpromoted == 1 else f"{book.unpromoted} runs were"
     words = (
-        f"{book.unpromoted} runs in a row were not promoted (spec.unpromotedLimit), and none starts by itself any "
-        f"more. The last one{last}. See status.runs, then ask for one: "
+        f"the last {count} not promoted (spec.unpromotedLimit), and none starts by itself any more{last}. See "
+        "status.runs, then ask for one: "
         f'kubectl annotate --overwrite retrainpolicy {snapshot.name} {ANNOTATION_RUN_REQUEST}="$(date +%s)"'
     )
     return Hold("UnpromotedLimit", words)

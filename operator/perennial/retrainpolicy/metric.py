@@ -57,7 +57,7 @@ def look(trigger: Trigger, sight: Sight) -> Look:
     enough = since + parse_duration(metric.for_)
     row = row.model_copy(update={"crossed_since": since, "state": TriggerState.CROSSED, "message": words})
     if now < enough:
-        return Look(row.model_copy(update={"message": f"{words}; for {metric.for_} not yet"}), wakes=(*wakes, enough))
+        return Look(row.model_copy(update={"message": f"{words}; not yet for {metric.for_}"}), wakes=(*wakes, enough))
     firing = row.model_copy(update={"state": TriggerState.FIRING})
     if answer := _answer(trigger.name, since, sight.runs):
         words = f"{words}; run {answer.number} deals with it"

@@ -83,7 +83,7 @@ def _conditions(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, rows: l
         words = "; ".join(["spec.dryRun is true: runs are recorded, no TrainingJob is made", *_seen(spec, rows)])
         return [Said("Ready", True, "DryRun", words)]
     if book.held:
-        words = "; ".join(f"{name}: a run waits: {why}" for name, why in book.held.items())
+        words = "; ".join(f"{name}: no run yet: {why}" for name, why in book.held.items())
         return [Said("Ready", True, "Held", words)]
     words = "; ".join(_seen(spec, rows)) or "no triggers: runs are started by hand"
     return [Said("Ready", True, "Watching", words)]
@@ -99,7 +99,9 @@ def _seen(spec: RetrainPolicySpec, rows: Iterable[TriggerStatus]) -> Iterator[st
 def _stands(row: TriggerStatus, enough: timedelta) -> str:
     match row.state:
         case TriggerState.WAITING:
-            return row.message if row.samples is None else "waits for samples"
+            if row.samples is None:
+                return row.message
+            return "waits for more samples" if row.samples else "has no samples: kubectl perennial report sends one"
         case TriggerState.OK:
             return "is within its limit"
         case TriggerState.CROSSED if row.crossed_since:

@@ -122,8 +122,12 @@ class Pod:
     def preparing(self) -> str:
         """What is said of a pod that does not train yet. Fetching may be long, or be tried again and again."""
         fetches = "running" in self.state(PREPARE)
-        how_far = f": kubectl logs {self.name} -c {PREPARE} tells how far it is" if fetches else ""
+        how_far = f": {self.log(PREPARE)} tells how far it is" if fetches else ""
         return f"pod {self.name} is being prepared{how_far}"
+
+    def log(self, container: str) -> str:
+        """The command that shows what a container prints."""
+        return f"kubectl logs {self.name} -c {container}"
 
     @property
     def broken(self) -> bool:

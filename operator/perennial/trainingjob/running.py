@@ -5,7 +5,7 @@ from typing import Any
 
 from perennial.api.base import read_time
 from perennial.api.resources import JOBS
-from perennial.api.trainingjob import Failure, Outcome, Phase
+from perennial.api.trainingjob import Outcome, Phase
 from perennial.config import Config
 from perennial.plan import Action, Event, Explain, Plan
 from perennial.podwords import refused_words
@@ -66,7 +66,10 @@ def progress(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
         status = build(snapshot, now, Phase.PUBLISHING, "Publishing", words, **changes)
         return Plan(status=status, events=events, requeue_after=later, status_delay=0 if changes else UPLOAD_DELAY)
     if pod.started:
-        words = f"training in pod {pod.name}{_before(changes.get('failure') or snapshot.status.failure)}"
+        before = changes.get("failure") or snapshot.status.failure
+        words = f"training in pod {pod.name}, {pod.log(pod.training)} tells how far it is"
+        if before:
+            words += f"; the attempt before failed: {before.message}"
         if later is None or later > RUNNING_DELAY:
             later = RUNNING_DELAY if snapshot.status.phase is not Phase.RUNNING else later
         status = build(snapshot, now, Phase.RUNNING, "Training", words, **changes)
@@ -102,11 +105,6 @@ def _without_pod(
         requeue_after=min(look_again, later or look_again),
         status_delay=0 if changes or explanation else _pending_delay(snapshot),
     )
-
-
-def _before(failure: Failure | None) -> str:
-    """What became of the attempt before this one."""
-    return f"; the attempt before failed: {failure.message}" if failure else ""
 
 
 def _pending_delay(snapshot: Snapshot) -> float:
