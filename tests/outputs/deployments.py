@@ -58,7 +58,7 @@ def first_fails(scene: Scene) -> None:
     serving.ended(serving.rolling(), 1, "ImportError: No module named 'lightgbm'", restarts=4)
     scene.status(MODELDEPLOYMENTS, "churn", lambda status: "ImportError" in str(status))
     scene.get("mdep", "-o", "wide")
-    scene.describe("mdep", "churn", "RolloutStarted", shown=EVENTS)
+    scene.describe("mdep", "churn", "CrashLoop", shown=EVENTS)
 
 
 def held_by_the_gate(scene: Scene) -> None:
@@ -91,6 +91,7 @@ def over_quota(scene: Scene) -> None:
     scene.serving.deploy()
     scene.status(MODELDEPLOYMENTS, "churn", lambda status: "quota" in str(status))
     scene.get("mdep", "-o", "wide")
+    scene.describe("mdep", "churn", "PodsRefused", shown=EVENTS)
 
 
 def rejected_and_approved(scene: Scene) -> None:

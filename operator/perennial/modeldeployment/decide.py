@@ -16,7 +16,8 @@ from perennial.plan import Event, Plan, news
 def decide(seen: Snapshot, now: datetime, config: Config) -> Plan:
     """The plan for one ModelDeployment."""
     if seen.spec is None:
-        return Plan(status=unreadable(seen, now))
+        status = unreadable(seen, now)
+        return Plan(status=status, events=tuple(news(seen.conditions, status["conditions"])))
     scene = look(seen, seen.spec, seen.status, now, config)
     taken = turn(scene)
     if taken:
@@ -27,7 +28,7 @@ def decide(seen: Snapshot, now: datetime, config: Config) -> Plan:
     return Plan(
         actions=doing.actions,
         status=status,
-        events=tuple(dict.fromkeys((*_rejections(scene), *news(seen.conditions, status["conditions"])))),
+        events=tuple(dict.fromkeys((*_told(scene), *news(seen.conditions, status["conditions"])))),
         requeue_after=_next_look(scene),
     )
 
@@ -38,6 +39,14 @@ def _rejections(scene: Scene) -> Iterable[Event]:
     for one in scene.choice.candidates:
         if one.state == DeploymentState.REJECTED and (one.version, one.reason, one.message) not in told:
             yield Event("Warning", one.reason, one.message)
+
+
+def _told(scene: Scene) -> Iterable[Event]:
+    yield from _rejections(scene)
+    rolling, before = scene.memory.rollout, scene.seen.status.rollout
+    failure = scene.failure(rolling.revision) if rolling else None
+    if rolling and failure and (before is None or failure.message not in before.message):
+        yield Event("Warning", failure.reason, f"{scene.named(rolling.revision)}: {failure.message}")
 
 
 def _next_look(scene: Scene) -> float | None:

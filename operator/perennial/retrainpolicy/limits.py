@@ -92,8 +92,10 @@ def cooldown(attempt: Attempt) -> Hold | None:
     until = max(ends) + rest
     if attempt.book.now >= until:
         return None
-    why = " (spec.cooldown)" if rest == parse_duration(attempt.spec.cooldown) else ", which was not promoted"
-    return Hold("Cooldown", f"rests until {format_time(until)} after the last run{why}", until)
+    by_cooldown = rest == parse_duration(attempt.spec.cooldown)
+    words = "rests after the last run" + ("" if by_cooldown else ", which was not promoted,")
+    words += f" until {format_time(until)}" + (" (spec.cooldown)" if by_cooldown else "")
+    return Hold("Cooldown", words, until)
 
 
 def budget(attempt: Attempt) -> Hold | None:

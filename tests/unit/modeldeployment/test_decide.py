@@ -149,7 +149,11 @@ def test_a_model_that_does_not_load_is_vetoed_and_the_old_one_keeps_serving() ->
     assert world.condition("Ready") == ("False", "RolloutFailed")
     assert world.condition("Available") == ("True", "Serving")
     assert world.condition("Stalled") == ("True", "RolloutFailed")
-    assert "not a scikit-learn model" in world.message("Ready")
+    again = "kubectl annotate --overwrite modeldeployment churn perennial.dev/retry="
+    assert world.message("Ready").startswith("version 2 failed here: not a scikit-learn model (ModelLoadFailed). ")
+    assert again in world.message("Ready")
+    kept = f"churn-2 ({new}): not a scikit-learn model; churn-1 ({old}) keeps serving"
+    assert kept in [event.message for event in world.events]
     assert world.candidate(2)["state"] == "Vetoed"
     assert "RolledBack" in [event.reason for event in world.events]
 
@@ -512,3 +516,33 @@ def test_replicas_are_the_only_thing_ever_patched_in_a_deployment() -> None:
     assert all(set(one.patch) == {"spec"} and set(one.patch["spec"]) == {"replicas"} for one in patches)
     created = [one.body["metadata"]["name"] for one in world.writes if isinstance(one, Create)]
     assert len(created) == len(set(created)) == 2
+
+
+def test_why_a_newer_version_is_not_served_is_said_where_people_look() -> None:
+    gate = {"metrics": [{"name": "accuracy", "min": 0.85}]}
+    world = World(a_version(1, metrics={"accuracy": 0.95}), gate=gate)
+    world.settle()
+    world.put(a_version(2, metrics={"accuracy": 0.79}))
+    world.settle()
+    assert world.condition("Ready") == ("True", "Serving")
+    assert world.message("Ready") == (
+        "1 of 1 replicas ready; version 2 does not pass spec.gate: accuracy 0.79 is below the minimum 0.85"
+    )
+
+
+def test_what_keeps_a_rollout_is_told_once() -> None:
+    world = served(1, 2)
+    new = roll_out_broken(world, exited(1, "ImportError"))
+    for _ in range(3):
+        world.reconcile()
+        world.controller()
+    told = [event for event in world.events if event.reason == "ContainerFailed"]
+    assert [event.message.startswith(f"churn-2 ({new}): container server of pod") for event in told] == [True]
+
+
+def test_a_model_that_nothing_serves_is_told_once() -> None:
+    world = World(a_version(1, format="catboost"))
+    world.settle()
+    world.put(a_version(2, format="catboost"))
+    world.settle()
+    assert [event.reason for event in world.events] == ["NoRuntime"]

@@ -64,6 +64,7 @@ def test_a_version_that_was_replaced_says_by_which() -> None:
     assert plan.status
     words = plan.status["deployments"][0]["message"]
     assert words == "it served until 2026-01-01T00:00:00Z; version 4 took its place"
+    assert plan.status["message"] == words
 
 
 @pytest.mark.parametrize("case", ["other model", "not looked at"])

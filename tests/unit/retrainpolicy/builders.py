@@ -209,6 +209,11 @@ class Team:
         return status
 
     @property
+    def message(self) -> str:
+        """Of the condition Ready."""
+        return next(str(one["message"]) for one in self.status["conditions"] if one["type"] == "Ready")
+
+    @property
     def runs(self) -> list[tuple[int, str]]:
         """(number, phase), newest first."""
         return [(run["number"], run["phase"]) for run in self.status.get("runs", ())]

@@ -262,6 +262,34 @@ class TestConcurrency:
         assert team.skipped == []
 
 
+class TestWhatItWatches:
+    """As the condition Ready says it, without the values, which move all the time."""
+
+    def test_no_samples(self) -> None:
+        team = Team(a_policy(ACCURACY)).settle()
+        assert team.message == "accuracy has no samples: kubectl perennial report sends one"
+
+    def test_too_few(self) -> None:
+        trigger = {"name": "accuracy", "metric": {**ACCURACY["metric"], "minSamples": 50}}
+        assert Team(a_policy(trigger)).report(0.7).settle().message == "accuracy waits for more samples"
+
+    def test_all_is_well(self) -> None:
+        team = Team(a_policy(ACCURACY, HOURLY)).report(0.95, count=50).settle()
+        assert team.message == "accuracy is within its limit; hourly comes at 2026-11-20T13:00:00Z"
+        assert team.told == []
+
+    def test_crossed_but_not_for_long_enough(self) -> None:
+        trigger = {"name": "accuracy", "metric": {**ACCURACY["metric"], "for": "30m"}}
+        team = Team(a_policy(trigger)).report(0.7, count=50).settle()
+        assert team.message == "accuracy is beyond its limit, and a run starts at 2026-11-20T12:30:00Z if it stays so"
+
+    def test_a_dry_run(self) -> None:
+        assert low(dryRun=True).settle().message.endswith("no TrainingJob is made; accuracy has set off a run")
+
+    def test_a_training(self) -> None:
+        assert low().settle().message == "run 1 is Training: TrainingJob churn-1"
+
+
 class TestLimits:
     def test_cooldown_holds_the_next_run_until_its_end(self) -> None:
         team = low(cooldown="30m").settle().fails().settle()
@@ -298,6 +326,9 @@ class TestLimits:
         assert conditions(team.status)["Ready"] == ("True", "Watching")
         team.after(minutes=5).report(0.7).settle()
         assert conditions(team.status)["Ready"] == ("True", "Held")
+        assert (
+            team.message == "accuracy: no run yet: rests after the last run until 2026-11-20T18:00:00Z (spec.cooldown)"
+        )
 
     def test_a_training_that_only_a_person_can_bring_on_stalls_the_policy(self) -> None:
         team = low().settle()
@@ -316,6 +347,9 @@ class TestLimits:
             team.settle().fails().settle().after(minutes=2)
         team.settle()
         assert conditions(team.status)["Stalled"] == ("True", "UnpromotedLimit")
+        assert "the last 2 runs were not promoted" in team.message
+        assert "TrainingJob churn-2 failed: exit code 1. See" in team.message
+        assert team.told.count("UnpromotedLimit") == 1
         assert team.skipped == [("accuracy", "UnpromotedLimit")]
         assert len(team.after(days=1).report(0.7).settle().runs) == 2
         team.request("person-1").settle()
