@@ -98,6 +98,10 @@ bench: venv ## Measure against a real API server, and print a table
 soak: venv ## Let trainings, rollouts and runs come and go for an hour, and print what grew (ARGS="--seconds 600")
 	@$(PY) -m tests.bench.soak $(ARGS)
 
+.PHONY: outputs
+outputs: venv ## Write docs/outputs.md: what kubectl says of each kind at each turn, played on an API server
+	@$(PY) -m tests.outputs
+
 .PHONY: profile
 profile: venv ## Show where the operator's CPU goes in a burst (ARGS="--size 1000 --raw FILE")
 	@$(PY) -m tests.bench.profile $(ARGS)

@@ -7,6 +7,7 @@ from perennial.api.resources import JOBS, TRAININGJOBS
 from tests.outputs.scene import EVENTS, Scene
 
 RUN = "churn-1"
+LAST_WORDS = "KeyError: no column 'age'"
 NO_COMMAND = """\
 apiVersion: perennial.dev/v1alpha1
 kind: TrainingJob
@@ -41,20 +42,25 @@ def pulls(scene: Scene) -> None:
     scene.describe("tj", RUN, "ImagePullBackOff", shown=EVENTS)
 
 
+def attempt(scene: Scene, number: int) -> None:
+    """The pod of this attempt runs, and the operator says so."""
+    scene.kubelet.runs(RUN)
+    scene.status(
+        TRAININGJOBS, RUN, lambda status: (len(status.get("attempts", ())), status["phase"]) == (number, "Running")
+    )
+
+
 def trains(scene: Scene) -> None:
     scene.tell("**It runs.**")
     scene.space.train(RUN)
-    scene.kubelet.runs(RUN)
-    scene.space.reaches(RUN, "Running")
+    attempt(scene, 1)
     scene.get("tj", "-o", "wide")
     scene.tell("**An attempt fails, and is tried again.**")
-    scene.kubelet.fails(RUN, 3, "KeyError: no column 'age'")
-    scene.status(TRAININGJOBS, RUN, lambda status: "failure" in status)
-    scene.kubelet.runs(RUN)
-    scene.status(TRAININGJOBS, RUN, lambda status: len(status["attempts"]) == 2 and status["phase"] == "Running")
+    scene.kubelet.fails(RUN, 3, LAST_WORDS)
+    attempt(scene, 2)
     scene.get("tj", "-o", "wide")
     scene.describe("tj", RUN, "TrainingFailed")
-    scene.tell("**It publishes.**")
+    scene.tell("**It succeeds**, and its version is recorded.")
     scene.kubelet.publishes(RUN, metrics={"accuracy": 0.93})
     scene.space.reaches(RUN, "Succeeded")
     scene.get("tj", "-o", "wide")
@@ -64,9 +70,9 @@ def trains(scene: Scene) -> None:
 def fails(scene: Scene) -> None:
     scene.tell("**It fails for good**, here with `backoffLimit: 1`.")
     scene.space.train(RUN, backoffLimit=1)
-    for _ in range(2):
-        scene.kubelet.runs(RUN)
-        scene.kubelet.fails(RUN, 3, "KeyError: no column 'age'")
+    for number in (1, 2):
+        attempt(scene, number)
+        scene.kubelet.fails(RUN, 3, LAST_WORDS)
     scene.space.reaches(RUN, "Failed")
     scene.get("tj", "-o", "wide")
     scene.describe("tj", RUN, "TrainingFailed")
