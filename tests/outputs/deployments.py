@@ -32,7 +32,7 @@ def rolls_out(scene: Scene) -> None:
     serving.pods(second)
     scene.status(MODELDEPLOYMENTS, "churn", lambda status: status["replicas"] == 3)
     scene.get("mdep", "-o", "wide")
-    scene.describe("mdep", "churn", "RolloutStarted")
+    scene.describe("mdep", "churn", "churn-2")
 
 
 def fails_to_load(scene: Scene) -> None:

@@ -101,7 +101,7 @@ def rejected(scene: Scene) -> None:
     scene.kubelet.publishes("churn-1", metrics={"accuracy": 0.79})
     scene.until(RETRAINPOLICIES, "churn", "Ready", "UnpromotedLimit")
     scene.get("rp", "-o", "wide")
-    scene.describe("rp", "churn", "RunRejected")
+    scene.describe("rp", "churn", "UnpromotedLimit")
 
 
 def training_fails(scene: Scene) -> None:

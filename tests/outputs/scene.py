@@ -50,9 +50,9 @@ class Scene:
         self._show(f"kubectl get {' '.join(words)}", self._normal.table(self._kubectl("get", *words)))
 
     def describe(self, kind: str, name: str, told: str | None = None, *, shown: Sequence[str] | None = SAID) -> None:
-        """What `kubectl describe` prints, once there is an Event of the reason `told`; without `shown` all of it."""
+        """What `kubectl describe` prints, once there is an Event with the words `told`; without `shown` all of it."""
         if told:
-            eventually(lambda: told in [event["reason"] for event in self.space.events(name)])
+            eventually(lambda: any(told in f"{one['reason']} {one['message']}" for one in self.space.events(name)))
         text = self._kubectl("describe", kind, name)
         events = sorted(
             self.space.events(name), key=lambda one: (one["firstTimestamp"], int(one["metadata"]["resourceVersion"]))

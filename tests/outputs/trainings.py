@@ -75,7 +75,7 @@ def fails(scene: Scene) -> None:
         scene.kubelet.fails(RUN, 3, LAST_WORDS)
     scene.space.reaches(RUN, "Failed")
     scene.get("tj", "-o", "wide")
-    scene.describe("tj", RUN, "TrainingFailed")
+    scene.describe("tj", RUN, "used up")
 
 
 def suspended(scene: Scene) -> None:
