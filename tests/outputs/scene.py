@@ -86,7 +86,7 @@ class Scene:
         }
         self.space.make(RETRAINPOLICIES, "churn", plain | spec)
 
-    def until(self, resource: Resource, name: str, type_: str, reason: str, seconds: float = 30.0) -> Body:
+    def until(self, resource: Resource, name: str, type_: str, reason: str, seconds: float = 60.0) -> Body:
         """The status of an object once its condition has this reason."""
 
         def says(status: Body) -> bool:
@@ -94,7 +94,7 @@ class Scene:
 
         return self.status(resource, name, says, seconds)
 
-    def status(self, resource: Resource, name: str, check: Callable[[Body], bool], seconds: float = 30.0) -> Body:
+    def status(self, resource: Resource, name: str, check: Callable[[Body], bool], seconds: float = 60.0) -> Body:
         """The status of an object once it passes the check."""
         seen: list[Body] = [{}]
 
@@ -109,7 +109,8 @@ class Scene:
         return seen[-1]
 
     def _show(self, command: str, output: str) -> None:
-        self.texts[self._kind] += f"\n```console\n$ {command}\n{output.strip()}\n```\n"
+        lines = "\n".join(line.rstrip() for line in output.strip().splitlines())
+        self.texts[self._kind] += f"\n```console\n$ {command}\n{lines}\n```\n"
 
     def _kubectl(self, *words: str) -> str:
         ran = subprocess.run(

@@ -19,7 +19,7 @@ spec:
 
 
 def refused(scene: Scene) -> None:
-    scene.tell("A manifest that cannot be meant is refused when it is applied:")
+    scene.tell("A manifest with a mistake is refused when it is applied:")
     scene.apply("no-command.yaml", NO_COMMAND)
 
 
@@ -55,6 +55,8 @@ def trains(scene: Scene) -> None:
     scene.space.train(RUN)
     attempt(scene, 1)
     scene.get("tj", "-o", "wide")
+    scene.tell("What its Job was made from cannot be edited any more:")
+    scene.run("patch", "tj", RUN, "--type=merge", "-p", '{"spec": {"backoffLimit": 5}}')
     scene.tell("**An attempt fails, and is tried again.**")
     scene.kubelet.fails(RUN, 3, LAST_WORDS)
     attempt(scene, 2)

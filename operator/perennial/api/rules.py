@@ -1,13 +1,22 @@
 """CEL rules of the kinds, as they stand in `x-kubernetes-validations`."""
 
+from enum import StrEnum
 from typing import Any
 
 Rule = dict[str, Any]
 
 
-def rule(expression: str, message: str, field: str | None = None) -> Rule:
+class Reason(StrEnum):
+    """What is wrong, as the API server puts it before the message; `Invalid value: "object"` where there is none."""
+
+    REQUIRED = "FieldValueRequired"
+    FORBIDDEN = "FieldValueForbidden"
+
+
+def rule(expression: str, message: str, field: str | None = None, reason: Reason | None = None) -> Rule:
     """A rule that must hold. `message` says what to do; `field`, a path below the rule's place, is named."""
-    return {"rule": expression, "message": message} | ({"fieldPath": field} if field else {})
+    said = {"rule": expression, "message": message, "fieldPath": field, "reason": reason and reason.value}
+    return {key: value for key, value in said.items() if value}
 
 
 def fixed(field: str, when: str, message: str) -> Rule:
@@ -15,7 +24,7 @@ def fixed(field: str, when: str, message: str) -> Rule:
     new, old = f"self.spec.{field}", f"oldSelf.spec.{field}"
     # Without optional syntax: what comes out of it has no bound, and so no price that the API server would accept.
     same = f"has({new}) == has({old}) && (!has({new}) || {new} == {old})"
-    return rule(f"!({when}) || ({same})", f"spec.{field} {message}")
+    return rule(f"!({when}) || ({same})", f"spec.{field} {message}", f".spec.{field}", Reason.FORBIDDEN)
 
 
 def validations(*rules: Rule) -> Any:

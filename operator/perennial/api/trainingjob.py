@@ -22,7 +22,7 @@ from perennial.api.base import (
     Time,
     public_uri,
 )
-from perennial.api.rules import fixed, rule, validations
+from perennial.api.rules import Reason, fixed, rule, validations
 
 ModelName = Annotated[str, Field(pattern=DNS_LABEL, min_length=1, max_length=40)]
 # `perennial` formats are open: an own server image may understand any word.
@@ -144,6 +144,7 @@ class TrainingJobSpec(ApiModel):
                 f"has(self.runtime) || ({_HAS_CONTAINERS})",
                 "give spec.template with a training container, or spec.runtime: one of the operator's presets",
                 ".template",
+                Reason.REQUIRED,
             ),
             rule(
                 f"!({_HAS_CONTAINERS}) || size({_CONTAINERS}) == 1 || {_CONTAINERS}.exists(c, c.name == 'train')",
@@ -157,6 +158,7 @@ class TrainingJobSpec(ApiModel):
                 "the training container must say its `command`: the image's own entrypoint cannot be seen from outside "
                 "(not needed with `output.mode: External`)",
                 ".template",
+                Reason.REQUIRED,
             ),
         )
     )
