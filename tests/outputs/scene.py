@@ -52,7 +52,7 @@ class Scene:
     def describe(self, kind: str, name: str, told: str | None = None, *, shown: Sequence[str] | None = SAID) -> None:
         """What `kubectl describe` prints, once there is an Event with the words `told`; without `shown` all of it."""
         if told:
-            eventually(lambda: any(told in f"{one['reason']} {one['message']}" for one in self.space.events(name)))
+            eventually(lambda: any(told in f"{one['reason']} {one['message']}" for one in self.space.events(name)), 60)
         text = self._kubectl("describe", kind, name)
         events = sorted(
             self.space.events(name), key=lambda one: (one["firstTimestamp"], int(one["metadata"]["resourceVersion"]))
