@@ -17,6 +17,9 @@ from perennial.retrainpolicy.look import Look, Sight
 # How far back the newest tick is looked for: each step is a handful of ticks for the schedules that need it.
 _BACK = [timedelta(hours=hours) for hours in (1, 6, 24, 72, 200, 800, 9000)]
 _COUNTED = 100
+_NONE, _MINUTE, _HOUR = timedelta(0), timedelta(minutes=1), timedelta(hours=1)
+# From 2 ** 26 minutes down to one: they add up to any span between two ticks.
+_HALVES = [timedelta(minutes=2**power) for power in range(26, -1, -1)]
 _ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -30,8 +33,30 @@ class Ticks:
 
     def after(self, moment: datetime) -> Iterator[datetime]:
         """The ticks after a moment, strictly growing. cronsim may name a tick of the hour that comes twice again."""
-        for tick in CronSim(self.expression, moment.astimezone(self.zone)):
-            if (found := tick.astimezone(UTC)) > moment:
+        last = moment
+        for tick in self._from(moment):
+            if tick > last:
+                yield from self._passed_over(last, tick)
+                yield tick
+                last = tick
+
+    def _from(self, moment: datetime) -> Iterator[datetime]:
+        return (tick.astimezone(UTC) for tick in CronSim(self.expression, moment.astimezone(self.zone)))
+
+    def _passed_over(self, last: datetime, tick: datetime) -> Iterator[datetime]:
+        """What cronsim leaves out between two ticks where the clocks go forward by less than an hour, or just did."""
+        change = last - _HOUR
+        before, after = change.astimezone(self.zone).utcoffset(), tick.astimezone(self.zone).utcoffset()
+        if before is None or after is None or not _NONE < after - before < _HOUR:
+            return
+        for step in _HALVES:
+            if change + step < tick and (change + step).astimezone(self.zone).utcoffset() == before:
+                change += step
+        # From where the clocks show a whole hour more than before, it is right again.
+        for found in self._from(change + _MINUTE + after - before):
+            if found >= tick:
+                return
+            if found > last:
                 yield found
 
     def next(self, moment: datetime) -> datetime | None:

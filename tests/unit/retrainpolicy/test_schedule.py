@@ -47,6 +47,12 @@ def test_ticks_of_berlin(cron: str, after: str, ticks: list[str]) -> None:
     assert [next(found) for _ in ticks] == [at(f"2026-{tick}") for tick in ticks]
 
 
+@pytest.mark.parametrize("after", ["10-03T13:35", "10-03T15:29", "10-03T15:30", "10-03T15:45", "10-03T16:30"])
+def test_a_change_by_half_an_hour_costs_no_tick(after: str) -> None:
+    found = parse(ScheduleTrigger(cron="5 */6 * * *", time_zone="Australia/Lord_Howe")).after(at(f"2026-{after}"))
+    assert [next(found) for _ in range(2)] == [at("2026-10-03T19:05"), at("2026-10-04T01:05")]
+
+
 ZONES = st.sampled_from([BERLIN, LORD_HOWE, APIA, ZoneInfo("America/St_Johns"), ZoneInfo("Etc/UTC")])
 # Around the changes of these zones, a day that Samoa left out included.
 DAYS = st.sampled_from(
