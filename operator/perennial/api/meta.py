@@ -34,6 +34,8 @@ ANNOTATION_CHAMPION = f"{GROUP}/champion"
 ANNOTATION_RENDERED = f"{GROUP}/rendered"
 # Hash of the intent of an applied (server-side) child.
 ANNOTATION_APPLIED = f"{GROUP}/applied"
+# Fields that a child was to have and that the API server left out: they show as FieldsDropped.
+ANNOTATION_DROPPED = f"{GROUP}/dropped"
 
 # How deep objects may be nested. Kubernetes' own kinds need half of it; of what lies deeper nothing is kept.
 MAX_DEPTH = 64

@@ -245,5 +245,6 @@ class ModelDeploymentStatus(ApiModel):
     last_retry: str | None = Field(None, description="The last retry by annotation that was dealt with.")
     conditions: Annotated[list[Condition], Field(max_length=16, json_schema_extra=MAP_BY_TYPE)] = Field(
         default=[],
-        description="Ready, Available, Progressing; Reconciling, Stalled and UpdateAvailable while they are true.",
+        description="Ready, Available, Progressing; Reconciling, Stalled, UpdateAvailable and "
+        "FieldsDropped while they are true.",
     )

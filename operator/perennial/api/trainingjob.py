@@ -292,4 +292,7 @@ class TrainingJobStatus(ApiModel):
     conditions: Annotated[
         list[Condition],
         Field(max_length=16, json_schema_extra=MAP_BY_TYPE),
-    ] = Field(default=[], description="Complete, Failed, Running, Suspended, Reconciling, Stalled.")
+    ] = Field(
+        default=[],
+        description="Complete, Failed, Running, Suspended, Reconciling, Stalled, SpecChanged, FieldsDropped.",
+    )

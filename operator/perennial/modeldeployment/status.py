@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from perennial import dropped
 from perennial.api.base import read_count
 from perennial.api.conditions import Said, merge
 from perennial.api.meta import ANNOTATION_RENDERED, LABEL_MODEL_VERSION, LABEL_MODELDEPLOYMENT
@@ -129,7 +130,8 @@ def _conditions(scene: Scene, doing: Act) -> list[Said]:
         said.append(Said("Stalled", True, block.reason, block.message))
     elif not ready.status:
         said.append(Said("Reconciling", True, ready.reason, ready.message))
-    return [*said, *_update_available(scene)]
+    runs = [scene.seen.deployments.get(name or "") for name in (scene.incoming, scene.stable)]
+    return [*said, *_update_available(scene), *dropped.said(runs)]
 
 
 def _refused(scene: Scene, doing: Act) -> Block | None:

@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Callable
 
-from perennial.api.meta import ANNOTATION_APPLIED
+from perennial.api.meta import ANNOTATION_APPLIED, ANNOTATION_DROPPED
 from perennial.api.resources import EVENTS, PODS, of
+from perennial.dropped import dropped
 from perennial.kube.client import Client
 from perennial.kube.errors import AlreadyExists, ApiError, Conflict, Invalid, Meaning, NameTaken, NotFound
 from perennial.owners import controller_of, controller_uid
@@ -113,7 +114,17 @@ class Actor:
         else:
             logger.info("created %s", target)
             self._written(owner, None, made)
+        if strict and (fields := dropped(body, made)):
+            made = await self._marked(target, made, fields)
         self._cache.put(target.resource, made)
+
+    async def _marked(self, target: Key, made: Body, fields: str) -> Body:
+        """What was made, with what it lacks written on it: nobody can tell later."""
+        logger.warning("%s was made without %s", target, fields)
+        annotations = {ANNOTATION_DROPPED: fields}
+        return await self._client.patch(
+            *target, {"metadata": {"annotations": annotations, "uid": made["metadata"]["uid"]}}
+        )
 
     async def _known(self, target: Key, controller: str | None) -> Body | None:
         """What is known of the target. Whether somebody else still has the name is asked: an end may be told late."""

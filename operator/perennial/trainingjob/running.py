@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from perennial import dropped
 from perennial.api.base import read_time
 from perennial.api.resources import JOBS
 from perennial.api.trainingjob import Outcome, Phase
@@ -108,5 +109,8 @@ def _without_pod(
 
 
 def _pending_delay(snapshot: Snapshot) -> float:
-    """The API server shows a new run as Pending by itself; one that was something else must be seen to change."""
+    """The API server shows a new run as Pending by itself; one that was something else must be seen to change, and what
+    was dropped of one is told before it has trained for hours."""
+    if any(dropped.said([snapshot.job])):
+        return 0.0
     return RUNNING_DELAY if snapshot.status.observed_generation else PENDING_DELAY

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from perennial import dropped
 from perennial.api.base import MOST, parse_time
 from perennial.api.conditions import Said, merge
 from perennial.api.meta import ANNOTATION_CHAMPION
@@ -132,7 +133,7 @@ def _conditions(snapshot: Snapshot, phase: Phase, reason: str, message: str, sta
                 "Apply a TrainingJob of another name to train with it",
             )
         )
-    return said
+    return [*said, *dropped.said([snapshot.job])]
 
 
 def _was_suspended(snapshot: Snapshot) -> bool:

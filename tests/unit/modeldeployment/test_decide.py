@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from perennial.api.base import format_time
-from perennial.api.meta import ANNOTATION_RETRY, LABEL_REVISION
+from perennial.api.meta import ANNOTATION_DROPPED, ANNOTATION_RETRY, LABEL_REVISION
 from perennial.api.resources import DEPLOYMENTS, MODELVERSIONS, SERVICES
 from perennial.modeldeployment import CONTROLLER
 from perennial.plan import Body, Create, Find, Patch
@@ -408,6 +408,17 @@ def test_a_new_preset_restarts_nothing_and_is_shown() -> None:
     assert world.condition("UpdateAvailable") is None
     template = world.objects[DEPLOYMENTS, world.stable]["spec"]["template"]
     assert template["spec"]["containers"][0]["image"] == "server:2"
+
+
+def test_what_the_cluster_left_out_of_a_revision_is_said_while_it_serves() -> None:
+    world = served(1)
+    world.objects[DEPLOYMENTS, world.stable]["metadata"]["annotations"][ANNOTATION_DROPPED] = "spec.template.spec.x"
+    world.settle()
+    assert world.condition("FieldsDropped") == ("True", "NotInThisCluster")
+    world.put(a_version(2))
+    world.settle()
+    assert world.serves == 2
+    assert world.condition("FieldsDropped") is None
 
 
 def test_what_is_changed_by_hand_is_put_right() -> None:

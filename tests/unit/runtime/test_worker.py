@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client import REGISTRY
 
-from perennial.api.meta import ANNOTATION_APPLIED
+from perennial.api.meta import ANNOTATION_APPLIED, ANNOTATION_DROPPED
 from perennial.api.resources import JOBS, MODELS, PODS, SERVICES, TRAININGJOBS
 from perennial.config import Config
 from perennial.kube.errors import (
@@ -115,6 +115,24 @@ async def test_actions_then_status_then_events(world):
     assert [verb for verb, _ in world.client.writes] == ["create", "patch status"]
     assert world.status() == {"phase": "Running"}
     assert world.recorder.told == ["Began"], "once: the second pass changed nothing"
+
+
+async def test_a_child_says_what_the_server_left_out_of_it(world):
+    real = world.client._store
+    old = lambda body: {**body, "spec": {k: v for k, v in body["spec"].items() if k != "new"}}  # noqa: E731
+    world.client._store = lambda key, body: real(key, old(body) if key.resource == JOBS else body)
+    world.decide = lambda body, jobs, _: Plan([Create(wanted(new="x", known="y"), strict=True)])
+    await world.settle()
+    assert world.client.writes == [("create", "jobs/job"), ("patch", "jobs/job")]
+    assert world.cache.get(JOBS, "ns", "job")["metadata"]["annotations"] == {ANNOTATION_DROPPED: "spec.new"}
+
+
+async def test_what_was_made_by_a_request_without_an_answer_is_looked_at_too(world):
+    world.client.on_change = lambda *_: None
+    world.client.put({**wanted(known="y"), "metadata": {**wanted()["metadata"], "uid": "u"}})
+    world.decide = lambda body, jobs, _: Plan([Create(wanted(new="x", known="y"), strict=True)])
+    await world.settle()
+    assert world.cache.get(JOBS, "ns", "job")["metadata"]["annotations"] == {ANNOTATION_DROPPED: "spec.new"}
 
 
 async def test_the_depth_of_the_queue_is_of_what_waits_now(world):

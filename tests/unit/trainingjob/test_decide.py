@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perennial.api.base import format_time
+from perennial.api.meta import ANNOTATION_DROPPED
 from perennial.api.resources import JOBS, PODS, PVCS, TRAININGJOBS
 from perennial.plan import Create, Delete, Explain, Patch, See
 from perennial.view import Refusal
@@ -594,6 +595,19 @@ def test_a_default_that_another_release_fills_in_is_no_edit() -> None:
     team.run["spec"]["parameters"] = {"depth": 7}
     team.settle()
     assert "SpecChanged" in conditions(team.status)
+
+
+def test_what_the_cluster_left_out_of_the_job_is_said_at_once_and_to_the_end() -> None:
+    team = Team().started()
+    assert team.job
+    team.job["metadata"]["annotations"][ANNOTATION_DROPPED] = "spec.template.spec.hostUsers"
+    team.pod()
+    assert team.decide().status_delay == 0, "before it has trained for hours"
+    team.pod(2).published()
+    give_version(team)
+    team.settle()
+    assert team.status["phase"] == "Succeeded"
+    assert conditions(team.status)["FieldsDropped"] == ("True", "NotInThisCluster")
 
 
 def test_what_a_run_is_recorded_with_is_what_it_was_trained_with() -> None:

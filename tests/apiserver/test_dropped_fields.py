@@ -1,0 +1,50 @@
+"""A cluster that knows a field and has its feature turned off: it drops the field without a word, and we say so."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster.apiserver import ApiServer
+from perennial.api.meta import ANNOTATION_DROPPED
+from perennial.api.resources import DEPLOYMENTS, JOBS, MODELDEPLOYMENTS
+from tests.apiserver.operators import USER, Perennial, apply_kinds, eventually
+from tests.apiserver.space import Space
+
+# Off in Kubernetes 1.34 anyway.
+LACKS = "--feature-gates=HostnameOverride=false"
+WORDS = "without spec.template.spec.hostnameOverride, and so it runs"
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory, config: Path) -> Iterator[Space]:
+    """A namespace of such a cluster, with the real operator."""
+    folder, users = tmp_path_factory.mktemp("lacks"), {USER: ["system:masters"]}
+    with ApiServer(folder, users=users, controller_manager=True, apiserver_args=[LACKS]) as server:
+        apply_kinds(server)
+        with Perennial(server, "perennial-0", config) as operator:
+            eventually(operator.watches, 30)
+            yield Space(server)
+
+
+def test_a_run_says_what_its_job_was_made_without(space: Space) -> None:
+    container = {"name": "main", "image": "train:1", "command": ["python", "train.py"]}
+    pod = {"hostUsers": False, "subdomain": "ab", "containers": [container]}
+    space.train("less", template={"spec": {**pod, "hostnameOverride": "trainer"}})
+    space.train("all", template={"spec": pod})
+    # At once, though nothing else is to be said of a run that waits for its pod to be scheduled.
+    assert WORDS in space.says("less", "FieldsDropped", "NotInThisCluster", 5)
+    assert ANNOTATION_DROPPED not in space.there(JOBS, "all")["metadata"]["annotations"]
+
+
+def test_a_deployment_says_what_its_revision_was_made_without(space: Space) -> None:
+    template = {"spec": {"containers": [{"name": "mine", "image": "mine:1"}], "hostnameOverride": "server"}}
+    model = {"uri": "s3://acme/churn/1", "digest": f"sha256:{1:064x}", "format": "sklearn"}
+    space.make(MODELDEPLOYMENTS, "churn", {"model": model, "template": template})
+
+    def said() -> str:
+        conditions = space.there(MODELDEPLOYMENTS, "churn").get("status", {}).get("conditions") or ()
+        return next((one["message"] for one in conditions if one["type"] == "FieldsDropped"), "")
+
+    assert WORDS in eventually(said)
+    assert len(space.every(DEPLOYMENTS)) == 1, "and nothing is refused or made twice"

@@ -1,0 +1,26 @@
+"""The versions that programs are built in, and say they are."""
+
+import re
+
+import pytest
+
+from e2e.cluster import tools
+from e2e.cluster.cache import ClusterError
+
+
+@pytest.mark.parametrize("minor", tools.SERVED)
+def test_a_kubernetes_is_what_it_says(minor: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERENNIAL_KUBERNETES", minor)
+    for name in ("kube-apiserver", "kube-controller-manager"):
+        tool = tools._served(name)
+        module = (tools.MODULES / tool.module / "go.mod").read_text()
+        (version,) = re.findall(r"k8s\.io/kubernetes (v\S+)", module)
+        assert version == tools.SERVED[minor]
+        assert f"gitVersion={version} " in tool.ldflags
+        assert version.startswith(f"v{minor}.")
+
+
+def test_a_kubernetes_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERENNIAL_KUBERNETES", "1.30")
+    with pytest.raises(ClusterError, match=r"PERENNIAL_KUBERNETES=1.30: use one of 1\.34, 1\.35, 1\.36"):
+        tools._served("kube-apiserver")
