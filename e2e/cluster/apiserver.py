@@ -190,6 +190,7 @@ class ApiServer:
                 f"--service-account-signing-key-file={f / 'sa.key'}",
                 "--allow-privileged=true",
                 "--shutdown-delay-duration=0s",
+                *tools.emulation(),
                 *plugins,
                 *audit,
                 *self._extra,
@@ -210,6 +211,7 @@ class ApiServer:
                 "--use-service-account-credentials=true",
                 f"--service-account-private-key-file={self.folder / 'sa.key'}",
                 f"--root-ca-file={self.ca}",
+                *tools.emulation(),
                 *self._controller_args,
             ]
         )

@@ -17,6 +17,8 @@ MODULES = Path(__file__).parent / "modules"
 KUBERNETES = "v1.34.4"
 # API servers may be of a newer one, and their controllers with them.
 SERVED = {"1.34": KUBERNETES, "1.35": "v1.35.4", "1.36": "v1.36.3"}
+# What that of 1.34 can behave as: its features, and its defaults, are those of then.
+EMULATED = ("1.31", "1.32", "1.33")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,22 @@ def _kube(name: str, version: str = KUBERNETES, module: str = "kube") -> Tool:
     )
 
 
-def _served(name: str) -> Tool:
-    """In the version that PERENNIAL_KUBERNETES names (1.35, say)."""
+def _minor() -> str:
     minor = os.environ.get("PERENNIAL_KUBERNETES") or "1.34"
-    if minor not in SERVED:
-        raise ClusterError(f"PERENNIAL_KUBERNETES={minor}: use one of {', '.join(SERVED)}")
-    return _kube(name, SERVED[minor], "kube" if SERVED[minor] == KUBERNETES else f"kube-{minor}")
+    if minor not in (*EMULATED, *SERVED):
+        raise ClusterError(f"PERENNIAL_KUBERNETES={minor}: use one of {', '.join((*EMULATED, *SERVED))}")
+    return minor
+
+
+def _served(name: str) -> Tool:
+    """In the version that PERENNIAL_KUBERNETES names (1.35, say), or in one that can behave as it."""
+    version = SERVED.get(_minor(), KUBERNETES)
+    return _kube(name, version, "kube" if version == KUBERNETES else f"kube-{_minor()}")
+
+
+def emulation() -> list[str]:
+    """The flags that make an API server, and its controllers, behave as the version that PERENNIAL_KUBERNETES names."""
+    return [f"--emulated-version=kube={_minor()}"] if _minor() in EMULATED else []
 
 
 TOOLS: dict[str, Tool] = {

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from e2e.cluster import tools
 from e2e.cluster.apiserver import ApiServer
 from perennial.api.meta import ANNOTATION_DROPPED
 from perennial.api.resources import DEPLOYMENTS, JOBS, MODELDEPLOYMENTS
 from tests.apiserver.operators import USER, Perennial, apply_kinds, eventually
 from tests.apiserver.space import Space
 
-# Off in Kubernetes 1.34 anyway.
-LACKS = "--feature-gates=HostnameOverride=false"
+# On since Kubernetes 1.35; before 1.34 there is nothing to turn off.
+LACKS = [] if tools.emulation() else ["--feature-gates=HostnameOverride=false"]
 WORDS = "without spec.template.spec.hostnameOverride, and so it runs"
 
 
@@ -20,7 +21,7 @@ WORDS = "without spec.template.spec.hostnameOverride, and so it runs"
 def space(tmp_path_factory: pytest.TempPathFactory, config: Path) -> Iterator[Space]:
     """A namespace of such a cluster, with the real operator."""
     folder, users = tmp_path_factory.mktemp("lacks"), {USER: ["system:masters"]}
-    with ApiServer(folder, users=users, controller_manager=True, apiserver_args=[LACKS]) as server:
+    with ApiServer(folder, users=users, controller_manager=True, apiserver_args=LACKS) as server:
         apply_kinds(server)
         with Perennial(server, "perennial-0", config) as operator:
             eventually(operator.watches, 30)
@@ -29,7 +30,7 @@ def space(tmp_path_factory: pytest.TempPathFactory, config: Path) -> Iterator[Sp
 
 def test_a_run_says_what_its_job_was_made_without(space: Space) -> None:
     container = {"name": "main", "image": "train:1", "command": ["python", "train.py"]}
-    pod = {"hostUsers": False, "subdomain": "ab", "containers": [container]}
+    pod = {"subdomain": "ab", "containers": [container]}
     space.train("less", template={"spec": {**pod, "hostnameOverride": "trainer"}})
     space.train("all", template={"spec": pod})
     # At once, though nothing else is to be said of a run that waits for its pod to be scheduled.

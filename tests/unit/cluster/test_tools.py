@@ -8,6 +8,11 @@ from e2e.cluster import tools
 from e2e.cluster.cache import ClusterError
 
 
+@pytest.fixture(autouse=True)
+def unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PERENNIAL_KUBERNETES", raising=False)
+
+
 @pytest.mark.parametrize("minor", tools.SERVED)
 def test_a_kubernetes_is_what_it_says(minor: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERENNIAL_KUBERNETES", minor)
@@ -22,5 +27,13 @@ def test_a_kubernetes_is_what_it_says(minor: str, monkeypatch: pytest.MonkeyPatc
 
 def test_a_kubernetes_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERENNIAL_KUBERNETES", "1.30")
-    with pytest.raises(ClusterError, match=r"PERENNIAL_KUBERNETES=1.30: use one of 1\.34, 1\.35, 1\.36"):
+    with pytest.raises(ClusterError, match=r"PERENNIAL_KUBERNETES=1\.30: use one of 1\.31, .*, 1\.36"):
         tools._served("kube-apiserver")
+
+
+def test_an_older_kubernetes_is_the_oldest_that_is_built_and_behaves_as_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tools.emulation() == []
+    built = tools._served("kube-apiserver")
+    monkeypatch.setenv("PERENNIAL_KUBERNETES", "1.31")
+    assert tools._served("kube-apiserver") == built
+    assert tools.emulation() == ["--emulated-version=kube=1.31"]
