@@ -65,7 +65,7 @@ unit: venv ## Run the unit tests (ARGS for pytest)
 	@$(PY) -m pytest tests/unit $(LANES) $(ARGS)
 
 apiserver: export PERENNIAL_KUBERNETES := $(KUBERNETES)
-apiserver: venv ## Run the tests against a real etcd and kube-apiserver (KUBERNETES=1.34, 1.35, 1.36; ARGS for pytest)
+apiserver: venv ## Run the tests against a real etcd and kube-apiserver (KUBERNETES=1.31 ... 1.36; ARGS for pytest)
 	@$(PY) -m pytest tests/apiserver $(LANES) $(ARGS)
 
 e2e: venv ## Run the tests on a real cluster, with real pods (ARGS for pytest)

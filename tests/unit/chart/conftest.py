@@ -26,13 +26,18 @@ def render(tmp_path_factory: pytest.TempPathFactory) -> Render:
     program = str(tools.ensure("helm")["helm"])
     rendered: dict[str, Objects] = {}
 
-    def run(values: dict[str, Any] | None = None, release: str = "perennial", namespace: str = "system") -> Objects:
-        key = json.dumps([values or {}, release, namespace])
+    def run(
+        values: dict[str, Any] | None = None,
+        release: str = "perennial",
+        namespace: str = "system",
+        kubernetes: str = "1.34.0",
+    ) -> Objects:
+        key = json.dumps([values or {}, release, namespace, kubernetes])
         if key not in rendered:
-            rendered[key] = helm(values, release, namespace)
+            rendered[key] = helm(values, release, namespace, kubernetes)
         return rendered[key]
 
-    def helm(values: dict[str, Any] | None, release: str, namespace: str) -> Objects:
+    def helm(values: dict[str, Any] | None, release: str, namespace: str, kubernetes: str) -> Objects:
         file = tmp_path_factory.mktemp("values") / "values.yaml"
         file.write_text(yaml.safe_dump(values or {}))
         command = [
@@ -45,7 +50,7 @@ def render(tmp_path_factory: pytest.TempPathFactory) -> Render:
             "-f",
             str(file),
             "--kube-version",
-            "1.34.0",
+            kubernetes,
         ]
         ran = subprocess.run(command, capture_output=True, text=True)
         if ran.returncode:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from e2e.cluster import tools
 from perennial.config import Config
 
 CHART = Path(__file__).parents[3] / "charts" / "perennial"
@@ -29,6 +30,17 @@ def test_the_defaults_are_the_operators_own(render: Any) -> None:
     assert rendered.defaults == Config().defaults
     assert rendered.images == Config().images
     assert rendered.training_runtimes == {}
+
+
+def test_an_older_cluster_is_refused_and_a_newer_one_is_not(render: Any) -> None:
+    oldest, newest = tools.EMULATED[0], list(tools.SERVED)[-1]
+    assert yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"] == f">={oldest}.0-0"
+    for version in (f"{oldest}.0-gke.100", f"{newest}.9", "1.99.0"):
+        assert render(kubernetes=version)
+    with pytest.raises(
+        Exception, match=r"requires kubeVersion: >=1\S+ which is incompatible with Kubernetes v1\.30\.9"
+    ):
+        render(kubernetes="1.30.9")
 
 
 def test_the_bundled_server_serves_scikit_learn(render: Any) -> None:

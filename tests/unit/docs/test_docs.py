@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from e2e.cluster import tools
+
 ROOT = Path(__file__).parents[3]
 PAGES = sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("*.md"), *ROOT.glob("charts/*/README.md")])
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.yaml"))
@@ -34,6 +36,11 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/operations.md", "charts/perennial/README.md"])
+def test_the_range_of_kubernetes_is_the_one_that_tests_run_on(page: str) -> None:
+    assert f"Kubernetes {tools.EMULATED[0]} to {list(tools.SERVED)[-1]}" in (ROOT / page).read_text()
 
 
 INTERNALS = re.findall(r"`([a-z_]+(?:[.][A-Za-z_]+)+)`", (ROOT / "docs/internals.md").read_text())
