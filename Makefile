@@ -36,7 +36,10 @@ CHECKS ?=
 # Test files run beside each other, each lane with servers of its own: most of the time they wait.
 LANES ?= -n 2 --dist loadfile
 KUBERNETES ?= 1.34
-STAGES := lint unit apiserver proofs e2e
+# The chart with its policies, the loop with the chart's rights, and what is dropped, on the oldest: its server is that of 1.34.
+SLICE := $(patsubst %,tests/apiserver/test_%.py,rights policies dropped_fields)
+VERSIONS ?= 1.31
+STAGES := lint unit apiserver versions proofs e2e
 
 .PHONY: test
 test: venv ## Run everything that CI runs, and install what that needs
@@ -60,13 +63,19 @@ format: venv ## Put the Python code into its form
 generate: venv ## Write what is made from the typed models: crds/ and the chart's copy
 	@$(PY) scripts/generate.py
 
-.PHONY: unit apiserver e2e proofs prove mutants bench
+.PHONY: unit apiserver versions e2e proofs prove mutants bench
 unit: venv ## Run the unit tests (ARGS for pytest)
 	@$(PY) -m pytest tests/unit $(LANES) $(ARGS)
 
 apiserver: export PERENNIAL_KUBERNETES := $(KUBERNETES)
 apiserver: venv ## Run the tests against a real etcd and kube-apiserver (KUBERNETES=1.31 ... 1.36; ARGS for pytest)
 	@$(PY) -m pytest tests/apiserver $(LANES) $(ARGS)
+
+versions: venv ## Run a part of these on other versions (VERSIONS="1.31 1.36"; ARGS for pytest)
+	@for version in $(VERSIONS); do
+	  echo "-- Kubernetes $$version"
+	  PERENNIAL_KUBERNETES=$$version $(PY) -m pytest $(SLICE) $(LANES) $(ARGS)
+	done
 
 e2e: venv ## Run the tests on a real cluster, with real pods (ARGS for pytest)
 	@$(PY) -m pytest e2e -vv --durations=5 $(ARGS)

@@ -35,7 +35,8 @@ def said(children: Iterable[Body | None]) -> Iterator[Said]:
                 True,
                 "NotInThisCluster",
                 f"the cluster made {metadata['name']} without {fields}, and so it runs: its Kubernetes is too old for "
-                "that, or has it turned off. Turn the feature on, or take out what does not work here",
+                "that, has it turned off, or an admission plug-in took it out. Turn the feature on, or take out of the "
+                "template what does not work here",
             )
             return
 

@@ -23,6 +23,14 @@ ACTIONS = (
         ("tests/unit/trainingjob", "tests/apiserver/test_trainingjob_interference.py"),
     ),
     Mutant(
+        "drops-in-silence",
+        "a field that the cluster left out of a child is missed by nobody",
+        "runtime/actions.py",
+        "if strict and (fields := dropped(body, made)):",
+        "if not strict and (fields := dropped(body, made)):",
+        ENGINE,
+    ),
+    Mutant(
         "deletes-by-name",
         "a delete does not say which object of that name it means",
         "runtime/actions.py",
