@@ -15,12 +15,12 @@ _FALSE_COUNTS = {"hostUsers"}
 _SHOWN = 10
 
 
-def dropped(wanted: Body, made: Body) -> str:
-    """The fields of a spec that an object was not made with, in words; empty when it has all of them.
+def dropped(wanted: Body, made: Body, part: str = "spec") -> str:
+    """The fields of this part that an object was written with and does not have, in words; empty when it has them all.
 
     What the server or an admission plug-in wrote in other words, or added, counts as there.
     """
-    fields = list(_missing(wanted["spec"], made.get("spec"), "spec"))
+    fields = list(_missing(wanted[part], made.get(part), part))
     more = f" and {len(fields) - _SHOWN} more" if len(fields) > _SHOWN else ""
     return ", ".join(fields[:_SHOWN]) + more
 

@@ -1,5 +1,6 @@
-"""A cluster that knows a field and has its feature turned off: it drops the field without a word, and we say so."""
+"""What a cluster drops without a word, and that we say so: fields of a feature that is off, statuses of an old kind."""
 
+import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import pytest
 from e2e.cluster import tools
 from e2e.cluster.apiserver import ApiServer
 from perennial.api.meta import ANNOTATION_DROPPED
-from perennial.api.resources import DEPLOYMENTS, JOBS, MODELDEPLOYMENTS
+from perennial.api.resources import DEPLOYMENTS, JOBS, MODELDEPLOYMENTS, TRAININGJOBS
+from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.operators import USER, Perennial, apply_kinds, eventually
-from tests.apiserver.space import Space
+from tests.apiserver.space import MERGE, Space
 
 # On since Kubernetes 1.35; before 1.34 there is nothing to turn off.
 LACKS = [] if tools.emulation() else ["--feature-gates=HostnameOverride=false"]
@@ -49,3 +51,26 @@ def test_a_deployment_says_what_its_revision_was_made_without(space: Space) -> N
 
     assert WORDS in eventually(said)
     assert len(space.every(DEPLOYMENTS)) == 1, "and nothing is refused or made twice"
+
+
+def test_a_status_that_the_kind_of_an_older_release_does_not_keep_is_told(space: Space) -> None:
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/trainingjobs.perennial.dev"
+    crd = space.server.request("GET", path)
+    (version,) = crd["spec"]["versions"]
+    del version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]["specHash"]
+    space.server.request("PUT", path, crd)
+    space.train("probe", suspend=True)
+
+    def forgotten() -> bool:
+        probe = TRAININGJOBS.path(space.name, "probe", "status") + "?dryRun=All&fieldValidation=Strict"
+        try:
+            space.server.request("PATCH", probe, {"status": {"specHash": "probe"}}, MERGE)
+        except urllib.error.HTTPError as error:
+            return error.code == 422
+        return False
+
+    eventually(forgotten)
+    space.train("older")
+    Kubelet(space).runs("older")
+    (told,) = eventually(lambda: [one for one in space.events("older") if one["reason"] == "StatusNotKept"])
+    assert "did not keep status.specHash: its CustomResourceDefinition of trainingjobs" in told["message"]

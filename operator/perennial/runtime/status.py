@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Callable
 
+from perennial.dropped import dropped
 from perennial.kube.client import Client
-from perennial.plan import Body
+from perennial.plan import Body, Event
 from perennial.runtime.actions import Written
 from perennial.runtime.cache import Cache
 from perennial.runtime.key import Key
@@ -12,11 +13,24 @@ from perennial.runtime.merge import difference, digest, without_none
 
 logger = logging.getLogger(__name__)
 
+_OUTDATED = (
+    "the cluster did not keep {}: its CustomResourceDefinition of {} is of an older release than this operator, which "
+    "forgets what it decided; upgrade it (the chart with crds.enabled)"
+)
+
 
 class StatusWriter:
-    """Writes statuses. `clock` is monotonic seconds."""
+    """Writes statuses. `clock` is monotonic seconds; `tell` records an Event on an object."""
 
-    def __init__(self, client: Client, cache: Cache, clock: Callable[[], float], written: Written) -> None:
+    def __init__(
+        self,
+        client: Client,
+        cache: Cache,
+        clock: Callable[[], float],
+        written: Written,
+        tell: Callable[[Body, Event], None],
+    ) -> None:
+        self._tell = tell
         self._client = client
         self._cache = cache
         self._clock = clock
@@ -52,6 +66,8 @@ class StatusWriter:
         else:
             logger.warning("the API server changed the status that was written: %s", difference(desired, stored))
             self._altered[key] = (digest(desired), stored)
+            if fields := dropped({"status": desired}, answer, "status"):
+                self._tell(answer, Event("Warning", "StatusNotKept", _OUTDATED.format(fields, key.resource.plural)))
         return True, None
 
     def forget(self, key: Key) -> None:

@@ -208,6 +208,7 @@ async def test_a_server_that_changes_the_status_is_not_asked_forever(world):
     await world.settle()
     assert world.status() == {"phase": "Running"}
     assert len(world.client.writes) == 1
+    assert world.recorder.told == ["StatusNotKept"]
     world.client.put({**world.client.objects[KEY], "status": {"phase": "Vandalised"}})
     await world.settle()
     assert world.status() == {"phase": "Running"}
