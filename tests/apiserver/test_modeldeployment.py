@@ -112,7 +112,7 @@ def test_a_rollout_goes_on_where_a_killed_operator_left_it(serving: Serving, per
     perennial.kill()
     perennial.restart()
     serving.says("Ready", "True", "Serving", 40)
-    assert serving.pinned() == new
+    eventually(lambda: serving.pinned() == new)
     created = serving.space.requests()["create deployments"]
     assert created == 2
 
