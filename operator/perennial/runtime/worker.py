@@ -62,7 +62,7 @@ class Engine:
         self.cache = Cache(self._refusals, indexes)
         self.cache.listen(Dispatch(controllers, self.cache, self.add))
         self._actor = Actor(client, self.cache, self._refusals, written)
-        self._status = StatusWriter(client, self.cache, clock, written, lambda about, event: self._tell(about, [event]))
+        self._status = StatusWriter(client, self.cache, clock, written, tell)
 
     def add(self, key: Key, after: float = 0.0) -> None:
         """Have the object reconciled, `after` seconds from now at the latest."""
