@@ -137,8 +137,9 @@ def _nodes(path: str, schema: Schema) -> Iterator[str]:
 
 def _leaves(kind: str, path: str, schema: Schema, *, required: bool) -> Iterator[Leaf]:
     if schema.get("properties"):
+        one_of = any("exists_one(given" in one["rule"] for one in schema.get("x-kubernetes-validations", ()))
         for name, child in schema["properties"].items():
-            yield from _leaves(kind, f"{path}.{name}", child, required=name in schema.get("required", ()))
+            yield from _leaves(kind, f"{path}.{name}", child, required=one_of or name in schema.get("required", ()))
         return
     yield Leaf(kind, path, schema, required)
     if "items" in schema:

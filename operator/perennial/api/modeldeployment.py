@@ -20,6 +20,7 @@ from perennial.api.base import (
     Time,
 )
 from perennial.api.modelversion import DeploymentState
+from perennial.api.oneof import not_in_the_schema
 from perennial.api.rules import rule, validations
 from perennial.api.trainingjob import Format, ModelName
 from perennial.strategies import RollingUpdate, Strategy
@@ -139,7 +140,9 @@ class ModelDeploymentSpec(ApiModel):
     )
     replicas: Annotated[int, Field(ge=0, le=10_000)] = Field(1, description="Pods that serve.")
     strategy: Strategy = Field(
-        default=Strategy(rolling_update=RollingUpdate()), description="How a new revision takes over: exactly one."
+        default=Strategy(rolling_update=RollingUpdate()),
+        json_schema_extra=not_in_the_schema,
+        description="How a new revision takes over: exactly one; default: rollingUpdate.",
     )
     max_surge: IntOrPercent = Field(1, description="Pods above `replicas` during a rollout: a number or a percentage.")
     max_unavailable: IntOrPercent = Field(

@@ -51,3 +51,8 @@ class OneOf(ApiModel):
         given = ", ".join(f"has(self.{name})" for name in cls.options())
         own[_RULES] = [rule(f"[{given}].exists_one(given, given)", cls._words()), *own.get(_RULES, ())]
         return schema
+
+
+def not_in_the_schema(schema: dict[str, Any]) -> None:
+    """For a field with a default: the API server would write it into the object, and another choice beside it."""
+    del schema["default"]
