@@ -89,6 +89,9 @@ def _plain(body: Body, names: dict[str, str], gone: re.Pattern[str] | None, name
         plain["status"] = {key: value for key, value in (plain.get("status") or {}).items() if isinstance(value, int)}
     else:
         (plain.get("status") or {}).pop("runningSeconds", None)
+    if plain["kind"] == "ModelVersion" and (plain.get("status") or {}).keys() == {"observedGeneration"}:
+        # All who looked at it are gone. One that nobody looked at has no status.
+        plain.pop("status")
     if plain["kind"] == "MetricSeries":
         # A person's writing, in minutes and seconds of the clock.
         plain.pop("status", None)

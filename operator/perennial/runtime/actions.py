@@ -241,8 +241,12 @@ class Actor:
             self._cache.put(target.resource, await self._labelled(target, body, found))
 
     async def _see(self, target: Key) -> bool:
+        # What the decision knew, not what is known by the time of the answer: a watch may tell meanwhile.
+        known = {key_of(PODS, pod): version_of(pod) for pod in self._cache.list(PODS, target.namespace)}
         page = await self._client.list(PODS, target.namespace, labels=f"batch.kubernetes.io/job-name={target.name}")
-        return sum(self._cache.put(PODS, pod) for pod in page.items) > 0
+        for pod in page.items:
+            self._cache.put(PODS, pod)
+        return any(known.get(key_of(PODS, pod), 0) < version_of(pod) for pod in page.items)
 
 
 def target_of(action: Action) -> Key:

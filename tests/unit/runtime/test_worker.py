@@ -654,6 +654,28 @@ async def test_news_of_pods_has_the_rest_of_a_plan_decided_again(world):
     assert world.passes == 3
 
 
+async def test_what_a_watch_tells_during_the_answer_is_news_too(world):
+    pod = a_body(PODS, "pod")
+    pod["metadata"]["labels"] = {"batch.kubernetes.io/job-name": "job"}
+    world.client.on_change = lambda *_: None
+    world.client.put(pod)
+    listed = world.client.list
+
+    async def told_meanwhile(resource, *arguments, **more):
+        page = await listed(resource, *arguments, **more)
+        for body in page.items:
+            world.cache.put(resource, body)
+        return page
+
+    world.client.list = told_meanwhile
+    untold = [Create(wanted())]
+    world.decide = lambda *_: Plan(
+        [See(JOBS, "ns", "job"), *([] if world.cache.get(PODS, "ns", "pod") else untold)], {"phase": "Ended"}
+    )
+    await world.settle()
+    assert Key(JOBS, "ns", "job") not in world.client.objects, "it was decided without the pod"
+
+
 async def test_what_cannot_be_read_is_not_concluded_from(world):
     world.client.fail("list", PODS, Unavailable("away"))
     world.decide = lambda *_: Plan([See(JOBS, "ns", "job")], {"phase": "Ended"})
