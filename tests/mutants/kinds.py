@@ -291,8 +291,8 @@ POLICIES = (
         "tick-twice",
         "in the hour that comes twice a schedule ticks again",
         "retrainpolicy/schedule.py",
-        "            if (found := tick.astimezone(UTC)) > moment:\n                yield found\n",
-        "            yield tick.astimezone(UTC)\n",
+        "            if tick > last:\n",
+        "            if tick != last:\n",
         RETRAINING,
     ),
     Mutant(
