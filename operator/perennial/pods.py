@@ -87,9 +87,9 @@ def _volume(claim: str) -> str:
     return f"claim-{claim}"[:63].rstrip("-.").replace(".", "-")
 
 
-def literal(text: str) -> str:
-    """An environment variable's value that the kubelet does not expand: it reads `$(NAME)` as a reference."""
-    return text.replace("$", "$$")
+def literals(values: Mapping[str, str]) -> list[Body]:
+    """Environment variables that the kubelet does not expand: it reads `$(NAME)` in a value as a reference."""
+    return [{"name": name, "value": value.replace("$", "$$")} for name, value in values.items()]
 
 
 def agent_container(
@@ -109,7 +109,7 @@ def agent_container(
         "imagePullPolicy": config.images.pull_policy,
         "args": [command],
         "env": [
-            {"name": TASK_ENV, "value": literal(task.to_json())},
+            *literals({TASK_ENV: task.to_json()}),
             {"name": ATTEMPT_ENV, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         ],
         "envFrom": [{"secretRef": secret}],

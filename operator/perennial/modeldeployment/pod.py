@@ -9,7 +9,16 @@ from perennial.api.task import Artifact, FetchTask
 from perennial.config import Config, ServingRuntime
 from perennial.modeldeployment.revision import Model
 from perennial.plan import Body
-from perennial.pods import agent_container, claim_mounts, claim_of, claim_volumes, literal, overlay, secured, tmp_volume
+from perennial.pods import (
+    agent_container,
+    claim_mounts,
+    claim_of,
+    claim_volumes,
+    literals,
+    overlay,
+    secured,
+    tmp_volume,
+)
 
 AUTO = "auto"
 SERVER = "server"
@@ -106,7 +115,7 @@ def _server(container: Body, deployment: str, model: Model, revision: str) -> Bo
     merged = overlay(container, mounts)
     # First, since a variable may refer to those before it.
     merged["env"] = [
-        *({"name": name, "value": literal(value)} for name, value in env.items()),
+        *literals(env),
         *(variable for variable in container.get("env") or () if variable["name"] not in env),
     ]
     merged["ports"] = _ports(container.get("ports") or [])

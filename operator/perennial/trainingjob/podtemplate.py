@@ -16,7 +16,8 @@ from perennial.pods import (
     secured,
     tmp_volume,
 )
-from perennial.trainingjob.environment import HOME, ROOT, variables
+from perennial.trainingjob.environment import variables
+from perennial.trainingjob.environment.contract import HOME, ROOT
 from perennial.trainingjob.pod import AGENT, PREPARE, TRAINING
 from perennial.trainingjob.snapshot import Snapshot
 from perennial.trainingjob.spec import InvalidSpec, destination
@@ -135,7 +136,7 @@ def _training(run: _Run, asked: Body) -> Body:
     container = dict(asked)
     if run.managed:
         container["command"] = [LAUNCH, "--", *container["command"]]
-    container["env"] = [*variables(run.snapshot, run.spec), *(container.get("env") or ())]
+    container["env"] = variables(run.snapshot, run.spec, container.get("env") or ())
     container["volumeMounts"] = [
         *(container.get("volumeMounts") or ()),
         _SHARED,

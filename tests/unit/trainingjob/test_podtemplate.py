@@ -58,6 +58,12 @@ def test_parameters_reach_the_training_as_they_are() -> None:
     assert PrepareTask.model_validate_json(task(pod["initContainers"][0])).parameters == parameters
 
 
+def test_what_the_user_says_of_a_variable_is_all_that_is_said_of_it() -> None:
+    container = {"name": "train", "image": "x", "command": ["run"], "env": [{"name": "HOME", "value": "/home/me"}]}
+    env = rendered(a_run(template={"spec": {"containers": [container]}}))["containers"][0]["env"]
+    assert [one["value"] for one in env if one["name"] == "HOME"] == ["/home/me"]
+
+
 def test_a_claims_input_is_mounted_and_a_stores_is_fetched() -> None:
     inputs = [{"name": "old", "uri": "pvc://data/a/b"}, {"name": "new", "uri": "s3://x/y", "digest": DIGEST}]
     pod = rendered(a_run(inputs=inputs))

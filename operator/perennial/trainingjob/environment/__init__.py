@@ -1,0 +1,21 @@
+"""What a training finds in its environment. Each part is a module, and a line in `PARTS`."""
+
+from collections.abc import Callable, Iterable
+
+from perennial.api.trainingjob import TrainingJobSpec
+from perennial.plan import Body
+from perennial.trainingjob.environment import contract, parameters
+from perennial.trainingjob.snapshot import Snapshot
+
+PARTS: tuple[Callable[[Snapshot, TrainingJobSpec], Iterable[Body]], ...] = (contract.variables, parameters.variables)
+
+
+def variables(snapshot: Snapshot, spec: TrainingJobSpec, given: Iterable[Body]) -> list[Body]:
+    """The `env` of the training container: what the user gave, and before it what of ours has another name.
+
+    InvalidSpec when a variable cannot be said.
+    """
+    theirs = list(given)
+    names = {one.get("name") for one in theirs}
+    ours = (variable for part in PARTS for variable in part(snapshot, spec))
+    return [*(one for one in ours if one["name"] not in names), *theirs]
