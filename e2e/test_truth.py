@@ -55,7 +55,7 @@ ALL_SICK = {
     "segfault": ends("segfault", "exit code 139 (SIGSEGV)", always=True),
     "model cannot be loaded": Sick("exit 78", ("ModelLoadFailed",), "could not load the model"),
     "accepts and never answers": Sick("silent", *SILENT),
-    "exit 0": ends("exit 0", "exit code 0 (Completed)", always=True),
+    "exit 0": ends("exit 0", "exit code 0", always=True),
     "no files": Sick("", ("NotFound",), "not found"),
     **{f"exit {code}": ends(f"exit {code}", f"exit code {code}") for code in (1, 2, 126, 127, 255)},
     "exit 137": ends("exit 137", "exit code 137 (SIGKILL)"),
@@ -204,7 +204,7 @@ def test_one_that_hangs_while_it_takes_over_loses_its_traffic_again(
     ("name", "path", "words"),
     [
         ("growing", "grow", "exit code 137 (OOMKilled), for using more memory than its limit"),
-        ("ending", "exit/0", "exit code 0 (Completed)"),
+        ("ending", "exit/0", "exit code 0"),
     ],
 )
 def test_what_a_server_died_of_is_known_while_it_serves_again(
