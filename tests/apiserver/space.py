@@ -120,8 +120,8 @@ class Space:
 
     def events(self, name: str) -> list[Body]:
         """The operator's Events on an object."""
-        found = self.every(EVENTS)
-        return [e for e in found if e["involvedObject"]["name"] == name and e["source"]["component"] == "perennial"]
+        ours = [one for one in self.every(EVENTS) if one["source"].get("component") == "perennial"]
+        return [one for one in ours if one["involvedObject"]["name"] == name]
 
     def requests(self) -> Counter[str]:
         """What the operator asked for in this namespace and got, Events apart, as `verb resource/subresource`."""
