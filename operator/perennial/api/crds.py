@@ -16,7 +16,7 @@ from perennial.api.resources import (
     TRAININGJOBS,
     Resource,
 )
-from perennial.api.rules import Rule
+from perennial.api.rules import Rule, validations
 from perennial.api.schema import structural
 
 Crd = dict[str, Any]
@@ -239,5 +239,5 @@ def _object(kind: Kind) -> dict[str, Any]:
     if kind.spec:
         schema["required"] = ["spec"]
     if kind.rules:
-        schema["x-kubernetes-validations"] = list(kind.rules)
+        schema |= validations(*kind.rules)
     return schema

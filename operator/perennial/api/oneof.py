@@ -7,9 +7,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from perennial.api.base import ApiModel
-from perennial.api.rules import rule
-
-_RULES = "x-kubernetes-validations"
+from perennial.api.rules import RULES, rule
 
 
 class OneOf(ApiModel):
@@ -49,7 +47,7 @@ class OneOf(ApiModel):
         schema = handler(core_schema)
         own = handler.resolve_ref_schema(schema)
         given = ", ".join(f"has(self.{name})" for name in cls.options())
-        own[_RULES] = [rule(f"[{given}].exists_one(given, given)", cls._words()), *own.get(_RULES, ())]
+        own[RULES] = [rule(f"[{given}].exists_one(given, given)", cls._words()), *own.get(RULES, ())]
         return schema
 
 

@@ -4,6 +4,8 @@ from enum import StrEnum
 from typing import Any
 
 Rule = dict[str, Any]
+# Where a structural schema has its rules.
+RULES = "x-kubernetes-validations"
 
 
 class Reason(StrEnum):
@@ -29,4 +31,4 @@ def fixed(field: str, when: str, message: str) -> Rule:
 
 def validations(*rules: Rule) -> Any:
     """The rules as `json_schema_extra` of a model or a field."""
-    return {"x-kubernetes-validations": list(rules)}
+    return {RULES: list(rules)}

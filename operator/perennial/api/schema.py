@@ -5,6 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from perennial.api.rules import RULES
+
 Schema = dict[str, Any]
 
 # What both dialects mean alike. All that is left is named below, or is an error.
@@ -34,7 +36,6 @@ _TURNED = {"title", "$defs", "properties", "items", "additionalProperties", "pat
     "exclusiveMaximum",
 }
 _PASSED = "x-kubernetes-"
-_RULES = "x-kubernetes-validations"
 # Key of a field's `json_schema_extra`: the field holds what a model of that name describes.
 MODEL = "$perennial"
 
@@ -115,7 +116,7 @@ class _Walk:
                     "rule": f"self.all(key, size(key) <= {longest} && key.matches(r'{pattern}'))",
                     "message": f"each name has at most {longest} characters and the form {pattern}",
                 }
-                result[_RULES] = [*node.get(_RULES, ()), form]
+                result[RULES] = [*node.get(RULES, ()), form]
             return result
         if values := node.get("additionalProperties"):
             return {
