@@ -64,6 +64,12 @@ def test_what_the_user_says_of_a_variable_is_all_that_is_said_of_it() -> None:
     assert [one["value"] for one in env if one["name"] == "HOME"] == ["/home/me"]
 
 
+def test_a_variable_of_the_users_may_be_made_of_ours_of_that_name() -> None:
+    container = {"name": "train", "image": "x", "command": ["run"], "env": [{"name": "HOME", "value": "$(HOME)/me"}]}
+    env = rendered(a_run(template={"spec": {"containers": [container]}}))["containers"][0]["env"]
+    assert [one["value"] for one in env if one["name"] == "HOME"] == ["/perennial-home", "$(HOME)/me"]
+
+
 def test_a_claims_input_is_mounted_and_a_stores_is_fetched() -> None:
     inputs = [{"name": "old", "uri": "pvc://data/a/b"}, {"name": "new", "uri": "s3://x/y", "digest": DIGEST}]
     pod = rendered(a_run(inputs=inputs))

@@ -11,11 +11,12 @@ PARTS: tuple[Callable[[Snapshot, TrainingJobSpec], Iterable[Body]], ...] = (cont
 
 
 def variables(snapshot: Snapshot, spec: TrainingJobSpec, given: Iterable[Body]) -> list[Body]:
-    """The `env` of the training container: what the user gave, and before it what of ours has another name.
+    """The `env` of the training container: what the user gave, and before it what of ours has another name, or is
+    referred to by the user's of that name.
 
     InvalidSpec when a variable cannot be said.
     """
     theirs = list(given)
-    names = {one.get("name") for one in theirs}
+    names = {one.get("name") for one in theirs if f"$({one.get('name')})" not in (one.get("value") or "")}
     ours = (variable for part in PARTS for variable in part(snapshot, spec))
     return [*(one for one in ours if one["name"] not in names), *theirs]
