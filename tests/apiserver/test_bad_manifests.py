@@ -79,6 +79,10 @@ TRAININGJOB = [
     ({f"{CONTAINERS}.0.command": "python train.py"}, f"{CONTAINERS}[0].command: Invalid value"),
     ({f"{CONTAINERS}.0.name": GONE}, f"{CONTAINERS}[0].name: Required value"),
     (
+        {f"{CONTAINERS}.0.env": [{"name": "EPOCHS", "value": 3}]},
+        f"{CONTAINERS}[0].env[0].value in body must be of type string",
+    ),
+    (
         {CONTAINERS: [TRAIN | {"name": "a"}, TRAIN | {"name": "b"}]},
         "with several containers the training container must be named `train`",
     ),

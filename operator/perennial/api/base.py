@@ -184,6 +184,10 @@ def _texts(words: str, longest: int) -> dict[str, Any]:
     return {"type": "object", "nullable": True, "maxProperties": 64, "additionalProperties": text, "description": words}
 
 
+_VARIABLE = _named("Name of the variable.")
+_VARIABLE["properties"] |= {
+    "value": {"type": "string", "nullable": True, "maxLength": 131072, "description": "Its value: a text."}
+}
 _QUANTITY = {
     "x-kubernetes-int-or-string": True,
     "anyOf": [{"type": "integer"}, {"type": "string"}],
@@ -212,7 +216,7 @@ _POD_CONTAINER = _OPEN | {
             "items": {"type": "string", "maxLength": 131072},
             "description": "Program and first arguments. The image's own entrypoint cannot be seen from outside.",
         },
-        "env": _list("Environment variables.", _named("Name of the variable."), 1024),
+        "env": _list("Environment variables.", _VARIABLE, 1024),
         "ports": _list("Ports that it listens on.", _OPEN, 64),
         "volumeMounts": _list("Where it finds the volumes.", _OPEN, 256),
         "resources": _OPEN | {"nullable": True, "description": "What it needs of a node.", "properties": _RESOURCES},

@@ -70,6 +70,12 @@ def test_a_variable_of_the_users_may_be_made_of_ours_of_that_name() -> None:
     assert [one["value"] for one in env if one["name"] == "HOME"] == ["/perennial-home", "$(HOME)/me"]
 
 
+def test_a_value_that_is_no_text_is_left_to_the_api_server_to_refuse() -> None:
+    container = {"name": "train", "image": "x", "command": ["run"], "env": [{"name": "HOME", "value": 1}]}
+    env = rendered(a_run(template={"spec": {"containers": [container]}}))["containers"][0]["env"]
+    assert {"name": "HOME", "value": 1} in env
+
+
 def test_a_claims_input_is_mounted_and_a_stores_is_fetched() -> None:
     inputs = [{"name": "old", "uri": "pvc://data/a/b"}, {"name": "new", "uri": "s3://x/y", "digest": DIGEST}]
     pod = rendered(a_run(inputs=inputs))

@@ -17,6 +17,7 @@ def variables(snapshot: Snapshot, spec: TrainingJobSpec, given: Iterable[Body]) 
     InvalidSpec when a variable cannot be said.
     """
     theirs = list(given)
-    names = {one.get("name") for one in theirs if f"$({one.get('name')})" not in (one.get("value") or "")}
+    # A preset may say anything; what is no text is refused by the API server, in its words.
+    names = {one.get("name") for one in theirs if f"$({one.get('name')})" not in str(one.get("value") or "")}
     ours = (variable for part in PARTS for variable in part(snapshot, spec))
     return [*(one for one in ours if one["name"] not in names), *theirs]
