@@ -238,7 +238,8 @@ def test_in_foul_weather_all_ends_as_in_fair(busy: ApiServer, config: Path, proo
             everywhere.blow(STORMS, CUT_EVERY)
         foul = time.monotonic() - began
         everywhere.weather.sorts = ()
-        assert (everywhere.operator.process.pid, everywhere.operator.process.poll()) == (pid, None)
+        said = "".join(everywhere.operator.log.read_text().splitlines(keepends=True)[-60:])
+        assert (everywhere.operator.process.pid, everywhere.operator.process.poll()) == (pid, None), said
     for one in playing:
         one.result()
     proof.count("s of weather", round(foul))

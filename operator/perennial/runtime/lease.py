@@ -101,9 +101,9 @@ class Lease:
     async def _attempt(self, step: Callable[[], Awaitable[bool]]) -> bool:
         started = self._clock()
         try:
-            # One that hangs leaves time for another, and that one, too.
+            # One that hangs leaves time for another, and that one, too: where a request in five hangs, several do in a row.
             left = self._deadline if self._renewed is None else self._renewed + self._deadline - started
-            async with asyncio.timeout(max(left, self._deadline / 8) / 2):
+            async with asyncio.timeout(max(left, self._deadline / 8) / 3):
                 done = await step()
         except (ApiError, TimeoutError) as error:
             logger.warning("lease %s/%s: %s", self._namespace, self._name, error or "time-out")

@@ -170,7 +170,7 @@ async def test_a_short_outage_is_survived(client, clock, candidate):
     assert all(renewals[:10])
 
 
-@pytest.mark.parametrize("hanging", [1, 2, 3])
+@pytest.mark.parametrize("hanging", [1, 2, 3, 4])
 async def test_requests_that_hang_cost_no_lease(client, hanging):
     lease = Lease(client, "ns", "perennial", "a", duration=3.0, deadline=2.0, period=0.5)
     await lease.acquire()
