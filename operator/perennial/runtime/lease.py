@@ -101,7 +101,7 @@ class Lease:
     async def _attempt(self, step: Callable[[], Awaitable[bool]]) -> bool:
         started = self._clock()
         try:
-            # One that hangs leaves time for another, and that one, too: where a request in five hangs, several do in a row.
+            # One that hangs leaves time for others: where a request in five does, several do in a row.
             left = self._deadline if self._renewed is None else self._renewed + self._deadline - started
             async with asyncio.timeout(max(left, self._deadline / 8) / 3):
                 done = await step()
