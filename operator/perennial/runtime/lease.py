@@ -75,14 +75,9 @@ class Lease:
 
     async def keep(self) -> None:
         """Renew, and return when the Lease is lost or could not be renewed in time."""
-        pause = self._period
-        while self.holds():
-            await self._sleep(pause)
-            renewed = await self._attempt(self._renew)
-            if self._renewed is None:
-                break
-            # Sooner after a failure, of which there must be room for some before the deadline.
-            pause = self._period if renewed else self._period / 8
+        while self._renewed is not None and self.holds():
+            await self._sleep(max(0.0, self._renewed + self._period - self._clock()))
+            await self._renew_in_time()
         self._renewed = None
         metrics.leader.labels(self._name).set(0)
         logger.error("the lease is lost")
@@ -98,19 +93,35 @@ class Lease:
         except ApiError as error:
             logger.warning("the lease is not released: %s", error)
 
+    async def _renew_in_time(self) -> None:
+        """One renewal. Beside one that hangs others are sent: each has until the deadline, and the first that is
+        answered is enough, be the server slow or the way to it lossy.
+        """
+        sent: set[asyncio.Task[bool]] = set()
+        try:
+            while self.holds():
+                sent.add(asyncio.create_task(self._attempt(self._renew)))
+                done, sent = await asyncio.wait(sent, timeout=self._period / 2, return_when=asyncio.FIRST_COMPLETED)
+                if any(one.result() for one in done):
+                    return
+                if done:
+                    await self._sleep(self._period / 8)
+        finally:
+            for one in sent:
+                one.cancel()
+
     async def _attempt(self, step: Callable[[], Awaitable[bool]]) -> bool:
         started = self._clock()
         try:
-            # One that hangs leaves time for others: where a request in five does, several do in a row.
-            left = self._deadline if self._renewed is None else self._renewed + self._deadline - started
-            async with asyncio.timeout(max(left, self._deadline / 8) / 3):
+            left = self._deadline / 2 if self._renewed is None else self._renewed + self._deadline - started
+            async with asyncio.timeout(left):
                 done = await step()
         except (ApiError, TimeoutError) as error:
             logger.warning("lease %s/%s: %s", self._namespace, self._name, error or "time-out")
             return False
         if done:
             # Counted from before the request: the others count from when they see it.
-            self._renewed = started
+            self._renewed = max(started, self._renewed or started)
         return done
 
     async def _take(self) -> bool:

@@ -191,6 +191,23 @@ async def test_requests_that_hang_cost_no_lease(client, hanging):
     keeping.cancel()
 
 
+@pytest.mark.parametrize("slow", [0.3, 0.9])
+async def test_a_slow_server_costs_no_lease(client, slow):
+    lease = Lease(client, "ns", "perennial", "a", duration=3.0, deadline=2.0, period=0.5)
+    await lease.acquire()
+    patch = client.patch
+
+    async def slowly(*arguments, **more):
+        await asyncio.sleep(slow)
+        return await patch(*arguments, **more)
+
+    client.patch = slowly
+    keeping = asyncio.create_task(lease.keep())
+    await asyncio.sleep(6)
+    assert lease.holds()
+    keeping.cancel()
+
+
 async def test_an_answer_that_was_lost_is_no_loss_of_the_lease(client, clock, candidate):
     lease = candidate("a")
     await lease.acquire()
