@@ -43,6 +43,11 @@ class Serving:
     def edit(self, **spec: Any) -> None:
         self.space.patch(MODELDEPLOYMENTS, "churn", {"spec": spec})
 
+    def asks(self, what: str, value: str) -> None:
+        """A person's request by annotation."""
+        annotations = {f"perennial.dev/{what}": value}
+        self.space.patch(MODELDEPLOYMENTS, "churn", {"metadata": {"annotations": annotations}})
+
     @property
     def status(self) -> Body:
         return (self.space.get(MODELDEPLOYMENTS, "churn") or {}).get("status") or {}
@@ -106,7 +111,7 @@ class Serving:
         self.version(1)
         self.deploy(**spec)
         revision = self.rolling()
-        self.ready(revision)
+        self.ready(revision, spec.get("replicas", 1))
         self.says("Ready", "True", "Serving")
         return revision
 

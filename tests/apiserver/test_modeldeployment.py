@@ -117,6 +117,42 @@ def test_a_rollout_goes_on_where_a_killed_operator_left_it(serving: Serving, per
     assert created == 2
 
 
+def test_a_canary_stays_at_its_weight_until_a_person_goes_on(serving: Serving, perennial: Perennial) -> None:
+    steps = [{"setWeight": 25}, {"pause": {}}, {"setWeight": 50}, {"pause": {"duration": "1s"}}]
+    old = serving.serve_first(replicas=3, strategy={"canary": {"steps": steps}})
+    serving.version(2)
+    new = serving.rolling()
+    assert (serving.wanted(old), serving.wanted(new)) == (3, 1)
+    serving.ready(new)
+    eventually(lambda: (serving.status.get("rollout") or {}).get("step") == 1, 30)
+    traffic = serving.status["traffic"]
+    assert (traffic["mechanism"], traffic["requestedWeight"], traffic["actualWeight"]) == ("ReplicaRatio", 25, 25)
+    perennial.kill()
+    perennial.restart()
+    serving.space.idle(3)
+    assert (serving.wanted(old), serving.wanted(new)) == (3, 1)
+    serving.asks("skip-step", "1")
+    eventually(lambda: serving.wanted(new) == 2)
+    serving.ready(new, 2)
+    eventually(lambda: serving.wanted(new) == 3, 40)
+    serving.ready(new, 3)
+    serving.says("Ready", "True", "Serving", 40)
+    assert serving.pinned() == new
+
+
+def test_a_canary_aborted_by_hand_gets_no_more_requests(serving: Serving) -> None:
+    old = serving.serve_first(strategy={"canary": {"steps": [{"setWeight": 50}, {"pause": {}}]}})
+    serving.version(2)
+    new = serving.rolling()
+    serving.ready(new)
+    eventually(lambda: serving.pinned() is None)
+    serving.asks("abort", "1")
+    assert "was aborted by hand" in serving.says("Stalled", "True", "Aborted")
+    eventually(lambda: serving.pinned() == old)
+    eventually(lambda: serving.space.get(DEPLOYMENTS, new) is None, 30)
+    serving.space.idle(3)
+
+
 def test_what_is_changed_or_deleted_by_hand_is_put_right(serving: Serving) -> None:
     revision = serving.serve_first()
     serving.space.patch(DEPLOYMENTS, revision, {"spec": {"replicas": 4}})

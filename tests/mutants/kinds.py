@@ -4,7 +4,7 @@ from tests.mutants.mutant import Mutant
 
 MODEL = ("tests/unit/model",)
 TRAINING = ("tests/unit/trainingjob", "tests/apiserver/test_trainingjob_interference.py")
-SERVING = ("tests/unit/modeldeployment", "tests/apiserver/test_modeldeployment.py")
+SERVING = ("tests/unit/strategies", "tests/unit/modeldeployment", "tests/apiserver/test_modeldeployment.py")
 RETRAINING = ("tests/unit/retrainpolicy", "tests/apiserver/test_retrainpolicy.py")
 
 TRAINING_JOBS = (
@@ -95,24 +95,24 @@ ROLLOUTS = (
         "switched-before-ready",
         "the Service sends requests to pods that are not ready",
         "strategies/step.py",
-        "return Traffic.SHARED if state.incoming.ready or _borne(state) else Traffic.STABLE",
-        "return Traffic.SHARED if state.incoming.wanted or _borne(state) else Traffic.STABLE",
+        "return Traffic.SHARED if state.incoming.ready or borne else Traffic.STABLE",
+        "return Traffic.SHARED if state.incoming.wanted or borne else Traffic.STABLE",
         SERVING,
     ),
     Mutant(
         "switched-before-known",
         "the old pods go before every node knows the new ones",
         "strategies/step.py",
-        "return not _others_serve(state) or (state.shared and state.settled)",
-        "return not _others_serve(state) or state.shared",
+        "return gone and state.selected is aim.traffic and state.settled",
+        "return gone and state.selected is aim.traffic",
         SERVING,
     ),
     Mutant(
         "promoted-on-the-first-pod",
         "a revision is promoted with its first ready pod",
         "strategies/step.py",
-        "    if state.incoming.ready < state.limits.replicas:\n",
-        "    if state.incoming.ready < 1:\n",
+        "if aim.obstacle or state.incoming.ready < aim.incoming:",
+        "if aim.obstacle or state.incoming.ready < 1:",
         SERVING,
     ),
     Mutant(
@@ -135,8 +135,8 @@ ROLLOUTS = (
         "progress-without-end",
         "a rollout that stands still counts as progress, and never meets its deadline",
         "modeldeployment/status.py",
-        "if ready > rolling.ready_replicas:",
-        "if ready >= rolling.ready_replicas:",
+        "if ready > rolling.ready_replicas or",
+        "if ready >= rolling.ready_replicas or",
         SERVING,
     ),
     Mutant(
@@ -174,9 +174,25 @@ ROLLOUTS = (
     Mutant(
         "retry-without-end",
         "the annotation that lifts a veto lifts every later one, too",
-        "modeldeployment/turns.py",
-        'update={"vetoes": [], "last_retry": asked}',
-        'update={"vetoes": []}',
+        "modeldeployment/byhand.py",
+        "if not asked or asked == getattr(scene.memory, field):",
+        "if not asked:",
+        SERVING,
+    ),
+    Mutant(
+        "step-without-its-time",
+        "a pause of a canary is over as soon as its weight is reached",
+        "modeldeployment/scene.py",
+        "return self.stage_ends is not None and self.now >= self.stage_ends",
+        "return True",
+        SERVING,
+    ),
+    Mutant(
+        "requests-before-the-first-step",
+        "a canary that is to get no requests is made while the Service is open to all",
+        "strategies/step.py",
+        "return min(wanted if early else aim.incoming, most)",
+        "return min(aim.incoming, most)",
         SERVING,
     ),
 )

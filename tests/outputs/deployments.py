@@ -123,5 +123,24 @@ def rejected_and_approved(scene: Scene) -> None:
     scene.get("mdep", "-o", "wide")
 
 
+def canary(scene: Scene) -> None:
+    serving = scene.serving
+    scene.tell("**A canary gets a part of the requests, and waits for a person.**")
+    steps = [{"setWeight": 25}, {"pause": {}}, {"setWeight": 50}, {"pause": {"duration": "10m"}}]
+    serving.serve_first(replicas=3, strategy={"canary": {"steps": steps}})
+    serving.version(2)
+    second = serving.rolling()
+    serving.ready(second)
+    scene.status(MODELDEPLOYMENTS, "churn", lambda status: (status.get("rollout") or {}).get("step") == 1)
+    scene.get("mdep")
+    scene.get("mdep", "-o", "wide")
+    scene.describe("mdep", "churn", "StepDone")
+    scene.tell("**It is aborted by hand.**")
+    serving.asks("abort", "1")
+    scene.status(MODELDEPLOYMENTS, "churn", lambda status: (status["replicas"], len(status["revisions"])) == (3, 1))
+    scene.get("mdep", "-o", "wide")
+    scene.describe("mdep", "churn", "RolledBack", shown=EVENTS)
+
+
 VERSIONS = (rejected_and_approved,)
-SCENES = (rolls_out, held_by_the_gate, fails_to_load, first_fails, no_runtime, over_quota)
+SCENES = (rolls_out, canary, held_by_the_gate, fails_to_load, first_fails, no_runtime, over_quota)

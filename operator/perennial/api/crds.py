@@ -133,6 +133,7 @@ KINDS = (
             Column("Since", f"{_READY}.lastTransitionTime", "date"),
             Column("Replicas", ".status.readyReplicas", "integer"),
             Column("Rollout", ".status.rollout.version", "integer"),
+            Column("Weight", ".status.traffic.actualWeight", "integer"),
             _AGE,
             Column("URL", ".status.url", wide=True),
             Column("Message", f"{_READY}.message", wide=True),

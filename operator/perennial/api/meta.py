@@ -28,6 +28,12 @@ ANNOTATION_RETRAINPOLICY_UID = f"{GROUP}/retrainpolicy-uid"
 ANNOTATION_RUN_REQUEST = f"{GROUP}/run-request"
 # Written by people on a ModelDeployment: any new value lifts its vetoes, once.
 ANNOTATION_RETRY = f"{GROUP}/retry"
+# The same: any new value ends the step under way, promotes what is rolled out, or rolls it back and vetoes it, once.
+ANNOTATION_SKIP_STEP = f"{GROUP}/skip-step"
+ANNOTATION_PROMOTE = f"{GROUP}/promote"
+ANNOTATION_ABORT = f"{GROUP}/abort"
+# The same, with the name of a revision that was promoted here: back to it; those after it are vetoed.
+ANNOTATION_UNDO = f"{GROUP}/undo"
 # JSON of the champion that a training Job's pods were given.
 ANNOTATION_CHAMPION = f"{GROUP}/champion"
 # Hash of the pod template that a revision was rendered from: another one now shows as UpdateAvailable.

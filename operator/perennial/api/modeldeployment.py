@@ -106,6 +106,14 @@ class Gate(ApiModel):
     )
 
 
+class RollbackWindow(ApiModel):
+    """Going back to a revision that served not long ago needs no steps."""
+
+    revisions: Annotated[int, Field(ge=1, le=20)] = Field(
+        description="So many revisions that served before the present one."
+    )
+
+
 class ModelDeploymentSpec(ApiModel):
     """Which model is served, and how."""
 
@@ -144,6 +152,9 @@ class ModelDeploymentSpec(ApiModel):
         json_schema_extra=not_in_the_schema,
         description="How a new revision takes over: exactly one; default: rollingUpdate.",
     )
+    rollback_window: RollbackWindow | None = Field(
+        None, description="Going back to a revision that served not long ago leaves out the steps of the strategy."
+    )
     max_surge: IntOrPercent = Field(1, description="Pods above `replicas` during a rollout: a number or a percentage.")
     max_unavailable: IntOrPercent = Field(
         0, description="Ready pods that may be missing during a rollout: a number or a percentage."
@@ -155,6 +166,7 @@ class ModelDeploymentSpec(ApiModel):
     progress_deadline_seconds: Annotated[int, Field(ge=5, le=604_800)] = Field(
         600, description="A rollout without progress for this long is rolled back."
     )
+    paused: bool = Field(False, description="No rollout begins or goes on; one that fails is still rolled back.")
     revision_history_limit: Annotated[int, Field(ge=0, le=100)] = Field(
         5, description="Old revisions that are kept, scaled to zero."
     )
@@ -197,6 +209,11 @@ class Traffic(ApiModel):
 
     revision: str | None = Field(None, description="The only one that gets them; none while a rollout shares them.")
     since: Time = Field(description="Since when it was seen to.")
+    mechanism: str | None = Field(
+        None, description="During a rollout: ReplicaRatio, by how many pods of each revision are ready."
+    )
+    requested_weight: Count | None = Field(None, description="Percent that the new revision is to get now.")
+    actual_weight: Count | None = Field(None, description="Percent that the new revision gets now.")
 
 
 class Rollout(ApiModel):
@@ -207,6 +224,11 @@ class Rollout(ApiModel):
     start_time: Time = Field(description="When it began.")
     progress_time: Time = Field(description="When it last made progress.")
     ready_replicas: Count = Field(0, description="The most of its pods that were ready.")
+    step: Count = Field(0, description="How many steps of its strategy are done.")
+    step_time: Time | None = Field(None, description="Since when the step under way has been where it should be.")
+    strategy: str | None = Field(None, description="Hash of the strategy that the steps are of.")
+    steps_skipped: str | None = Field(None, description="Why its steps are left out.")
+    held: str | None = Field(None, description="Why it may not go on: Paused or WeightNotPossible.")
     message: str = Field("", description="What it waits for.")
 
 
@@ -246,6 +268,10 @@ class ModelDeploymentStatus(ApiModel):
         default=[], description="The revisions that exist."
     )
     last_retry: str | None = Field(None, description="The last retry by annotation that was dealt with.")
+    last_skip_step: str | None = Field(None, description="The same of perennial.dev/skip-step.")
+    last_promote: str | None = Field(None, description="The same of perennial.dev/promote.")
+    last_abort: str | None = Field(None, description="The same of perennial.dev/abort.")
+    last_undo: str | None = Field(None, description="The same of perennial.dev/undo.")
     conditions: Annotated[list[Condition], Field(max_length=16, json_schema_extra=MAP_BY_TYPE)] = Field(
         default=[],
         description="Ready, Available, Progressing; Reconciling, Stalled, UpdateAvailable and "

@@ -6,7 +6,6 @@ from perennial.api.resources import DEPLOYMENTS, SERVICES
 from perennial.modeldeployment import children
 from perennial.modeldeployment.scene import Scene
 from perennial.plan import Action, Apply, Body, Create, Delete, Find, Patch
-from perennial.strategies import Rollout
 from perennial.strategies.step import Targets, Traffic, step
 
 
@@ -34,8 +33,7 @@ def act(scene: Scene) -> Act:
     if scene.incoming is None:
         targets = Targets(0, None, dict.fromkeys(scene.leaving, 0), Traffic.SHARED)
     else:
-        strategy: Rollout = scene.spec.strategy.chosen
-        targets = step(scene.state, strategy.aim(scene.state))
+        targets = step(scene.state, scene.aim)
     wanted = {name: targets.leaving.get(name, 0) for name in scene.leaving}
     if scene.incoming is not None:
         wanted[scene.incoming] = targets.incoming

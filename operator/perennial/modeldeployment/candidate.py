@@ -12,6 +12,7 @@ from perennial.modeldeployment.pod import Unrenderable, base_template
 from perennial.modeldeployment.revision import Model, revision_of
 
 _SHOWN = 20
+_BY_HAND = ("Aborted", "Undone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,8 @@ def _vetoed(situation: Situation, entrant: _Entrant) -> Verdict | None:
     revision = situation.revision(entrant.model)
     for veto in situation.vetoes:
         if veto.revision == revision:
-            words = f"{entrant.words} failed here: {veto.message}"
+            how = "" if veto.reason in _BY_HAND else "failed here: "
+            words = f"{entrant.words} {how}{veto.message}"
             return Verdict(DeploymentState.VETOED, veto.reason, words)
     return None
 
@@ -186,36 +188,45 @@ def _keep(situation: Situation, candidates: tuple[Candidate, ...]) -> Choice:
     if served.model != situation.spec.model.name:
         return Choice(None, candidates, block or _nothing_yet(situation, candidates))
     record = situation.versions.get(served.version or 0)
-    if record and record.approval == Decision.REJECTED:
-        return _return(situation, record, candidates, block)
     entrant = _Entrant(model, record)
+    if record and record.approval == Decision.REJECTED:
+        return _return(situation, entrant, "RejectedByPerson", "was rejected", candidates, block)
     changed = situation.revision(model) != served.revision
-    verdict = (_vetoed(situation, entrant) or _unserved_format(situation, entrant)) if changed else None
+    vetoed = _vetoed(situation, entrant)
+    if vetoed and not changed:
+        return _return(situation, entrant, vetoed.reason, "was undone by hand", candidates, block)
+    verdict = (vetoed or _unserved_format(situation, entrant)) if changed else None
     if verdict is None:
         return Choice(model, candidates, block)
     return Choice(None, (_candidate(entrant, verdict), *candidates)[:_SHOWN], block or _blocked(situation, verdict))
 
 
 def _return(
-    situation: Situation, rejected: ModelVersionSpec, candidates: tuple[Candidate, ...], block: Block | None
+    situation: Situation,
+    left: _Entrant,
+    reason: str,
+    why: str,
+    candidates: tuple[Candidate, ...],
+    block: Block | None,
 ) -> Choice:
-    """The one served was rejected: back to the latest one promoted here that people still approve of."""
+    """The one served is not wanted any more: back to the latest one promoted here that people still approve of."""
+    version = left.model.version
     for past in situation.promotions[1:]:
-        record = situation.versions.get(past.version or 0) if past.model == rejected.model else None
-        if record is None or record.version == rejected.version:
+        record = situation.versions.get(past.version or 0) if past.model == left.model.name else None
+        if record is None or record.version == version:
             continue
         entrant = _entrant(record)
         if not any(rule(situation, entrant) for rule in (_rejected, _vetoed, _unapproved, _unserved_format)):
-            if situation.spec.model.version == rejected.version:
-                words = f"spec.model.version: version {rejected.version} was rejected; name another one"
-                block = Block("RejectedByPerson", words, stalled=True)
+            if situation.spec.model.version == version:
+                words = f"spec.model.version: version {version} {why}; name another one"
+                block = Block(reason, words, stalled=True)
             return Choice(entrant.model, candidates, block)
     return Choice(
         None,
         candidates,
         Block(
             "ServedVersionRejected",
-            f"version {rejected.version} was rejected, but no version promoted here before it is still approved: it "
+            f"version {version} {why}, but no version promoted here before it is still approved: it "
             "keeps serving. Approve one, or train the next",
             stalled=True,
         ),
@@ -267,8 +278,10 @@ def _failed_before(situation: Situation, candidates: Sequence[Candidate]) -> Blo
 
 def _blocked(situation: Situation, verdict: Verdict) -> Block:
     if verdict.state == DeploymentState.VETOED:
-        again = f'kubectl annotate --overwrite modeldeployment {situation.name} {ANNOTATION_RETRY}="$(date +%s)"'
+        again = by_annotation(situation.name, ANNOTATION_RETRY)
         how = f"Change spec.template, make another version, or have it tried again: {again}"
+        if verdict.reason in _BY_HAND:
+            return Block(verdict.reason, f"{verdict.message}. {how}", stalled=True)
         return Block("RolloutFailed", f"{verdict.message} ({verdict.reason}). {how}", stalled=True)
     waits = verdict.state == DeploymentState.WAITING and verdict.reason == "NotApproved"
     return Block(verdict.reason, verdict.message, stalled=not waits)
@@ -296,6 +309,11 @@ def _scores(record: ModelVersionSpec | None) -> gate.Scores:
         return gate.Scores()
     champion = record.champion.digest if record.champion else None
     return gate.Scores(record.metrics, record.evaluation, champion)
+
+
+def by_annotation(deployment: str, annotation: str) -> str:
+    """The command that asks for what an annotation stands for."""
+    return f'kubectl annotate --overwrite modeldeployment {deployment} {annotation}="$(date +%s)"'
 
 
 def version_name(model: Model) -> str | None:

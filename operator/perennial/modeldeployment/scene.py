@@ -1,6 +1,7 @@
 """What a decision looks at: the snapshot read in its parts, with the choice of version made and the pods counted."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from perennial.api.base import parse_duration
@@ -9,10 +10,11 @@ from perennial.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentSt
 from perennial.config import Config
 from perennial.modeldeployment.candidate import Choice, Situation, choose, version_name
 from perennial.modeldeployment.failure import Failure, failure_of, ready_since
-from perennial.modeldeployment.revision import Model, revision_of
+from perennial.modeldeployment.revision import Model, digest_of, revision_of
 from perennial.modeldeployment.snapshot import Snapshot
 from perennial.plan import Body
-from perennial.strategies.step import Limits, Pods, State, Traffic
+from perennial.strategies import Rollout, Stage
+from perennial.strategies.step import Aim, Limits, Pods, State, Traffic, reached
 
 # From a change of the Service until every node routes by it; nothing that was selected before is taken away earlier.
 SETTLE = timedelta(seconds=10)
@@ -56,9 +58,74 @@ class Scene:
 
     @property
     def deadline(self) -> datetime | None:
-        """When the rollout has been without progress for too long."""
+        """When the rollout will have been without progress for too long; None while it lacks no pod or is held."""
         rolling = self.memory.rollout
-        return rolling.progress_time + timedelta(seconds=self.spec.progress_deadline_seconds) if rolling else None
+        # One that was held, or has lost a pod, is waited for anew, from when that is on record.
+        if rolling is None or rolling.held or self.held:
+            return None
+        if max(self.state.incoming.ready, rolling.ready_replicas) >= self.aim.incoming:
+            return None
+        return rolling.progress_time + timedelta(seconds=self.spec.progress_deadline_seconds)
+
+    @property
+    def stages(self) -> Sequence[Stage]:
+        """The stages of the rollout: all of them only where there is something to keep beside it."""
+        strategy: Rollout = self.spec.strategy.chosen
+        stages = strategy.stages()
+        rolling = self.memory.rollout
+        return stages[-1:] if self.stable is None or (rolling and rolling.steps_skipped) else stages
+
+    @property
+    def stage(self) -> Stage:
+        """The stage of the rollout that is under way."""
+        return self.stages[min(self.step, len(self.stages) - 1)]
+
+    @property
+    def strategy(self) -> str:
+        """Hash of the strategy, by which a change of it is seen."""
+        return digest_of(self.spec.strategy.body())
+
+    @property
+    def step(self) -> int:
+        """How many stages are done."""
+        return self.memory.rollout.step if self.memory.rollout else 0
+
+    @property
+    def aim(self) -> Aim:
+        """Where the pods and the traffic are to get now."""
+        state = self.state
+        aim = self.stage.aim(state)
+        if self.spec.paused and state.stable is not None:
+            return replace(aim, incoming=state.incoming.wanted, stable=state.stable.wanted)
+        return aim
+
+    @property
+    def held(self) -> str | None:
+        """Why the rollout may not go on."""
+        if self.memory.rollout is None:
+            return None
+        return "Paused" if self.spec.paused else "WeightNotPossible" if self.aim.obstacle else None
+
+    @property
+    def arrived(self) -> bool:
+        """Whether the stage under way is where it should be."""
+        return reached(self.state, self.aim)
+
+    @property
+    def stage_over(self) -> bool:
+        """Whether the stage under way has arrived, and lasted long enough or been skipped."""
+        if not self.arrived:
+            return False
+        if self.step >= len(self.stages) or self.stage.hold == timedelta():
+            return True
+        return self.stage_ends is not None and self.now >= self.stage_ends
+
+    @property
+    def stage_ends(self) -> datetime | None:
+        """When the stage under way has lasted long enough; None while it has not arrived, or until a person goes on."""
+        rolling = self.memory.rollout
+        hold = self.stage.hold
+        return rolling.step_time + hold if rolling and rolling.step_time and hold is not None else None
 
     @property
     def selected(self) -> str | None:
@@ -108,7 +175,9 @@ class Scene:
             return Traffic.SHARED
         if self.selected == self.incoming:
             return Traffic.INCOMING
-        return Traffic.STABLE if self.selected == self.stable else None
+        if self.selected == self.stable:
+            return Traffic.STABLE
+        return Traffic.LEAVING if self.selected in self.leaving else None
 
     @property
     def leaving(self) -> list[str]:

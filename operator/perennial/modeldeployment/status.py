@@ -6,19 +6,21 @@ from datetime import datetime
 from perennial import dropped
 from perennial.api.base import read_count
 from perennial.api.conditions import Said, merge
-from perennial.api.meta import ANNOTATION_RENDERED, LABEL_MODEL_VERSION, LABEL_MODELDEPLOYMENT
+from perennial.api.meta import ANNOTATION_RENDERED, ANNOTATION_SKIP_STEP, LABEL_MODEL_VERSION, LABEL_MODELDEPLOYMENT
 from perennial.api.modeldeployment import Candidate, RevisionStatus, Rollout, Traffic
 from perennial.api.modelversion import DeploymentState
 from perennial.modeldeployment.act import Act
-from perennial.modeldeployment.candidate import Block, version_name
+from perennial.modeldeployment.candidate import Block, by_annotation, version_name
 from perennial.modeldeployment.failure import last_failure, unready
 from perennial.modeldeployment.pod import Unrenderable, pod_template
 from perennial.modeldeployment.revision import Model, digest_of
 from perennial.modeldeployment.scene import Scene
 from perennial.modeldeployment.snapshot import Snapshot
 from perennial.plan import Body
+from perennial.strategies.step import weight
 
 _SHOWN = 20
+_PAUSED = "it waits for spec.paused to be false"
 _HELD = (DeploymentState.WAITING, DeploymentState.REJECTED)
 
 
@@ -48,39 +50,66 @@ def _traffic(scene: Scene) -> Traffic | None:
     known = scene.memory.traffic
     if scene.seen.service is None:
         return None
-    if known is not None and known.revision == scene.selected:
-        return known
-    return Traffic(revision=scene.selected, since=scene.now)
+    since = known.since if known is not None and known.revision == scene.selected else scene.now
+    if scene.memory.rollout is None or scene.stable is None:
+        return Traffic(revision=scene.selected, since=since)
+    return Traffic(
+        revision=scene.selected,
+        since=since,
+        mechanism="ReplicaRatio",
+        requested_weight=scene.stage.weight,
+        actual_weight=weight(scene.state),
+    )
 
 
 def _rollout(scene: Scene) -> Rollout | None:
     rolling = scene.memory.rollout
     if rolling is None:
         return None
-    ready = scene.state.incoming.ready
-    update: dict[str, object] = {"message": _rolling_words(scene)}
-    if ready > rolling.ready_replicas:
+    ready, aim = scene.state.incoming.ready, scene.aim.incoming
+    update: dict[str, object] = {"message": _rolling_words(scene), "strategy": rolling.strategy or scene.strategy}
+    update["held"] = scene.held
+    if rolling.held and not scene.held:
+        update["progress_time"] = scene.now
+    if ready > rolling.ready_replicas or rolling.ready_replicas >= aim > ready:
         update |= {"ready_replicas": ready, "progress_time": scene.now}
+    if rolling.step_time is None and scene.arrived:
+        update["step_time"] = scene.now
     return rolling.model_copy(update=update)
 
 
 def _rolling_words(scene: Scene) -> str:
-    ready, replicas = scene.state.incoming.ready, scene.limits.replicas
+    stages, step = scene.stages, scene.step
+    words = f"step {step + 1} of {len(stages)}, {scene.stage.words}: " if 1 < len(stages) > step else ""
+    return f"{words}{_waiting_words(scene)}"
+
+
+def _waiting_words(scene: Scene) -> str:
+    ready, aim = scene.state.incoming.ready, scene.aim
     failure = scene.failure(scene.incoming)
-    words = f"{ready} of {replicas} replicas ready"
-    if failure and ready < replicas:
-        return f"{words}; {failure.message}"
-    return words if ready < replicas else f"{words}; traffic moves over"
+    words = f"{ready} of {aim.incoming} replicas ready"
+    if aim.obstacle:
+        return aim.obstacle
+    if scene.spec.paused:
+        return f"{words}; paused by spec.paused"
+    if ready < aim.incoming:
+        return f"{words}; {failure.message}" if failure else words
+    if not scene.arrived:
+        return f"{words}; traffic moves over"
+    got = f"gets {weight(scene.state)}% of the requests"
+    if scene.stage.hold is None:
+        return f"{got}, until a person goes on: {by_annotation(scene.seen.name, ANNOTATION_SKIP_STEP)}"
+    return f"{got}, until {scene.stage_ends:%H:%M:%S} UTC" if scene.stage_ends else got
 
 
 def _candidates(scene: Scene) -> list[Candidate]:
     candidates, model = list(scene.choice.candidates), scene.choice.model
     if model and scene.target != scene.stable:
-        if scene.memory.rollout:
+        state, reason, message = DeploymentState.WAITING, "Paused", _PAUSED
+        if scene.memory.rollout and scene.memory.rollout.revision == scene.target:
             state, reason, message = DeploymentState.ROLLING_OUT, "RollingOut", _rolling_words(scene)
-        else:
-            state, reason = DeploymentState.WAITING, "ScaledToZero"
-            message = "spec.replicas is 0: it is rolled out as soon as there are replicas"
+        elif not scene.spec.replicas:
+            reason, message = "ScaledToZero", "spec.replicas is 0: it is rolled out as soon as there are replicas"
         candidates.append(Candidate(version=model.version, state=state, reason=reason, message=message))
     return sorted(candidates, key=lambda one: one.version or 0, reverse=True)[:_SHOWN]
 
@@ -116,7 +145,12 @@ def _revision(scene: Scene, name: str) -> RevisionStatus:
 
 def _conditions(scene: Scene, doing: Act) -> list[Said]:
     refused = _refused(scene, doing)
-    block = refused or _overdue(scene) or (None if scene.memory.rollout else _lost(doing) or scene.choice.block)
+    block = (
+        refused
+        or _overdue(scene)
+        or _obstacle(scene)
+        or (None if scene.memory.rollout else _lost(doing) or scene.choice.block)
+    )
     rolling = scene.memory.rollout is not None
     ready = _ready(scene, block)
     said = [
@@ -148,6 +182,11 @@ def _overdue(scene: Scene) -> Block | None:
     failure = scene.failure(scene.incoming)
     words = f"not ready within {scene.spec.progress_deadline_seconds} s, and tried on: {_rolling_words(scene)}"
     return Block(failure.reason if failure else "ProgressDeadlineExceeded", words, stalled=True)
+
+
+def _obstacle(scene: Scene) -> Block | None:
+    held = scene.held == "WeightNotPossible"
+    return Block("WeightNotPossible", _rolling_words(scene), stalled=True) if held else None
 
 
 def _lost(doing: Act) -> Block | None:

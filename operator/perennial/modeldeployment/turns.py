@@ -4,37 +4,18 @@ An ordered tuple of rules; the first that applies is the turn. Each gives the me
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from perennial.api.meta import ANNOTATION_RETRY
-from perennial.api.modeldeployment import ModelDeploymentStatus, Promotion, Rollout, Veto
+from perennial.api.modeldeployment import Promotion, Rollout
+from perennial.modeldeployment.byhand import BY_HAND
 from perennial.modeldeployment.candidate import version_name
 from perennial.modeldeployment.failure import SILENT, Failure, unready
 from perennial.modeldeployment.revision import Model
 from perennial.modeldeployment.scene import Scene
+from perennial.modeldeployment.steps import STEPS
+from perennial.modeldeployment.turn import REMEMBERED, Turn, rolled_back
 from perennial.plan import Event
-from perennial.strategies.step import complete
 
-_REMEMBERED = 20
 _MALFORMED = ("Invalid", "BadRequest")
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """The memory after a turn, and what is told of it."""
-
-    memory: ModelDeploymentStatus
-    events: tuple[Event, ...]
-
-
-def _retry(scene: Scene) -> Turn | None:
-    """A new value of the annotation lifts the vetoes, once."""
-    asked = scene.seen.annotations.get(ANNOTATION_RETRY)
-    if not asked or asked == scene.memory.last_retry:
-        return None
-    lifted = ", ".join(veto.revision for veto in scene.memory.vetoes)
-    events = (Event("Normal", "Retry", f"vetoes lifted: {lifted}"),) if lifted else ()
-    return Turn(scene.memory.model_copy(update={"vetoes": [], "last_retry": asked}), events)
 
 
 def _called_off(scene: Scene) -> Turn | None:
@@ -48,9 +29,16 @@ def _called_off(scene: Scene) -> Turn | None:
 def _begun(scene: Scene) -> Turn | None:
     """Something else is wanted than what serves or is rolled out: it starts, from the stable revision."""
     model, rolling = scene.choice.model, scene.memory.rollout
-    if not _wanted(scene) or model is None or (rolling and rolling.revision == scene.target):
+    if not _wanted(scene) or model is None or (rolling and rolling.revision == scene.target) or scene.spec.paused:
         return None
-    begun = Rollout(revision=scene.target or "", version=model.version, start_time=scene.now, progress_time=scene.now)
+    begun = Rollout(
+        revision=scene.target or "",
+        version=model.version,
+        start_time=scene.now,
+        progress_time=scene.now,
+        strategy=scene.strategy,
+        steps_skipped=_recent(scene),
+    )
     instead = f", instead of {rolling.revision}" if rolling else ""
     message = f"rolling out {_words(model)} as {scene.target}{instead}"
     return Turn(scene.memory.model_copy(update={"rollout": begun}), (Event("Normal", "RolloutStarted", message),))
@@ -59,23 +47,10 @@ def _begun(scene: Scene) -> Turn | None:
 def _vetoed(scene: Scene) -> Turn | None:
     """The revision that is rolled out failed: it is vetoed, and the stable one stays or comes back."""
     rolling = scene.memory.rollout
-    if rolling is None or scene.state.incoming.ready >= scene.limits.replicas:
+    if rolling is None or scene.state.incoming.ready >= scene.aim.incoming > 0:
         return None
     failure = _final_failure(scene, rolling)
-    if failure is None:
-        return None
-    veto = Veto(
-        revision=rolling.revision,
-        version=rolling.version,
-        reason=failure.reason,
-        message=failure.message,
-        time=scene.now,
-    )
-    others = [one for one in scene.memory.vetoes if one.revision != rolling.revision]
-    memory = scene.memory.model_copy(update={"rollout": None, "vetoes": [veto, *others][:_REMEMBERED]})
-    kept = f"; {scene.named(scene.stable)} keeps serving" if scene.stable else ""
-    words = f"{scene.named(rolling.revision)}: {failure.message}{kept}"
-    return Turn(memory, (Event("Warning", "RolledBack", words),))
+    return rolled_back(scene, rolling, failure.reason, failure.message) if failure else None
 
 
 def _final_failure(scene: Scene, rolling: Rollout) -> Failure | None:
@@ -102,9 +77,9 @@ def _final_failure(scene: Scene, rolling: Rollout) -> Failure | None:
 
 
 def _promoted(scene: Scene) -> Turn | None:
-    """All of the incoming revision is ready: it is the stable one from now on."""
+    """The last stage is over: the incoming revision is the stable one from now on."""
     rolling, model = scene.memory.rollout, scene.choice.model
-    if rolling is None or model is None or not complete(scene.state):
+    if rolling is None or model is None or scene.spec.paused or not scene.stage_over:
         return None
     record = Promotion(
         revision=rolling.revision,
@@ -117,12 +92,28 @@ def _promoted(scene: Scene) -> Turn | None:
         time=scene.now,
     )
     memory = scene.memory.model_copy(
-        update={"rollout": None, "promotions": [record, *scene.memory.promotions][:_REMEMBERED]}
+        update={"rollout": None, "promotions": [record, *scene.memory.promotions][:REMEMBERED]}
     )
     return Turn(memory, (Event("Normal", "Promoted", f"{_words(model)} serves as {rolling.revision}"),))
 
 
-TURNS: Sequence[Callable[[Scene], Turn | None]] = (_retry, _called_off, _begun, _vetoed, _promoted)
+def _recent(scene: Scene) -> str | None:
+    """Why the steps are left out from the beginning: the revision served here not long ago."""
+    window = scene.spec.rollback_window
+    served = list(dict.fromkeys(past.revision for past in scene.memory.promotions[1:]))
+    if window is None or scene.target not in served[: window.revisions]:
+        return None
+    return f"it is one of the {window.revisions} that served here last (spec.rollbackWindow)"
+
+
+TURNS: Sequence[Callable[[Scene], Turn | None]] = (
+    *BY_HAND,
+    _called_off,
+    _begun,
+    _vetoed,
+    *STEPS,
+    _promoted,
+)
 
 
 def turn(scene: Scene) -> Turn | None:

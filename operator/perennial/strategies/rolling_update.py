@@ -1,12 +1,14 @@
 """The rollingUpdate strategy: the new revision takes over replica by replica."""
 
+from collections.abc import Sequence
+
 from perennial.api.base import ApiModel
-from perennial.strategies.step import State
+from perennial.strategies.stage import Stage
 
 
 class RollingUpdate(ApiModel):
     """The new revision takes over replica by replica."""
 
-    def aim(self, state: State) -> int:
-        """All of them, as fast as the limits allow."""
-        return state.limits.replicas
+    def stages(self) -> Sequence[Stage]:
+        """All of it, as fast as the limits allow."""
+        return (Stage("rollingUpdate", 100),)

@@ -1,4 +1,4 @@
-"""How many pods each revision has, and who gets the traffic, step by step, whatever the strategy aims at.
+"""How many pods each revision has next, and who gets the traffic, step by step towards what a strategy aims at.
 
 Pure arithmetic on counts. It knows three parts: the incoming revision, the stable one, and those that leave (failed,
 superseded, or kept warm after a promotion). When nothing is rolled out, the stable revision is the incoming one.
@@ -56,11 +56,25 @@ def _share(value: int | str, replicas: int) -> float:
 
 
 class Traffic(Enum):
-    """Which pods the Service selects."""
+    """Which pods the Service selects; `LEAVING`, which is never aimed at: those of one rolled back or superseded."""
 
     INCOMING = "incoming"
     STABLE = "stable"
     SHARED = "shared"
+    LEAVING = "leaving"
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """Where a rollout is to get: pods of the incoming and of the stable revision, and who gets the requests.
+
+    `obstacle`: why that is not what the user asked for; the rollout goes no further while there is one.
+    """
+
+    incoming: int
+    stable: int
+    traffic: Traffic = Traffic.SHARED
+    obstacle: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +90,6 @@ class State:
     settled: bool = False
     warm: str | None = None
 
-    @property
-    def shared(self) -> bool:
-        """Whether the Service selects every revision."""
-        return self.selected is Traffic.SHARED
-
 
 @dataclass(frozen=True, slots=True)
 class Targets:
@@ -92,56 +101,84 @@ class Targets:
     traffic: Traffic
 
 
-def step(state: State, aim: int) -> Targets:
-    """The next step towards an incoming revision of `aim` pods, while there is a stable one; else of all of them.
+def step(state: State, aim: Aim) -> Targets:
+    """The next step towards the aim, while there is a stable revision; else towards all of the incoming one.
 
     Calling it again and again on what came of it ends there.
 
     Kept at every step, whatever pods do by themselves: no more pods than `most`; no ready pod is taken away below
-    `needed`, or before the endpoints of what replaces it are known; a stable revision that is not ready blocks nothing.
+    `needed`, or before the endpoints of what replaces it are known; a stable revision that is not ready blocks nothing;
+    an incoming one that is to get no requests gets none.
     """
     if state.stable is None:
-        aim = state.limits.replicas
-    traffic = _traffic(state)
+        aim = Aim(state.limits.replicas, 0)
+    traffic = _traffic(state, aim)
     if traffic is not state.selected:
         # What is selected until now goes on serving until the change is known everywhere.
         state = replace(state, settled=False)
+    incoming = _incoming(state, aim, traffic)
+    # What is about to be taken away bears nothing any more.
+    state = replace(state, incoming=replace(state.incoming, ready=min(state.incoming.ready, incoming)))
     leaving = _leaving(state)
-    stable = None if state.stable is None else _stable(state, state.stable, sum(leaving.values()))
+    stable = None if state.stable is None else _stable(state, state.stable, aim, sum(leaving.values()))
     outgoing = [*state.leaving.values(), *([state.stable] if state.stable else [])]
     room = max(0, state.limits.most - state.incoming.count - sum(pods.count for pods in outgoing))
     if state.stable is not None and stable is not None and stable > state.stable.wanted:
         grown = min(stable - state.stable.wanted, room)
         stable, room = state.stable.wanted + grown, room - grown
-    incoming = min(max(aim, state.incoming.wanted), state.incoming.wanted + room, state.limits.replicas)
-    return Targets(incoming, stable, leaving, traffic)
+    return Targets(min(incoming, state.incoming.wanted + room), stable, leaving, traffic)
 
 
-def complete(state: State) -> bool:
-    """Whether the incoming revision can be promoted: all its pods ready, and sharing the traffic where others serve."""
-    if state.incoming.ready < state.limits.replicas:
+def reached(state: State, aim: Aim) -> bool:
+    """Whether the aim is reached: the pods ready, and the traffic where it should be, as far as others serve."""
+    if state.stable is None:
         # The first revision has nobody to wait for: its first ready pod serves.
-        return state.stable is None and state.incoming.ready > 0
-    return not _others_serve(state) or (state.shared and state.settled)
+        return state.incoming.ready > 0
+    if aim.obstacle or state.incoming.ready < aim.incoming:
+        return False
+    if not state.stable.ready:
+        return True
+    gone = state.stable.present <= aim.stable and not any(pods.count for pods in state.leaving.values())
+    return gone and state.selected is aim.traffic and state.settled
 
 
-def _others_serve(state: State) -> bool:
-    return state.stable is not None and state.stable.ready > 0
+def weight(state: State) -> int:
+    """Percent of the requests that reach the incoming revision now, one pod getting as many as another."""
+    ready = {
+        Traffic.INCOMING: [state.incoming],
+        Traffic.SHARED: [state.incoming, *([state.stable] if state.stable else []), *state.leaving.values()],
+    }.get(state.selected or Traffic.STABLE, [])
+    total = sum(pods.ready for pods in ready)
+    return round(100 * state.incoming.ready / total) if total else 0
 
 
 def _missing(state: State) -> int:
     """Ready pods that the outgoing revisions must hold. Incoming pods count when requests can reach them."""
-    reachable = state.stable is None or (state.shared and state.settled)
+    reachable = state.stable is None or (state.settled and state.selected in (Traffic.SHARED, Traffic.INCOMING))
     return max(0, state.limits.needed - (state.incoming.ready if reachable else 0))
 
 
 def _borne(state: State) -> int:
     """Ready pods of leaving revisions that are needed, because the stable one cannot bear the traffic alone."""
-    if not state.shared:
+    if state.selected not in (Traffic.SHARED, Traffic.LEAVING):
         return 0
     serving = state.stable.ready if state.stable is not None else 0
     there = sum(pods.ready for pods in state.leaving.values())
     return min(there, max(0, _missing(state) - serving))
+
+
+def _incoming(state: State, aim: Aim, traffic: Traffic) -> int:
+    """The incoming revision, before it is known how much room there is. It shrinks only for what others can bear."""
+    wanted, most = state.incoming.wanted, state.limits.replicas
+    if state.stable is None or wanted <= aim.incoming:
+        # While the Service is open to all, one that is to get no requests is not made.
+        early = aim.traffic is Traffic.STABLE and traffic is not Traffic.STABLE
+        return min(wanted if early else aim.incoming, most)
+    bears = state.settled and state.selected in (Traffic.SHARED, Traffic.STABLE)
+    needed = state.limits.needed - (state.stable.ready if bears else 0)
+    if not state.settled:
+        needed = max(needed, state.incoming.ready)
+    return min(wanted, max(aim.incoming, needed), most)
 
 
 def _leaving(state: State) -> dict[str, int]:
@@ -159,18 +196,25 @@ def _leaving(state: State) -> dict[str, int]:
     return targets
 
 
-def _stable(state: State, stable: Pods, leaving: int) -> int:
-    """The stable revision gives way only for room that the incoming one needs, and grows again when it must."""
+def _stable(state: State, stable: Pods, aim: Aim, leaving: int) -> int:
+    """The stable revision gives way only for what the incoming one can bear, and grows again when it must."""
     borne = _borne(state)
-    needed = max(0, _missing(state) - borne)
-    if stable.wanted > needed:
-        return max(needed, min(stable.wanted, max(0, state.limits.surge - leaving)))
+    # Those that leave have their room from what is kept of it, until they are gone.
+    least = max(_missing(state) - borne, aim.stable - leaving)
     missing = max(0, state.limits.needed - state.incoming.ready - borne)
-    return max(stable.wanted, missing)
+    return max(0, least) if stable.wanted > least else max(stable.wanted, missing, aim.stable)
 
 
-def _traffic(state: State) -> Traffic:
+def _traffic(state: State, aim: Aim) -> Traffic:
     # Those that leave serve on until what remains can bear it alone; only then the Service is pinned.
+    borne = _borne(state)
     if state.stable is None:
-        return Traffic.SHARED if _borne(state) else Traffic.INCOMING
-    return Traffic.SHARED if state.incoming.ready or _borne(state) else Traffic.STABLE
+        return Traffic.SHARED if borne else Traffic.INCOMING
+    if aim.traffic is Traffic.STABLE:
+        others = state.incoming.ready + sum(pods.ready for pods in state.leaving.values())
+        alone = state.selected is Traffic.STABLE or not others or state.stable.ready >= state.limits.needed
+        return Traffic.STABLE if alone else Traffic.SHARED
+    if aim.traffic is Traffic.INCOMING and state.incoming.ready:
+        pinned = state.selected is Traffic.INCOMING
+        return Traffic.INCOMING if pinned or state.incoming.ready >= aim.incoming else Traffic.SHARED
+    return Traffic.SHARED if state.incoming.ready or borne else Traffic.STABLE

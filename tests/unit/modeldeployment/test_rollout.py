@@ -6,8 +6,15 @@ from datetime import datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from perennial.api.meta import (
+    ANNOTATION_ABORT,
+    ANNOTATION_PROMOTE,
+    ANNOTATION_RETRY,
+    ANNOTATION_SKIP_STEP,
+    ANNOTATION_UNDO,
+)
 from perennial.strategies.step import Limits
-from tests.unit.modeldeployment.world import World, a_version, exited, is_ready
+from tests.unit.modeldeployment.world import Body, World, a_version, exited, is_ready
 
 
 @dataclass(frozen=True)
@@ -17,17 +24,31 @@ class Moves:
     replicas: int
     surge: int
     unavailable: int
+    strategy: int
     steps: list[tuple[str, int]]
 
 
-MOVES = ("pass", "time", "ready", "new version", "break rollout", "reject", "die", "retemplate")
+MOVES = ("pass", "time", "ready", "new version", "break rollout", "break stable", "reject", "die", "retemplate")
+BY_HAND = {
+    "skip a step": ANNOTATION_SKIP_STEP,
+    "promote": ANNOTATION_PROMOTE,
+    "abort": ANNOTATION_ABORT,
+    "retry": ANNOTATION_RETRY,
+}
+STRATEGIES: list[Body] = [
+    {"rollingUpdate": {}},
+    {"canary": {"steps": [{"setWeight": 10}, {"pause": {"duration": "7s"}}, {"setWeight": 60}]}},
+    {"canary": {"steps": [{"pause": {}}, {"setWeight": 50}, {"setWeight": 20}], "bakeTime": "5s"}},
+    {"canary": {"steps": [{"setWeight": 100}, {"pause": {"duration": "7s"}}, {"setWeight": 30}]}},
+]
 
 
 @st.composite
 def moves(draw: st.DrawFn) -> Moves:
     surge, unavailable = draw(st.sampled_from([(1, 0), (0, 1), (1, 1), (2, 0), (5, 0), (0, 2)]))
-    steps = draw(st.lists(st.tuples(st.sampled_from(MOVES), st.integers(0, 12)), max_size=30))
-    return Moves(draw(st.integers(1, 5)), surge, unavailable, steps)
+    what = st.sampled_from([*MOVES, *BY_HAND, "undo", "pause", "change strategy"])
+    steps = draw(st.lists(st.tuples(what, st.integers(0, 12)), max_size=40))
+    return Moves(draw(st.integers(1, 5)), surge, unavailable, draw(st.integers(0, len(STRATEGIES) - 1)), steps)
 
 
 class Watched:
@@ -41,10 +62,12 @@ class Watched:
             maxUnavailable=plan.unavailable,
             scaleDownDelay="15s",
             progressDeadlineSeconds=120,
+            strategy=STRATEGIES[plan.strategy],
         )
         self.world.settle()
         self.limits = Limits.of(plan.replicas, plan.surge, plan.unavailable)
         self.version = 1
+        self.asked = 0
         self.reached: dict[str, datetime] = {}
 
     def revisions(self) -> list[str]:
@@ -103,6 +126,21 @@ class Watched:
                 for pod in pods[number % 3 :]:
                     pod["status"] = exited(78 if number % 2 else 1, restarts=number)
                 world.controller()
+            case "break stable":
+                for pod in world.pods(world.stable):
+                    pod["status"] = exited(1, restarts=number)
+                world.controller()
+            case "pause":
+                world.change(paused=bool(number % 2))
+            case "change strategy":
+                world.change(strategy=STRATEGIES[number % len(STRATEGIES)])
+            case "undo":
+                past = world.status["promotions"]
+                world.annotate(ANNOTATION_UNDO, f"{past[number % len(past)]['revision']} {self.asked}")
+                self.asked += 1
+            case by_hand if by_hand in BY_HAND:
+                self.asked += 1
+                world.annotate(BY_HAND[by_hand], str(self.asked))
             case "reject" if self.version > 1:
                 world.judge(1 + number % self.version, "Rejected" if number % 3 else None)
             case "retemplate":
@@ -118,7 +156,13 @@ def test_whatever_happens_enough_pods_serve_and_it_ends_well(plan: Moves) -> Non
     for what, number in plan.steps:
         watched.move(what, number)
     world = watched.world
-    for _ in range(80):
+    world.change(paused=False)
+    # A stable revision that does not come right again never ends well.
+    world.break_pods(world.stable, {})
+    for turn in range(120):
+        if world.rolling and turn % 10 == 0:
+            # Where there is no room for one pod of each, or a pause without an end.
+            world.annotate(ANNOTATION_SKIP_STEP, f"end {turn}")
         for name in watched.revisions():
             if not any(pod["status"].get("broken") for pod in world.pods(name)):
                 world.make_ready(name)

@@ -3,10 +3,11 @@
 import pytest
 
 from perennial.strategies import RollingUpdate
-from perennial.strategies.step import Limits, Pods, State, Targets, Traffic, complete, step
+from perennial.strategies.step import Aim, Limits, Pods, State, Targets, Traffic, reached, step, weight
 
 ALL = Pods(3, 3, 3)
 TEN = Pods(10, 10, 10)
+ONE = Pods(1, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,13 @@ def test_limits(replicas: int, surge: int | str, unavailable: int | str, expecte
     ],
 )
 def test_step(state: State, expected: Targets) -> None:
-    assert step(state, RollingUpdate().aim(state)) == expected
+    (everything,) = RollingUpdate().stages()
+    assert step(state, everything.aim(state)) == expected
+
+
+TWO_OF_TEN = Aim(2, 8)
+BESIDE = Aim(1, 10, Traffic.STABLE)
+ALONE = Aim(10, 3, Traffic.INCOMING)
 
 
 @pytest.mark.parametrize(
@@ -118,52 +125,141 @@ def test_step(state: State, expected: Targets) -> None:
     [
         pytest.param(
             State(Limits(10, 3, 0), Pods(), stable=TEN, selected=Traffic.STABLE, settled=True),
-            2,
+            TWO_OF_TEN,
             Targets(2, 10, {}, Traffic.STABLE),
             id="no more than the aim, whatever the surge allows",
         ),
         pytest.param(
             State(Limits(10, 3, 0), Pods(2, 2, 2), stable=TEN, selected=Traffic.SHARED, settled=True),
-            2,
+            TWO_OF_TEN,
             Targets(2, 8, {}, Traffic.SHARED),
             id="the stable one gives way for them, and keeps the rest",
         ),
         pytest.param(
             State(Limits(10, 3, 0), Pods(2, 2, 2), stable=Pods(8, 8, 8), selected=Traffic.SHARED, settled=True),
-            2,
+            TWO_OF_TEN,
             Targets(2, 8, {}, Traffic.SHARED),
             id="and there it stays",
         ),
         pytest.param(
             State(Limits(10, 3, 0), Pods(4, 4, 4), stable=Pods(6, 6, 6), selected=Traffic.SHARED, settled=True),
-            2,
-            Targets(4, 6, {}, Traffic.SHARED),
-            id="what has grown is not taken back: it serves",
+            TWO_OF_TEN,
+            Targets(4, 8, {}, Traffic.SHARED),
+            id="back to less: the stable one grows first",
+        ),
+        pytest.param(
+            State(Limits(10, 3, 0), Pods(4, 4, 4), stable=Pods(8, 8, 8), selected=Traffic.SHARED, settled=True),
+            TWO_OF_TEN,
+            Targets(2, 8, {}, Traffic.SHARED),
+            id="then the incoming one shrinks",
+        ),
+        pytest.param(
+            State(Limits(10, 3, 0), Pods(4, 4, 4), stable=Pods(8, 8, 7), selected=Traffic.SHARED, settled=True),
+            TWO_OF_TEN,
+            Targets(3, 8, {}, Traffic.SHARED),
+            id="no more than the stable one can bear",
+        ),
+        pytest.param(
+            State(Limits(10, 3, 0), Pods(), stable=TEN, selected=Traffic.STABLE, settled=True),
+            BESIDE,
+            Targets(1, 10, {}, Traffic.STABLE),
+            id="a pod beside the stable ones",
+        ),
+        pytest.param(
+            State(Limits(10, 3, 0), Pods(1, 1, 1), stable=TEN, selected=Traffic.STABLE, settled=True),
+            BESIDE,
+            Targets(1, 10, {}, Traffic.STABLE),
+            id="which gets no requests, ready or not",
+        ),
+        pytest.param(
+            State(
+                Limits(10, 3, 0),
+                Pods(),
+                stable=Pods(5, 5, 5),
+                leaving={"x": Pods(5, 5, 5)},
+                selected=Traffic.SHARED,
+                settled=True,
+            ),
+            BESIDE,
+            Targets(0, 8, {"x": 5}, Traffic.SHARED),
+            id="not made while another that leaves is needed: the Service is open to all",
+        ),
+        pytest.param(
+            State(Limits(10, 3, 0), TEN, stable=Pods(3, 3, 3), selected=Traffic.SHARED, settled=True),
+            ALONE,
+            Targets(10, 3, {}, Traffic.INCOMING),
+            id="all requests, and what the surge allows is kept",
+        ),
+        pytest.param(
+            State(Limits(10, 3, 0), Pods(10, 10, 9), stable=Pods(3, 3, 3), selected=Traffic.SHARED, settled=True),
+            ALONE,
+            Targets(10, 3, {}, Traffic.SHARED),
+            id="not before it can bear them",
+        ),
+        pytest.param(
+            State(Limits(3, 1, 0), Pods(1, 1, 1), leaving={"x": ALL}, selected=Traffic.LEAVING, settled=True),
+            Aim(3, 0),
+            Targets(1, None, {"x": 3}, Traffic.SHARED),
+            id="rolled back from all requests: it shares until the stable one is whole",
         ),
         pytest.param(
             State(Limits(3, 1, 0), Pods(1, 1, 1), selected=Traffic.INCOMING, settled=True),
-            1,
+            Aim(1, 2),
             Targets(3, None, {}, Traffic.INCOMING),
             id="with nothing to keep beside it, it is everything",
         ),
     ],
 )
-def test_step_towards_a_part(state: State, aim: int, expected: Targets) -> None:
+def test_step_towards_an_aim(state: State, aim: Aim, expected: Targets) -> None:
     assert step(state, aim) == expected
 
 
+EVERYTHING = Aim(3, 1)
+
+
 @pytest.mark.parametrize(
-    ("state", "expected"),
+    ("state", "aim", "expected"),
     [
-        pytest.param(State(Limits(3, 1, 0), Pods(3, 3, 1)), True, id="the first serves with its first pod"),
-        pytest.param(State(Limits(3, 1, 0), Pods(3, 3, 0)), False, id="not before that"),
-        pytest.param(State(Limits(3, 1, 0), Pods(3, 3, 2), stable=ALL), False, id="not all ready"),
-        pytest.param(State(Limits(3, 1, 0), ALL, stable=ALL, selected=Traffic.STABLE), False, id="no traffic yet"),
+        pytest.param(State(Limits(3, 1, 0), Pods(3, 3, 1)), EVERYTHING, True, id="the first serves with its first pod"),
+        pytest.param(State(Limits(3, 1, 0), Pods(3, 3, 0)), EVERYTHING, False, id="not before that"),
+        pytest.param(State(Limits(3, 1, 0), Pods(3, 3, 2), stable=ONE), EVERYTHING, False, id="not all ready"),
         pytest.param(
-            State(Limits(3, 1, 0), ALL, stable=ALL, selected=Traffic.SHARED, settled=True), True, id="shared and known"
+            State(Limits(3, 1, 0), ALL, stable=ONE, selected=Traffic.STABLE), EVERYTHING, False, id="no traffic yet"
         ),
-        pytest.param(State(Limits(3, 1, 0), ALL, stable=Pods(3, 3, 0)), True, id="nobody else serves"),
+        pytest.param(
+            State(Limits(3, 1, 0), ALL, stable=ONE, selected=Traffic.SHARED, settled=True),
+            EVERYTHING,
+            True,
+            id="shared and known",
+        ),
+        pytest.param(
+            State(Limits(3, 1, 0), ONE, stable=ALL, selected=Traffic.SHARED, settled=True),
+            Aim(1, 2),
+            False,
+            id="more of the stable one than there should be",
+        ),
+        pytest.param(
+            State(Limits(3, 1, 0), ONE, stable=ALL, leaving={"x": ONE}, selected=Traffic.SHARED, settled=True),
+            Aim(1, 3),
+            False,
+            id="another one still takes its part",
+        ),
+        pytest.param(State(Limits(3, 1, 0), ALL, stable=Pods(3, 3, 0)), EVERYTHING, True, id="nobody else serves"),
+        pytest.param(
+            State(Limits(3, 1, 0), ONE, stable=ALL, selected=Traffic.SHARED, settled=True),
+            Aim(1, 3, obstacle="no room"),
+            False,
+            id="not with an obstacle",
+        ),
     ],
 )
-def test_complete(state: State, expected: bool) -> None:
-    assert complete(state) is expected
+def test_reached(state: State, aim: Aim, expected: bool) -> None:
+    assert reached(state, aim) is expected
+
+
+@pytest.mark.parametrize(
+    ("selected", "expected"),
+    [(Traffic.SHARED, 25), (Traffic.STABLE, 0), (Traffic.INCOMING, 100), (Traffic.LEAVING, 0), (None, 0)],
+)
+def test_weight(selected: Traffic | None, expected: int) -> None:
+    assert weight(State(Limits(3, 1, 0), ONE, stable=ALL, selected=selected)) == expected

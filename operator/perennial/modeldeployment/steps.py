@@ -1,0 +1,54 @@
+"""How a rollout goes from one stage of its strategy to the next."""
+
+from collections.abc import Callable, Sequence
+
+from perennial.api.modeldeployment import Rollout
+from perennial.modeldeployment.scene import Scene
+from perennial.modeldeployment.turn import Turn, rolling_on
+from perennial.plan import Event
+from perennial.strategies.step import weight
+
+
+def _replanned(scene: Scene) -> Turn | None:
+    """Another strategy than the rollout began with: its steps begin with the first."""
+    rolling = scene.memory.rollout
+    if rolling is None or rolling.strategy in (None, scene.strategy):
+        return None
+    words = f"{scene.named(rolling.revision)}: spec.strategy was changed, and begins with its first step"
+    event = Event("Normal", "StrategyChanged", words)
+    again = {"step": 0, "step_time": None, "strategy": scene.strategy, "progress_time": scene.now}
+    return rolling_on(scene, rolling, event, **again)
+
+
+def _hastened(scene: Scene) -> Turn | None:
+    """Nothing is to be kept beside the new revision: the stable one does not work."""
+    rolling = scene.memory.rollout
+    if rolling is None or len(scene.stages) == 1 or scene.pods(scene.stable).ready:
+        return None
+    failure = scene.failure(scene.stable)
+    if failure is None or not (failure.hopeless or failure.crashing):
+        return None
+    why = f"{scene.named(scene.stable or '')} does not work"
+    event = Event("Normal", "StepsSkipped", f"{scene.named(rolling.revision)}: {why}: {failure.message}")
+    return rolling_on(scene, rolling, event, steps_skipped=why, step=0, step_time=None)
+
+
+def _advanced(scene: Scene) -> Turn | None:
+    """The stage under way is over, and is not the last."""
+    rolling = scene.memory.rollout
+    if rolling is None or scene.spec.paused or scene.step + 1 >= len(scene.stages) or not scene.stage_over:
+        return None
+    done = f"step {scene.step + 1} of {len(scene.stages)}, {scene.stage.words}, is done"
+    words = f"{scene.named(rolling.revision)}: {done}: it gets {weight(scene.state)}% of the requests"
+    return following(scene, rolling, Event("Normal", "StepDone", words))
+
+
+def following(scene: Scene, rolling: Rollout, event: Event) -> Turn:
+    """The turn to the next stage. Where that asks for the same, its time begins at once."""
+    stages, step = scene.stages, scene.step + 1
+    same = step < len(stages) and stages[step].weight == scene.stage.weight and scene.arrived
+    then = {"step": step, "step_time": scene.now if same else None, "progress_time": scene.now}
+    return rolling_on(scene, rolling, event, **then)
+
+
+STEPS: Sequence[Callable[[Scene], Turn | None]] = (_replanned, _hastened, _advanced)

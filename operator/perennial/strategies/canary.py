@@ -1,0 +1,70 @@
+"""The canary strategy: the new revision gets a growing share of the requests, step by step."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field
+
+from perennial.api.base import ApiModel, Duration, parse_duration
+from perennial.api.oneof import OneOf
+from perennial.strategies.stage import Stage
+
+
+class Pause(ApiModel):
+    """Stays where it is."""
+
+    duration: Duration | None = Field(
+        None, description="For so long; without it until a person goes on, by the annotation perennial.dev/skip-step."
+    )
+
+    @property
+    def words(self) -> str:
+        """The step as it is told."""
+        return f"pause {self.duration}" if self.duration else "pause"
+
+    @property
+    def span(self) -> timedelta | None:
+        """How long; None: until a person goes on."""
+        return parse_duration(self.duration) if self.duration else None
+
+
+class CanaryStep(OneOf):
+    """One step of a canary: exactly one."""
+
+    set_weight: Annotated[int, Field(ge=0, le=100)] | None = Field(
+        None, description="Percent of the requests that the new revision gets from now on."
+    )
+    pause: Pause | None = Field(None, description="Stays at this weight for a while, or until a person goes on.")
+
+
+class Canary(ApiModel):
+    """The new revision gets a growing share of the requests, step by step, and then all of them."""
+
+    steps: Annotated[list[CanaryStep], Field(min_length=1, max_length=32)] = Field(
+        description="In this order. Before the first setWeight the new revision has one pod, which gets no requests."
+    )
+    max_weight_error: Annotated[int, Field(ge=0, le=100)] | None = Field(
+        None,
+        description="By how many percent a weight may be missed, since it is made of whole pods: with more the rollout "
+        "waits, and says what to change. Without it the nearest one is taken.",
+    )
+    bake_time: Duration = Field(
+        "0s", description="How long the new revision gets all requests before it is promoted; the old one is kept warm."
+    )
+
+    def stages(self) -> Sequence[Stage]:
+        """A stage for each step, and all of it at the end."""
+        weight, stages = 0, []
+        for one in self.steps:
+            if one.set_weight is not None:
+                weight = one.set_weight
+            stages.append(self._stage(one, weight))
+        bake = parse_duration(self.bake_time)
+        last = Stage(f"bakeTime {self.bake_time}", 100, bake, alone=True) if bake else Stage("all requests", 100)
+        return (*stages, last)
+
+    def _stage(self, one: CanaryStep, weight: int) -> Stage:
+        words = one.pause.words if one.pause else f"setWeight {weight}"
+        hold = one.pause.span if one.pause else timedelta()
+        return Stage(words, weight, hold, alone=True, most_error=self.max_weight_error)
