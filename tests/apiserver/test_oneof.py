@@ -17,7 +17,11 @@ SOURCE = "spec.triggers.0.metric.source"
 @pytest.mark.parametrize(
     ("resource", "field", "ways"),
     [
-        (MODELDEPLOYMENTS, "spec.strategy", [None, {"canary": {"bakeTime": "1m", "steps": [{"setWeight": 10}]}}, {"rollingUpdate": {}}, None]),
+        (
+            MODELDEPLOYMENTS,
+            "spec.strategy",
+            [None, {"canary": {"bakeTime": "1m", "steps": [{"setWeight": 10}]}}, {"rollingUpdate": {}}, None],
+        ),
         (RETRAINPOLICIES, SOURCE, [None, {"reported": {}}, None]),
     ],
     ids=["strategy", "source"],
