@@ -49,7 +49,8 @@ class Load:
         self.stop()
 
     def counts(self) -> dict[str, Any]:
-        """{requests: {kept, fresh}, failures, words of the first, versions and revisions: answers of each, slowest}."""
+        """{requests: {kept, fresh}, failures, words of the first, versions and revisions: answers of each, fresh: the
+        same of versions by fresh connections only, slowest}."""
         assert self._process
         if self._process.poll() not in (None, 0):
             raise Failed(f"the load ended by itself: {self._log.read_text()}")
@@ -74,6 +75,7 @@ class _Sender:
         self._requests = {"kept": 0, "fresh": 0}
         self._failures: list[str] = []
         self._versions: dict[str, int] = {}
+        self._fresh: dict[str, int] = {}
         self._revisions: dict[str, int] = {}
         self._slowest = 0.0
         self._stop = asyncio.Event()
@@ -113,6 +115,9 @@ class _Sender:
                 for found, header in ((self._versions, "Model-Version"), (self._revisions, "Revision")):
                     name = answer.headers[f"Perennial-{header}"]
                     found[name] = found.get(name, 0) + 1
+                if how == "fresh":
+                    version = answer.headers["Perennial-Model-Version"]
+                    self._fresh[version] = self._fresh.get(version, 0) + 1
         except (aiohttp.ClientError, TimeoutError, KeyError, OSError) as error:
             words = f"{how}, after {time.monotonic() - began:.2f} s: {type(error).__name__}: {error}"
             self._failures.append(f"{time.strftime('%H:%M:%S', time.gmtime())} {words}")
@@ -125,6 +130,7 @@ class _Sender:
             "failures": len(self._failures),
             "words": self._failures[:_SHOWN],
             "versions": self._versions,
+            "fresh": self._fresh,
             "revisions": self._revisions,
             "slowest": round(self._slowest, 3),
         }

@@ -1,52 +1,22 @@
 """Versions change under load, and bad ones never get any: no request fails, whatever becomes of the operator."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from sklearn.datasets import load_digits
 
 from e2e import operators
-from e2e.lab import SYSTEM, Body, Lab, condition, is_true
+from e2e.lab import SYSTEM, Body, Lab, condition
 from e2e.load import Load
-from e2e.space import IMAGE, RESTRICTED, Space, digits, program, serving, version
+from e2e.served import ODD, Served
+from e2e.space import Space, digits, serving, version
 from e2e.store import Store
 from tests.prove.report import Proof
 
 TITLE = "Workload truth"
 RATE = 50  # requests per second
 REQUESTS = 5_000
-
-
-@dataclass(frozen=True)
-class Served:
-    """A deployment under load."""
-
-    space: Space
-    load: Load
-    name: str
-
-    @property
-    def deployment(self) -> Body:
-        return self.space.get("modeldeployment", self.name) or {}
-
-    def vetoed(self, number: int) -> Body:
-        """The version's verdict, once it is vetoed."""
-
-        def check() -> Body | None:
-            record = self.space.get("modelversion", f"{self.name}-{number}") or {}
-            verdicts = (record.get("status") or {}).get("deployments") or ()
-            return next((one for one in verdicts if one["state"] == "Vetoed"), None)
-
-        return dict(self.space.until(f"version {number} is vetoed", check))
-
-    def unharmed(self, served: int) -> None:
-        """No request failed, and none was answered by a version above the one that is served."""
-        counts = self.load.counts()
-        assert counts["failures"] == 0, counts
-        assert max(int(number) for number in counts["versions"]) == served, counts
-        assert is_true(self.deployment, "Available")
 
 
 @pytest.fixture(scope="module")
@@ -60,19 +30,9 @@ def restricted(lab: Lab, store: Store) -> Space:
 @pytest.fixture(scope="module")
 def odd(restricted: Space, store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server of one's own, whose models say how it behaves."""
-    container = {
-        "name": "server",
-        "image": IMAGE,
-        "command": program("odd"),
-        "ports": [{"name": "http", "containerPort": 8080}],
-        "readinessProbe": {"httpGet": {"path": "/v2/health/ready", "port": "http"}, "periodSeconds": 1},
-        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
-        "securityContext": RESTRICTED,
-    }
     fine = store.put("odd/1", {"behaviour.txt": b"fine"})
     restricted.apply(version("odd", 1, fine, format="files"))
-    template = {"spec": {"containers": [container]}}
-    restricted.apply(serving("odd", replicas=1, template=template, progressDeadlineSeconds=10))
+    restricted.apply(serving("odd", replicas=1, template=ODD, progressDeadlineSeconds=10))
     restricted.serves("odd", 1)
     folder = tmp_path_factory.mktemp("odd")
     with Load(restricted.lab, folder, restricted.address("odd"), rate=10) as load:

@@ -109,6 +109,16 @@ class Lane:
         annotations = {"perennial.dev/run-request": value}
         self.space.patch(RETRAINPOLICIES, policy, {"metadata": {"annotations": annotations}})
 
+    def says(self, what: str, value: str) -> None:
+        """Ask the deployment `churn` for something by annotation."""
+        annotations = {f"perennial.dev/{what}": value}
+        self.space.patch(MODELDEPLOYMENTS, "churn", {"metadata": {"annotations": annotations}})
+
+    def rollout(self) -> Body:
+        """The rollout of the deployment `churn`; empty without one."""
+        found: Body = ((self.space.get(MODELDEPLOYMENTS, "churn") or {}).get("status") or {}).get("rollout") or {}
+        return found
+
     def until(self, what: str, check: Callable[[], Any], seconds: float = 120.0) -> Any:
         """The first truthy value of a check."""
         try:

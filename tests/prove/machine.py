@@ -21,6 +21,10 @@ FATES = st.sampled_from(
 )
 GATE: Body = {"metrics": [{"name": "f1", "min": 0.8}]}
 TRIGGER: Body = {"name": "f1", "metric": {"name": "f1", "below": 0.7, "minSamples": 10}}
+CANARY: Body = {
+    "steps": [{"setWeight": 50}, {"pause": {"duration": "2s"}}, {"setWeight": 20}],
+    "bakeTime": "1s",
+}
 CHANGES = st.sampled_from(
     (
         *({"replicas": number} for number in (0, 1, 2, 3)),
@@ -28,6 +32,8 @@ CHANGES = st.sampled_from(
         *({"gate": gate} for gate in (GATE, None)),
         *({"model": {"version": number}} for number in (1, 3, None, None)),
         *({"maxSurge": surge, "maxUnavailable": 1} for surge in (0, 2, "100%")),
+        {"strategy": {"rollingUpdate": None, "canary": CANARY}},
+        {"strategy": {"rollingUpdate": {}, "canary": None}},
     )
 )
 APPROVALS = st.sampled_from(("Approved", "Approved", "Rejected", None))
@@ -121,6 +127,10 @@ class Machine(RuleBasedStateMachine):
     @rule(pause=PAUSES, name=SERVED)
     def retry(self, pause: float, name: str) -> None:
         self.step(pause, "retry", name=name)
+
+    @rule(pause=PAUSES, name=SERVED, what=st.sampled_from(("skip-step", "promote")))
+    def go_on(self, pause: float, name: str, what: str) -> None:
+        self.step(pause, "go_on", name=name, what=what)
 
     @rule(
         pause=PAUSES,

@@ -118,6 +118,9 @@ class Player:
     async def retry(self, name: str) -> None:
         await self._annotate(MODELDEPLOYMENTS, name, ANNOTATION_RETRY)
 
+    async def go_on(self, name: str, what: str) -> None:
+        await self._annotate(MODELDEPLOYMENTS, name, f"{OURS}{what}")
+
     async def policy(self, name: str, fates: list[Body], **spec: Any) -> None:
         template = {"metadata": fated(*fates), "spec": {"containers": [_CONTAINER]}}
         training = {"model": {"name": "churn"}, "template": template, "output": {"uri": "s3://acme/models"}}

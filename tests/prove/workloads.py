@@ -87,6 +87,30 @@ def version_change(lane: Lane) -> None:
 
 
 @workload
+def a_canary_step_by_step(lane: Lane) -> None:
+    lane.version(1)
+    steps = [{"pause": {"duration": "1s"}}, {"setWeight": 50}, {"pause": {}}]
+    lane.deploy(strategy={"canary": {"steps": steps, "bakeTime": "1s"}}, replicas=2)
+    lane.serves(1)
+    lane.version(2)
+    lane.until("it waits for a person", lambda: lane.rollout().get("step") == 2 and "stepTime" in lane.rollout())
+    lane.says("skip-step", "1")
+    lane.serves(2)
+
+
+@workload
+def a_canary_aborted_by_hand(lane: Lane) -> None:
+    lane.version(1)
+    lane.deploy(strategy={"canary": {"steps": [{"setWeight": 50}, {"pause": {}}]}})
+    lane.serves(1)
+    lane.version(2)
+    lane.until("it waits for a person", lambda: lane.rollout().get("step") == 1)
+    lane.says("abort", "1")
+    lane.condition(MODELDEPLOYMENTS, "churn", "Ready", "Aborted")
+    lane.until("it is gone", lambda: len(lane.space.every(DEPLOYMENTS)) == 1)
+
+
+@workload
 def failed_load(lane: Lane) -> None:
     lane.version(1)
     lane.deploy()

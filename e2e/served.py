@@ -1,0 +1,54 @@
+"""A deployment under load, and a small server of one's own for those whose model does not matter."""
+
+from dataclasses import dataclass
+
+from e2e.lab import Body, is_true
+from e2e.load import Load
+from e2e.space import IMAGE, RESTRICTED, Space, program
+
+# Its models say how it behaves.
+ODD: Body = {
+    "spec": {
+        "containers": [
+            {
+                "name": "server",
+                "image": IMAGE,
+                "command": program("odd"),
+                "ports": [{"name": "http", "containerPort": 8080}],
+                "readinessProbe": {"httpGet": {"path": "/v2/health/ready", "port": "http"}, "periodSeconds": 1},
+                "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+                "securityContext": RESTRICTED,
+            }
+        ]
+    }
+}
+
+
+@dataclass(frozen=True)
+class Served:
+    """A deployment under load."""
+
+    space: Space
+    load: Load
+    name: str
+
+    @property
+    def deployment(self) -> Body:
+        return self.space.get("modeldeployment", self.name) or {}
+
+    def vetoed(self, number: int) -> Body:
+        """The version's verdict, once it is vetoed."""
+
+        def check() -> Body | None:
+            record = self.space.get("modelversion", f"{self.name}-{number}") or {}
+            verdicts = (record.get("status") or {}).get("deployments") or ()
+            return next((one for one in verdicts if one["state"] == "Vetoed"), None)
+
+        return dict(self.space.until(f"version {number} is vetoed", check))
+
+    def unharmed(self, served: int) -> None:
+        """No request failed, and none was answered by a version above the one that is served."""
+        counts = self.load.counts()
+        assert counts["failures"] == 0, counts
+        assert max(int(number) for number in counts["versions"]) == served, counts
+        assert is_true(self.deployment, "Available")

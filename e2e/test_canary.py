@@ -1,0 +1,131 @@
+"""A canary under load: it gets its share of the requests and no more, and none fails, whatever is done by hand."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e import operators
+from e2e.lab import Body, Lab
+from e2e.load import Load
+from e2e.served import ODD, Served
+from e2e.space import Space, serving, version
+from e2e.store import Store
+
+RATE = 50  # requests per second
+SAMPLE = 1_200  # requests by connections of their own
+# Points of a percent: four times what chance makes of 50% in such a sample.
+OFF = 6.0
+STEPS: list[Body] = [
+    {"pause": {}},
+    {"setWeight": 10},
+    {"pause": {}},
+    {"setWeight": 50},
+    {"pause": {}},
+]
+
+
+@pytest.fixture(scope="module")
+def canary(lab: Lab, store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Version 1 serves with nine pods, and is asked all the time."""
+    space = Space(lab, "e2e-canary", labels={"pod-security.kubernetes.io/enforce": "restricted"})
+    space.use(store)
+    space.apply(files(store, 1))
+    strategy = {"canary": {"steps": STEPS, "maxWeightError": 1}}
+    space.apply(serving("steps", replicas=9, template=ODD, strategy=strategy, scaleDownDelay="5s"))
+    space.serves("steps", 1)
+    folder = Path(tmp_path_factory.mktemp("canary"))
+    with Load(lab, folder, space.address("steps"), rate=RATE) as load:
+        yield Served(space, load, "steps")
+
+
+def files(store: Store, number: int) -> Body:
+    fine = store.put(f"steps/{number}", {"behaviour.txt": b"fine", "number.txt": str(number).encode()})
+    return version("steps", number, fine, format="files")
+
+
+def come(canary: Served, store: Store, number: int) -> None:
+    """A version that waits with a pod of its own, before its first step."""
+    canary.space.apply(files(store, number))
+    at(canary, 0)
+
+
+def ask(canary: Served, what: str, value: str) -> None:
+    canary.space.kubectl("annotate", "--overwrite", "mdep", "steps", f"perennial.dev/{what}={value}")
+
+
+def at(canary: Served, step: int) -> None:
+    """Wait until so many steps are done, and the one under way is where it should be."""
+
+    def check() -> bool:
+        rollout = canary.deployment["status"].get("rollout") or {}
+        return rollout.get("step") == step and "stepTime" in rollout
+
+    canary.space.until(f"step {step} is done", check)
+
+
+def share(canary: Served, number: int) -> float:
+    """Percent of a sample of requests that a version answers, each by a connection of its own."""
+    before = canary.load.counts()["fresh"]
+
+    def since() -> dict[str, int]:
+        return {name: count - before.get(name, 0) for name, count in canary.load.counts()["fresh"].items()}
+
+    canary.space.until("enough requests were sent", lambda: sum(since().values()) >= SAMPLE)
+    found = since()
+    return 100 * found.get(str(number), 0) / sum(found.values())
+
+
+def test_it_gets_its_share_step_by_step(canary: Served, store: Store, lab: Lab) -> None:
+    come(canary, store, 2)
+    assert "2" not in canary.load.counts()["versions"]
+    ask(canary, "skip-step", "1")
+    at(canary, 2)
+    operators.succeeded(lab, operators.kill_leader(lab))
+    tenth = share(canary, 2)
+    ask(canary, "skip-step", "2")
+    at(canary, 4)
+    half = share(canary, 2)
+    print(f"10% was {tenth:.1f}%, 50% was {half:.1f}%")
+    assert abs(tenth - 10) < OFF
+    assert abs(half - 50) < OFF
+    traffic = canary.deployment["status"]["traffic"]
+    assert (traffic["requestedWeight"], traffic["actualWeight"]) == (50, 50)
+    ask(canary, "skip-step", "3")
+    canary.space.serves("steps", 2)
+    canary.unharmed(2)
+
+
+def test_aborted_half_way_it_gets_none_any_more(canary: Served, store: Store) -> None:
+    come(canary, store, 3)
+    ask(canary, "skip-step", "4")
+    at(canary, 2)
+    ask(canary, "abort", "1")
+    canary.space.says("mdep", "steps", "Stalled", "True", "version 3 was aborted by hand")
+
+    def gone() -> bool:
+        return len(canary.space.every("deployments", "perennial.dev/modeldeployment=steps")) == 2
+
+    canary.space.until("its pods are gone", gone)
+    # A connection that was kept may have had an answer of it that was under way.
+    before = canary.load.counts()["versions"]["3"]
+    assert share(canary, 3) == 0
+    assert canary.load.counts()["versions"]["3"] == before
+
+
+def test_undone_and_promoted_again_by_hand(canary: Served) -> None:
+    past = canary.deployment["status"]["promotions"][1]
+    assert past["version"] == 1
+    ask(canary, "undo", past["revision"])
+    at(canary, 0)
+    ask(canary, "promote", "1")
+    # It serves, but not what the spec asks for: the versions that were undone are newer.
+    canary.space.says("mdep", "steps", "Stalled", "True", "version 2 was undone by hand")
+    canary.space.until("version 1 serves", lambda: canary.deployment["status"].get("modelVersion") == "steps-1")
+    canary.space.says("mdep", "steps", "Available", "True", "9 pods answer")
+
+
+def test_no_request_failed(canary: Served) -> None:
+    counts = canary.load.stop()
+    print(counts)
+    assert counts["failures"] == 0, counts["words"]
