@@ -56,10 +56,12 @@ class Space:
         head = {"apiVersion": resource.api_version, "kind": resource.kind}
         return self.create(head | {"metadata": {"name": name}, "spec": spec})
 
-    def measured(self, deployment: str, metric: str, value: float, count: int = 50) -> None:
-        """What the ingest endpoint would write of so many samples of a deployment's stable revision."""
+    def measured(
+        self, deployment: str, metric: str, value: float, count: int = 50, revision: str | None = None
+    ) -> None:
+        """What the ingest endpoint would write of so many samples of a revision, by default the stable one."""
         now = datetime.now(UTC)
-        revision = self.there(MODELDEPLOYMENTS, deployment)["status"]["stableRevision"]
+        revision = revision or str(self.there(MODELDEPLOYMENTS, deployment)["status"]["stableRevision"])
         before = self.get(METRICSERIES, deployment)
         body = fold(before, [Sample(metric, value, now.timestamp(), revision, count)], now)
         if before:

@@ -114,6 +114,14 @@ TRAININGJOB = [
     ({"spec.suspend": "yes"}, "spec.suspend in body must be of type boolean"),
 ]
 
+ANALYSIS = "spec.strategy.canary.analysis"
+
+
+def looked_at(*metrics: dict[str, Any], **analysis: Any) -> dict[str, Any]:
+    canary = {"steps": [{"analysis": {}}], "analysis": {"metrics": [*metrics], **analysis}}
+    return {"spec.strategy": {"canary": canary}}
+
+
 MODELDEPLOYMENT = [
     ({"metadata.name": "1-churn"}, "metadata.name: becomes the Service's name"),
     ({"metadata.name": "c" * 46}, "metadata.name: becomes the Service's name: at most 45 characters"),
@@ -142,7 +150,7 @@ MODELDEPLOYMENT = [
         {"spec.strategy": {"rollingUpdate": {}, "canary": {"steps": [{"setWeight": 1}]}}},
         "give exactly one of rollingUpdate and canary",
     ),
-    ({"spec.strategy": {"canary": {"steps": [{}]}}}, "give exactly one of setWeight and pause"),
+    ({"spec.strategy": {"canary": {"steps": [{}]}}}, "give exactly one of setWeight, pause and analysis"),
     (
         {"spec.strategy": {"canary": {"steps": [{"setWeight": 101}]}}},
         "spec.strategy.canary.steps[0].setWeight in body should be less than or equal to 100",
@@ -150,6 +158,17 @@ MODELDEPLOYMENT = [
     (
         {"spec.strategy": {"canary": {"steps": [{"pause": {"duration": "5 minutes"}}]}}},
         "spec.strategy.canary.steps[0].pause.duration in body should match",
+    ),
+    (
+        {"spec.strategy": {"canary": {"steps": [{"analysis": {}}]}}},
+        "spec.strategy.canary.analysis: Invalid value",
+    ),
+    (looked_at(), f"{ANALYSIS}.metrics in body should have at least 1 items"),
+    (looked_at({"name": "a"}), "give at least one limit: min, max or noWorseThanStableBy"),
+    (looked_at({"name": "a", "min": 2, "max": 1}), "min must not be above max"),
+    (
+        looked_at({"name": "a", "min": 1}, confidence=95),
+        f'{ANALYSIS}.confidence: Invalid value: "number": must be a ratio from 0.5 to 0.9999, such as 0.95',
     ),
     ({"spec.rollbackWindow": {}}, "spec.rollbackWindow.revisions: Required value"),
     ({"spec.scaleDownDelay": "5 minutes"}, "spec.scaleDownDelay in body should match"),

@@ -137,7 +137,22 @@ def test_a_canary_stays_at_its_weight_until_a_person_goes_on(serving: Serving, p
     eventually(lambda: serving.wanted(new) == 3, 40)
     serving.ready(new, 3)
     serving.says("Ready", "True", "Serving", 40)
-    assert serving.pinned() == new
+    eventually(lambda: serving.pinned() == new)
+
+
+def test_a_canary_that_reports_worse_results_is_rolled_back(serving: Serving) -> None:
+    analysis = {"interval": "1s", "metrics": [{"name": "accuracy", "noWorseThanStableBy": 0.02}]}
+    steps = [{"setWeight": 50}, {"analysis": {}}]
+    old = serving.serve_first(strategy={"canary": {"steps": steps, "analysis": analysis}})
+    serving.version(2)
+    new = serving.rolling()
+    serving.ready(new)
+    eventually(lambda: (serving.status.get("rollout") or {}).get("analysis", {}).get("verdict") == "Inconclusive", 30)
+    serving.space.measured("churn", "accuracy", 0.9, count=5_000)
+    serving.space.measured("churn", "accuracy", 0.5, count=500, revision=new)
+    assert "accuracy 0.5, 0.9 of the stable one" in serving.says("Ready", "False", "RolloutFailed")
+    eventually(lambda: serving.pinned() == old)
+    assert serving.status["vetoes"][0]["reason"] == "AnalysisFailed"
 
 
 def test_a_canary_aborted_by_hand_gets_no_more_requests(serving: Serving) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from perennial.analysis import AnalysisStatus
 from perennial.api.base import (
     MAP_BY_TYPE,
     ApiModel,
@@ -228,6 +229,7 @@ class Rollout(ApiModel):
     step_time: Time | None = Field(None, description="Since when the step under way has been where it should be.")
     strategy: str | None = Field(None, description="Hash of the strategy that the steps are of.")
     steps_skipped: str | None = Field(None, description="Why its steps are left out.")
+    analysis: AnalysisStatus | None = Field(None, description="What was found since it gets requests.")
     held: str | None = Field(None, description="Why it may not go on: Paused or WeightNotPossible.")
     message: str = Field("", description="What it waits for.")
 

@@ -39,7 +39,7 @@ def _promote(scene: Scene, _: str) -> Turn:
         return _nothing(scene, "promote")
     why = "promoted by hand"
     event = Event("Normal", "StepsSkipped", f"{scene.named(rolling.revision)}: {why}")
-    return rolling_on(scene, rolling, event, steps_skipped=why, step=len(scene.stages), step_time=None)
+    return rolling_on(scene, rolling, event, steps_skipped=why, step=0, step_time=None)
 
 
 def _skip_step(scene: Scene, _: str) -> Turn:

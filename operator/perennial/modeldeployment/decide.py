@@ -51,7 +51,7 @@ def _told(scene: Scene) -> Iterable[Event]:
 
 def _next_look(scene: Scene) -> float | None:
     """Seconds until time alone changes something: endpoints settle, a deadline passes, a warm revision may go."""
-    due = [scene.deadline, scene.stage_ends] if scene.memory.rollout else []
+    due = [scene.deadline, scene.stage_ends, scene.next_look] if scene.memory.rollout else []
     if scene.memory.rollout or scene.state.leaving:
         due.append(scene.settled_at)
     if scene.warm and scene.pods(scene.warm).count:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from perennial.analysis import Verdict
 from perennial.api.base import parse_duration
 from perennial.api.meta import LABEL_REVISION
 from perennial.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
@@ -14,6 +15,7 @@ from perennial.modeldeployment.revision import Model, digest_of, revision_of
 from perennial.modeldeployment.snapshot import Snapshot
 from perennial.plan import Body
 from perennial.strategies import Rollout, Stage
+from perennial.strategies.stage import EVERYTHING
 from perennial.strategies.step import Aim, Limits, Pods, State, Traffic, reached
 
 # From a change of the Service until every node routes by it; nothing that was selected before is taken away earlier.
@@ -69,11 +71,10 @@ class Scene:
 
     @property
     def stages(self) -> Sequence[Stage]:
-        """The stages of the rollout: all of them only where there is something to keep beside it."""
-        strategy: Rollout = self.spec.strategy.chosen
-        stages = strategy.stages()
+        """The stages of the rollout; only the plainest where there is nothing to keep beside it."""
         rolling = self.memory.rollout
-        return stages[-1:] if self.stable is None or (rolling and rolling.steps_skipped) else stages
+        plain = self.stable is None or (rolling is not None and rolling.steps_skipped)
+        return (EVERYTHING,) if plain else self.strategy.stages()
 
     @property
     def stage(self) -> Stage:
@@ -81,8 +82,14 @@ class Scene:
         return self.stages[min(self.step, len(self.stages) - 1)]
 
     @property
-    def strategy(self) -> str:
-        """Hash of the strategy, by which a change of it is seen."""
+    def strategy(self) -> Rollout:
+        """How a new revision takes over."""
+        chosen: Rollout = self.spec.strategy.chosen
+        return chosen
+
+    @property
+    def strategy_hash(self) -> str:
+        """By which a change of the strategy is seen."""
         return digest_of(self.spec.strategy.body())
 
     @property
@@ -116,9 +123,30 @@ class Scene:
         """Whether the stage under way has arrived, and lasted long enough or been skipped."""
         if not self.arrived:
             return False
-        if self.step >= len(self.stages) or self.stage.hold == timedelta():
+        if self.step >= len(self.stages):
+            return True
+        if self.stage.analysed and not self.passed:
+            return False
+        if self.stage.hold == timedelta():
             return True
         return self.stage_ends is not None and self.now >= self.stage_ends
+
+    @property
+    def passed(self) -> bool:
+        """Whether the analysis has passed since the stage under way is where it should be."""
+        rolling = self.memory.rollout
+        if rolling is None or rolling.step_time is None or rolling.analysis is None:
+            return False
+        last = rolling.analysis.last_time
+        return rolling.analysis.verdict is Verdict.PASS and last is not None and last > rolling.step_time
+
+    @property
+    def next_look(self) -> datetime | None:
+        """When the analysis is to be looked at again; None while there is none."""
+        rolling, analysis = self.memory.rollout, self.strategy.analysis
+        if rolling is None or rolling.analysis is None or analysis is None:
+            return None
+        return (rolling.analysis.last_time or rolling.analysis.start_time) + parse_duration(analysis.interval)
 
     @property
     def stage_ends(self) -> datetime | None:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from perennial.api.meta import LABEL_MODELDEPLOYMENT, LABEL_REVISION
 from perennial.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
 from perennial.api.modelversion import ModelVersionSpec
-from perennial.api.resources import DEPLOYMENTS, MODELDEPLOYMENTS, MODELVERSIONS, PODS, SERVICES
+from perennial.api.resources import DEPLOYMENTS, METRICSERIES, MODELDEPLOYMENTS, MODELVERSIONS, PODS, SERVICES
 from perennial.owners import controller_uid
 from perennial.plan import Body
 from perennial.subject import Subject, read_spec, read_status
@@ -29,6 +29,7 @@ class Snapshot(Subject):
     deployments: Mapping[str, Body] = field(default_factory=dict)  # by revision
     pods: Mapping[str, Sequence[Body]] = field(default_factory=dict)  # by revision
     service: Body | None = None
+    series: Body | None = None  # what was reported
     refusal: Refusal | None = None
 
 
@@ -54,6 +55,7 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
             if not child["metadata"].get("deletionTimestamp")
         },
         pods=_pods(view, namespace, name),
+        series=view.get(METRICSERIES, namespace, name),
         service=service if service and controller_uid(service) == uid else None,
         refusal=view.refusal(MODELDEPLOYMENTS, namespace, name),
     )

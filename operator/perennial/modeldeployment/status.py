@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from perennial import dropped
+from perennial.analysis import AnalysisStatus, Verdict
 from perennial.api.base import read_count
 from perennial.api.conditions import Said, merge
 from perennial.api.meta import ANNOTATION_RENDERED, ANNOTATION_SKIP_STEP, LABEL_MODEL_VERSION, LABEL_MODELDEPLOYMENT
 from perennial.api.modeldeployment import Candidate, RevisionStatus, Rollout, Traffic
 from perennial.api.modelversion import DeploymentState
 from perennial.modeldeployment.act import Act
+from perennial.modeldeployment.analysis import begins, unanswered
 from perennial.modeldeployment.candidate import Block, by_annotation, version_name
 from perennial.modeldeployment.failure import last_failure, unready
 from perennial.modeldeployment.pod import Unrenderable, pod_template
@@ -67,7 +69,7 @@ def _rollout(scene: Scene) -> Rollout | None:
     if rolling is None:
         return None
     ready, aim = scene.state.incoming.ready, scene.aim.incoming
-    update: dict[str, object] = {"message": _rolling_words(scene), "strategy": rolling.strategy or scene.strategy}
+    update: dict[str, object] = {"message": _rolling_words(scene), "strategy": rolling.strategy or scene.strategy_hash}
     update["held"] = scene.held
     if rolling.held and not scene.held:
         update["progress_time"] = scene.now
@@ -75,6 +77,8 @@ def _rollout(scene: Scene) -> Rollout | None:
         update |= {"ready_replicas": ready, "progress_time": scene.now}
     if rolling.step_time is None and scene.arrived:
         update["step_time"] = scene.now
+    if rolling.analysis is None and begins(scene):
+        update["analysis"] = AnalysisStatus(start_time=scene.now)
     return rolling.model_copy(update=update)
 
 
@@ -97,9 +101,18 @@ def _waiting_words(scene: Scene) -> str:
     if not scene.arrived:
         return f"{words}; traffic moves over"
     got = f"gets {weight(scene.state)}% of the requests"
+    if scene.stage.analysed and not scene.passed:
+        return f"{got}, until its analysis passes{_found(scene)}"
     if scene.stage.hold is None:
         return f"{got}, until a person goes on: {by_annotation(scene.seen.name, ANNOTATION_SKIP_STEP)}"
     return f"{got}, until {scene.stage_ends:%H:%M:%S} UTC" if scene.stage_ends else got
+
+
+def _found(scene: Scene) -> str:
+    """What the analysis found last that is no pass."""
+    record = scene.memory.rollout.analysis if scene.memory.rollout else None
+    words = [one.message for one in record.metrics if one.verdict != Verdict.PASS] if record else []
+    return f": {'; '.join(words)}" if words else ""
 
 
 def _candidates(scene: Scene) -> list[Candidate]:
@@ -149,6 +162,7 @@ def _conditions(scene: Scene, doing: Act) -> list[Said]:
         refused
         or _overdue(scene)
         or _obstacle(scene)
+        or _unanswered(scene)
         or (None if scene.memory.rollout else _lost(doing) or scene.choice.block)
     )
     rolling = scene.memory.rollout is not None
@@ -187,6 +201,14 @@ def _overdue(scene: Scene) -> Block | None:
 def _obstacle(scene: Scene) -> Block | None:
     held = scene.held == "WeightNotPossible"
     return Block("WeightNotPossible", _rolling_words(scene), stalled=True) if held else None
+
+
+def _unanswered(scene: Scene) -> Block | None:
+    if not unanswered(scene):
+        return None
+    how = by_annotation(scene.seen.name, ANNOTATION_SKIP_STEP)
+    said = f"{_rolling_words(scene)}. More samples, or a person, decide: {how} (or perennial.dev/abort)"
+    return Block("AnalysisInconclusive", said, stalled=True)
 
 
 def _lost(doing: Act) -> Block | None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from perennial.api.modeldeployment import Rollout
+from perennial.modeldeployment.analysis import ANALYSIS
 from perennial.modeldeployment.scene import Scene
 from perennial.modeldeployment.turn import Turn, rolling_on
 from perennial.plan import Event
@@ -12,11 +13,13 @@ from perennial.strategies.step import weight
 def _replanned(scene: Scene) -> Turn | None:
     """Another strategy than the rollout began with: its steps begin with the first."""
     rolling = scene.memory.rollout
-    if rolling is None or rolling.strategy in (None, scene.strategy):
+    if rolling is None or rolling.strategy in (None, scene.strategy_hash):
         return None
     words = f"{scene.named(rolling.revision)}: spec.strategy was changed, and begins with its first step"
     event = Event("Normal", "StrategyChanged", words)
-    again = {"step": 0, "step_time": None, "strategy": scene.strategy, "progress_time": scene.now}
+    again = {
+        "step": 0, "step_time": None, "strategy": scene.strategy_hash, "progress_time": scene.now, "analysis": None
+    }  # fmt: skip
     return rolling_on(scene, rolling, event, **again)
 
 
@@ -51,4 +54,4 @@ def following(scene: Scene, rolling: Rollout, event: Event) -> Turn:
     return rolling_on(scene, rolling, event, **then)
 
 
-STEPS: Sequence[Callable[[Scene], Turn | None]] = (_replanned, _hastened, _advanced)
+STEPS: Sequence[Callable[[Scene], Turn | None]] = (_replanned, _hastened, *ANALYSIS, _advanced)

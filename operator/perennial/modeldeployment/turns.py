@@ -36,7 +36,7 @@ def _begun(scene: Scene) -> Turn | None:
         version=model.version,
         start_time=scene.now,
         progress_time=scene.now,
-        strategy=scene.strategy,
+        strategy=scene.strategy_hash,
         steps_skipped=_recent(scene),
     )
     instead = f", instead of {rolling.revision}" if rolling else ""

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from pydantic import Field
 
+from perennial.analysis import Analysis
 from perennial.api.oneof import OneOf
 from perennial.strategies.canary import Canary
 from perennial.strategies.rolling_update import RollingUpdate
@@ -28,6 +29,11 @@ class Strategy(OneOf):
 
 class Rollout(Protocol):
     """What every strategy does, without I/O."""
+
+    @property
+    def analysis(self) -> Analysis | None:
+        """What the new revision must show while it gets requests."""
+        ...
 
     def stages(self) -> Sequence[Stage]:
         """The stages of a rollout, one after the other; the last has a weight of 100, and promotion follows it."""

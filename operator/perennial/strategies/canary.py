@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
+from perennial.analysis import Analysis
 from perennial.api.base import ApiModel, Duration, parse_duration
 from perennial.api.oneof import OneOf
-from perennial.strategies.stage import Stage
+from perennial.api.rules import rule, validations
+from perennial.strategies.stage import EVERYTHING, Stage
 
 
 class Pause(ApiModel):
@@ -29,6 +31,10 @@ class Pause(ApiModel):
         return parse_duration(self.duration) if self.duration else None
 
 
+class AnalysisStep(ApiModel):
+    """Stays where it is until the analysis has passed."""
+
+
 class CanaryStep(OneOf):
     """One step of a canary: exactly one."""
 
@@ -36,10 +42,23 @@ class CanaryStep(OneOf):
         None, description="Percent of the requests that the new revision gets from now on."
     )
     pause: Pause | None = Field(None, description="Stays at this weight for a while, or until a person goes on.")
+    analysis: AnalysisStep | None = Field(
+        None, description="Stays at this weight until a look at the analysis, from now on, passes."
+    )
 
 
 class Canary(ApiModel):
     """The new revision gets a growing share of the requests, step by step, and then all of them."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "has(self.analysis) || !self.steps.exists(step, has(step.analysis))",
+                "a step `analysis` needs strategy.canary.analysis: what is to be looked at",
+                ".analysis",
+            )
+        )
+    )
 
     steps: Annotated[list[CanaryStep], Field(min_length=1, max_length=32)] = Field(
         description="In this order. Before the first setWeight the new revision has one pod, which gets no requests."
@@ -48,6 +67,11 @@ class Canary(ApiModel):
         None,
         description="By how many percent a weight may be missed, since it is made of whole pods: with more the rollout "
         "waits, and says what to change. Without it the nearest one is taken.",
+    )
+    analysis: Analysis | None = Field(
+        None,
+        description="What the new revision must show from when it gets requests: it is rolled back when it fails, and "
+        "neither a step `analysis` nor bakeTime ends before it passes.",
     )
     bake_time: Duration = Field(
         "0s", description="How long the new revision gets all requests before it is promoted; the old one is kept warm."
@@ -61,10 +85,13 @@ class Canary(ApiModel):
                 weight = one.set_weight
             stages.append(self._stage(one, weight))
         bake = parse_duration(self.bake_time)
-        last = Stage(f"bakeTime {self.bake_time}", 100, bake, alone=True) if bake else Stage("all requests", 100)
-        return (*stages, last)
+        if not bake:
+            return (*stages, EVERYTHING)
+        analysed = self.analysis is not None
+        return (*stages, Stage(f"bakeTime {self.bake_time}", 100, bake, alone=True, analysed=analysed))
 
     def _stage(self, one: CanaryStep, weight: int) -> Stage:
-        words = one.pause.words if one.pause else f"setWeight {weight}"
+        words = one.pause.words if one.pause else "analysis" if one.analysis else f"setWeight {weight}"
         hold = one.pause.span if one.pause else timedelta()
-        return Stage(words, weight, hold, alone=True, most_error=self.max_weight_error)
+        analysed = one.analysis is not None
+        return Stage(words, weight, hold, alone=True, most_error=self.max_weight_error, analysed=analysed)

@@ -13,7 +13,8 @@ class Stage:
 
     `weight`: percent of the requests. `hold`: counted from when the requests are shared so; None: until a person goes
     on. `alone`: at 100 percent the Service is pinned to the incoming revision, while the stable one is kept.
-    `most_error`: by how many percent the weight may be missed. `words`: the stage as the user wrote it.
+    `most_error`: by how many percent the weight may be missed. `analysed`: it ends only when the analysis has passed
+    since. `words`: the stage as the user wrote it.
     """
 
     words: str
@@ -21,6 +22,7 @@ class Stage:
     hold: timedelta | None = timedelta()
     alone: bool = False
     most_error: int | None = None
+    analysed: bool = False
 
     def aim(self, state: State) -> Aim:
         """The pods of the two revisions, by which one Service shares the requests so."""
@@ -35,6 +37,9 @@ class Stage:
             return Aim(found.incoming, found.stable, Traffic.STABLE)
         missed = self.most_error is not None and abs(found.weight - self.weight) > self.most_error
         return Aim(found.incoming, found.stable, obstacle=_missed(self.words, found, state) if missed else "")
+
+
+EVERYTHING = Stage("all requests", 100)
 
 
 def _no_room(words: str, state: State) -> str:

@@ -1,0 +1,126 @@
+"""Analysis of a rollout: what the new revision must show while it gets requests, and what became of that."""
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+
+from perennial.api.base import MAP_BY_NAME, ApiModel, Count, Duration, MetricName, Number, Time
+from perennial.api.oneof import not_in_the_schema
+from perennial.api.rules import rule, validations
+from perennial.sources import MetricSource, Reported
+
+
+class Verdict(StrEnum):
+    """What a measurement says. That there is no data is never a pass."""
+
+    PASS = "Pass"
+    FAIL = "Fail"
+    INCONCLUSIVE = "Inconclusive"
+
+
+class OnInconclusive(StrEnum):
+    """What happens when there is no answer for too long."""
+
+    HOLD = "Hold"
+    ROLL_BACK = "RollBack"
+
+
+def _sure(confidence: float) -> float:
+    if not 0.5 <= confidence <= 0.9999:
+        raise ValueError("must be a ratio from 0.5 to 0.9999, such as 0.95")
+    return confidence
+
+
+# Not as bounds: the API server tells such without their digits.
+Confidence = Annotated[
+    float,
+    Field(
+        json_schema_extra=validations(
+            rule("self >= 0.5 && self <= 0.9999", "must be a ratio from 0.5 to 0.9999, such as 0.95")
+        )
+    ),
+    AfterValidator(_sure),
+]
+
+
+class AnalysisMetric(ApiModel):
+    """A limit that the new revision must keep, of the mean of what was measured since it gets requests."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "has(self.min) || has(self.max) || has(self.noWorseThanStableBy)",
+                "give at least one limit: min, max or noWorseThanStableBy",
+            ),
+            rule("!has(self.min) || !has(self.max) || self.min <= self.max", "min must not be above max", ".min"),
+        )
+    )
+
+    @model_validator(mode="after")
+    def _some_limit(self) -> Self:
+        if self.min is None and self.max is None and self.no_worse_than_stable_by is None:
+            raise ValueError("give at least one limit: min, max or noWorseThanStableBy")
+        return self
+
+    name: MetricName = Field(description="Name of the metric.")
+    source: MetricSource = Field(
+        default=MetricSource(reported=Reported()),
+        json_schema_extra=not_in_the_schema,
+        description="Where it comes from: exactly one; default: reported.",
+    )
+    min: Number | None = Field(None, description="At least this.")
+    max: Number | None = Field(None, description="At most this.")
+    no_worse_than_stable_by: Annotated[Number, Field(ge=0)] | None = Field(
+        None, description="At most this much worse than the stable revision in the same time."
+    )
+    lower_is_better: bool = Field(False, description="For errors and latencies: worse is higher.")
+    min_samples: Annotated[int, Field(ge=1, le=1_000_000_000)] = Field(
+        30, description="With fewer samples of either revision there is no answer."
+    )
+
+
+class Analysis(ApiModel):
+    """What the new revision must show while it gets requests."""
+
+    metrics: Annotated[list[AnalysisMetric], Field(min_length=1, max_length=16, json_schema_extra=MAP_BY_NAME)] = Field(
+        description="All must hold."
+    )
+    interval: Duration = Field("1m", description="How often it is looked at.")
+    confidence: Confidence = Field(
+        0.95,
+        description="How sure it must be that a limit is kept, or that it is not; in between it is inconclusive.",
+    )
+    failure_limit: Annotated[int, Field(ge=0, le=1000)] = Field(
+        0, description="So many looks may find a limit not kept; with one more it is rolled back."
+    )
+    inconclusive_limit: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        10, description="So many looks in a row may be without an answer; then `onInconclusive`."
+    )
+    on_inconclusive: OnInconclusive = Field(
+        OnInconclusive.HOLD,
+        description="Hold: it stays where it is, until there is an answer or a person goes on. RollBack: back at once.",
+    )
+
+
+class Measurement(ApiModel):
+    """One metric, as it was last looked at."""
+
+    name: str = Field(description="Name of the metric.")
+    verdict: Verdict = Field(description="Pass, Fail or Inconclusive.")
+    message: str = Field("", description="Why.")
+    value: Number | None = Field(None, description="Mean of the new revision.")
+    samples: Count = Field(0, description="How many samples that is of.")
+    stable_value: Number | None = Field(None, description="Mean of the stable revision.")
+    stable_samples: Count = Field(0, description="How many samples that is of.")
+
+
+class AnalysisStatus(ApiModel):
+    """What was found since the new revision gets requests."""
+
+    start_time: Time = Field(description="Since when it gets requests; nothing older counts.")
+    last_time: Time | None = Field(None, description="When it was last looked at.")
+    verdict: Verdict | None = Field(None, description="What that look said: the gravest of its metrics.")
+    failures: Count = Field(0, description="Looks that found a limit not kept.")
+    inconclusive: Count = Field(0, description="Looks without an answer, in a row until now.")
+    metrics: Annotated[list[Measurement], Field(max_length=16)] = Field(default=[], description="Each metric.")

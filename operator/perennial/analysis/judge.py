@@ -1,0 +1,91 @@
+"""The verdict on one metric, and on a whole look."""
+
+from collections.abc import Iterable
+
+from perennial.analysis import AnalysisMetric, AnalysisStatus, Measurement, Verdict
+from perennial.analysis.compare import Bounds, Sampled, difference, mean
+from perennial.sources import Summary
+
+_GRAVITY = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL)
+
+
+def judge(metric: AnalysisMetric, new: Summary | None, stable: Summary | None, confidence: float) -> Measurement:
+    """One metric, from the samples of both revisions."""
+    ours, theirs = _sampled(new), _sampled(stable)
+    compares = metric.no_worse_than_stable_by is not None
+    plain = Measurement(
+        name=metric.name,
+        verdict=Verdict.INCONCLUSIVE,
+        value=_short(ours),
+        samples=ours.count if ours else 0,
+        stable_value=_short(theirs) if compares else None,
+        stable_samples=theirs.count if theirs and compares else 0,
+    )
+    for who, group in (("the new revision", ours), *((("the stable one", theirs),) if compares else ())):
+        if group is None or group.count < metric.min_samples:
+            words = f"{group.count if group else 0} of at least {metric.min_samples} samples of {who}"
+            return plain.model_copy(update={"message": f"{metric.name}: {words}"})
+    assert ours
+    found = list(_limits(metric, ours, theirs, confidence))
+    verdict = gravest(one for one, _ in found)
+    words = next(words for one, words in found if one == verdict)
+    return plain.model_copy(update={"verdict": verdict, "message": f"{metric.name} {words}"})
+
+
+def gravest(verdicts: Iterable[Verdict]) -> Verdict:
+    """What they say together."""
+    return max(verdicts, key=_GRAVITY.index)
+
+
+def looked(before: AnalysisStatus, found: list[Measurement]) -> AnalysisStatus:
+    """The record after one more look; its time is not in it yet."""
+    verdict = gravest(one.verdict for one in found)
+    return before.model_copy(
+        update={
+            "verdict": verdict,
+            "failures": before.failures + (verdict is Verdict.FAIL),
+            "inconclusive": before.inconclusive + 1 if verdict is Verdict.INCONCLUSIVE else 0,
+            "metrics": found,
+        }
+    )
+
+
+def _limits(
+    metric: AnalysisMetric, ours: Sampled, theirs: Sampled | None, confidence: float
+) -> Iterable[tuple[Verdict, str]]:
+    """For each limit the verdict and why. What counts is by how much the limit is missed: at most 0."""
+    if metric.min is not None:
+        bounds = mean(ours, confidence)
+        missed = Bounds(metric.min - bounds.high, metric.min - bounds.low)
+        yield _verdict(missed, 0), f"{ours.mean:.6g}, at least {metric.min:g} is asked for{_sure(missed, 0, ours)}"
+    if metric.max is not None:
+        bounds = mean(ours, confidence)
+        missed = Bounds(bounds.low - metric.max, bounds.high - metric.max)
+        yield _verdict(missed, 0), f"{ours.mean:.6g}, at most {metric.max:g} is asked for{_sure(missed, 0, ours)}"
+    if metric.no_worse_than_stable_by is not None and theirs is not None:
+        allowed = metric.no_worse_than_stable_by
+        pair = (ours, theirs) if metric.lower_is_better else (theirs, ours)
+        worse = difference(*pair, confidence)
+        words = f"{ours.mean:.6g}, {theirs.mean:.6g} of the stable one, at most {allowed:g} worse is asked for"
+        yield _verdict(worse, allowed), f"{words}{_sure(worse, allowed, ours)}"
+
+
+def _verdict(worse: Bounds, allowed: float) -> Verdict:
+    if worse.low > allowed:
+        return Verdict.FAIL
+    return Verdict.PASS if worse.high <= allowed else Verdict.INCONCLUSIVE
+
+
+def _sure(worse: Bounds, allowed: float, ours: Sampled) -> str:
+    unsure = _verdict(worse, allowed) is Verdict.INCONCLUSIVE
+    return f": {ours.count} samples are too few to be sure" if unsure else ""
+
+
+def _sampled(summary: Summary | None) -> Sampled | None:
+    if summary is None or not summary.count:
+        return None
+    return Sampled(summary.count, summary.sum / summary.count, summary.minimum, summary.maximum)
+
+
+def _short(group: Sampled | None) -> float | None:
+    return float(f"{group.mean:.6g}") if group else None
