@@ -1,11 +1,12 @@
 """Analysis of a rollout: what the new revision must show while it gets requests, and what became of that."""
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from perennial.api.base import MAP_BY_NAME, ApiModel, Count, Duration, MetricName, Number, Time
+from perennial.api.base import MAP_BY_NAME, ApiModel, Count, Duration, MetricName, Number, Time, parse_duration
 from perennial.api.oneof import not_in_the_schema
 from perennial.api.rules import rule, validations
 from perennial.sources import MetricSource, Reported
@@ -30,6 +31,12 @@ def _sure(confidence: float) -> float:
     if not 0.5 <= confidence <= 0.9999:
         raise ValueError("must be a ratio from 0.5 to 0.9999, such as 0.95")
     return confidence
+
+
+def _not_at_once(interval: str) -> str:
+    if parse_duration(interval) < timedelta(seconds=1):
+        raise ValueError("must be from 1s to 24h")
+    return interval
 
 
 # Not as bounds: the API server tells such without their digits.
@@ -86,7 +93,18 @@ class Analysis(ApiModel):
     metrics: Annotated[list[AnalysisMetric], Field(min_length=1, max_length=16, json_schema_extra=MAP_BY_NAME)] = Field(
         description="All must hold."
     )
-    interval: Duration = Field("1m", description="How often it is looked at.")
+    interval: Annotated[
+        Duration,
+        Field(
+            json_schema_extra=validations(
+                rule(
+                    "duration(self) >= duration('1s') && duration(self) <= duration('24h')",
+                    "must be from 1s to 24h",
+                )
+            )
+        ),
+        AfterValidator(_not_at_once),
+    ] = Field("1m", description="How often it is looked at.")
     confidence: Confidence = Field(
         0.95,
         description="How sure it must be that a limit is kept, or that it is not; in between it is inconclusive.",
