@@ -188,6 +188,22 @@ ROLLOUTS = (
         SERVING,
     ),
     Mutant(
+        "few-samples-decide",
+        "a canary passes its analysis with as few samples as there are",
+        "analysis/judge.py",
+        "if group is None or group.count < metric.min_samples:",
+        "if group is None:",
+        ("tests/unit/analysis", *SERVING),
+    ),
+    Mutant(
+        "old-samples-decide",
+        "what was reported before the canary got requests is compared with what it reports",
+        "modeldeployment/analysis.py",
+        "start, now = rolling.analysis.start_time, scene.now",
+        "start, now = scene.now.replace(hour=0), scene.now",
+        SERVING,
+    ),
+    Mutant(
         "requests-before-the-first-step",
         "a canary that is to get no requests is made while the Service is open to all",
         "strategies/step.py",
