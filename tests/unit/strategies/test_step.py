@@ -173,7 +173,7 @@ ALONE = Aim(10, 3, Traffic.INCOMING)
         ),
         pytest.param(
             State(
-                Limits(10, 3, 0),
+                Limits(10, 6, 0),
                 Pods(),
                 stable=Pods(5, 5, 5),
                 leaving={"x": Pods(5, 5, 5)},
@@ -181,7 +181,7 @@ ALONE = Aim(10, 3, Traffic.INCOMING)
                 settled=True,
             ),
             BESIDE,
-            Targets(0, 8, {"x": 5}, Traffic.SHARED),
+            Targets(0, 10, {"x": 5}, Traffic.SHARED),
             id="not made while another that leaves is needed: the Service is open to all",
         ),
         pytest.param(
