@@ -165,7 +165,7 @@ def test_a_canary_aborted_by_hand_gets_no_more_requests(serving: Serving) -> Non
     assert "was aborted by hand" in serving.says("Stalled", "True", "Aborted")
     eventually(lambda: serving.pinned() == old)
     eventually(lambda: serving.space.get(DEPLOYMENTS, new) is None, 30)
-    serving.space.idle(3)
+    eventually(lambda: [one["name"] for one in serving.status["revisions"]] == [old])
 
 
 def test_what_is_changed_or_deleted_by_hand_is_put_right(serving: Serving) -> None:

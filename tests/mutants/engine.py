@@ -268,8 +268,8 @@ LEASE = (
         "lease-counted-from-the-answer",
         "a renewal counts from when its answer came, the others count from when it was written",
         "runtime/lease.py",
-        "            self._renewed = started\n",
-        "            self._renewed = self._clock()\n",
+        "self._renewed = max(started, self._renewed or started)",
+        "self._renewed = self._clock()",
         RUNTIME,
     ),
     Mutant(
