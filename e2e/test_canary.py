@@ -119,10 +119,12 @@ def test_undone_and_promoted_again_by_hand(canary: Served) -> None:
     ask(canary, "undo", past["revision"])
     at(canary, 0)
     ask(canary, "promote", "1")
-    # It serves, but not what the spec asks for: the versions that were undone are newer.
-    canary.space.says("mdep", "steps", "Stalled", "True", "version 2 was undone by hand")
     canary.space.until("version 1 serves", lambda: canary.deployment["status"].get("modelVersion") == "steps-1")
     canary.space.says("mdep", "steps", "Available", "True", "9 pods answer")
+    # It serves, but not what the spec asks for: the versions that were undone are newer.
+    canary.space.says("mdep", "steps", "Stalled", "True", "by hand")
+    reasons = {one["version"]: one["reason"] for one in canary.deployment["status"]["candidates"]}
+    assert reasons == {2: "Undone", 3: "Aborted"}
 
 
 def test_no_request_failed(canary: Served) -> None:
