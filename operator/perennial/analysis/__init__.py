@@ -7,9 +7,8 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from perennial.api.base import MAP_BY_NAME, ApiModel, Count, Duration, MetricName, Number, Time, parse_duration
-from perennial.api.oneof import not_in_the_schema
 from perennial.api.rules import rule, validations
-from perennial.sources import MetricSource, Reported
+from perennial.sources import REPORTED, AnySource
 
 
 class Verdict(StrEnum):
@@ -71,11 +70,7 @@ class AnalysisMetric(ApiModel):
         return self
 
     name: MetricName = Field(description="Name of the metric.")
-    source: MetricSource = Field(
-        default=MetricSource(reported=Reported()),
-        json_schema_extra=not_in_the_schema,
-        description="Where it comes from: exactly one; default: reported.",
-    )
+    source: AnySource = REPORTED
     min: Number | None = Field(None, description="At least this.")
     max: Number | None = Field(None, description="At most this.")
     no_worse_than_stable_by: Annotated[Number, Field(ge=0)] | None = Field(

@@ -54,31 +54,27 @@ def _limits(
     metric: AnalysisMetric, ours: Sampled, theirs: Sampled | None, confidence: float
 ) -> Iterable[tuple[Verdict, str]]:
     """For each limit the verdict and why. What counts is by how much the limit is missed: at most 0."""
+    bounds = mean(ours, confidence)
     if metric.min is not None:
-        bounds = mean(ours, confidence)
         missed = Bounds(metric.min - bounds.high, metric.min - bounds.low)
-        yield _verdict(missed, 0), f"{ours.mean:.6g}, at least {metric.min:g} is asked for{_sure(missed, 0, ours)}"
+        yield _told(missed, 0, f"{ours.mean:.6g}, at least {metric.min:g} is asked for", ours)
     if metric.max is not None:
-        bounds = mean(ours, confidence)
         missed = Bounds(bounds.low - metric.max, bounds.high - metric.max)
-        yield _verdict(missed, 0), f"{ours.mean:.6g}, at most {metric.max:g} is asked for{_sure(missed, 0, ours)}"
+        yield _told(missed, 0, f"{ours.mean:.6g}, at most {metric.max:g} is asked for", ours)
     if metric.no_worse_than_stable_by is not None and theirs is not None:
         allowed = metric.no_worse_than_stable_by
         pair = (ours, theirs) if metric.lower_is_better else (theirs, ours)
         worse = difference(*pair, confidence)
         words = f"{ours.mean:.6g}, {theirs.mean:.6g} of the stable one, at most {allowed:g} worse is asked for"
-        yield _verdict(worse, allowed), f"{words}{_sure(worse, allowed, ours)}"
+        yield _told(worse, allowed, words, ours)
 
 
-def _verdict(worse: Bounds, allowed: float) -> Verdict:
+def _told(worse: Bounds, allowed: float, words: str, ours: Sampled) -> tuple[Verdict, str]:
     if worse.low > allowed:
-        return Verdict.FAIL
-    return Verdict.PASS if worse.high <= allowed else Verdict.INCONCLUSIVE
-
-
-def _sure(worse: Bounds, allowed: float, ours: Sampled) -> str:
-    unsure = _verdict(worse, allowed) is Verdict.INCONCLUSIVE
-    return f": {ours.count} samples are too few to be sure" if unsure else ""
+        return Verdict.FAIL, words
+    if worse.high <= allowed:
+        return Verdict.PASS, words
+    return Verdict.INCONCLUSIVE, f"{words}: {ours.count} samples are too few to be sure"
 
 
 def _sampled(summary: Summary | None) -> Sampled | None:

@@ -18,9 +18,9 @@ from perennial.api.base import (
     Time,
     WrittenTime,
 )
-from perennial.api.oneof import OneOf, not_in_the_schema
+from perennial.api.oneof import OneOf
 from perennial.api.rules import rule, validations
-from perennial.sources import MetricSource, Reported
+from perennial.sources import REPORTED, AnySource
 
 _DAYS_30 = "duration('720h')"
 _YEAR = "duration('8760h')"
@@ -84,11 +84,7 @@ class MetricTrigger(ApiModel):
         return self
 
     name: MetricName = Field(description="Name of the metric.")
-    source: MetricSource = Field(
-        default=MetricSource(reported=Reported()),
-        json_schema_extra=not_in_the_schema,
-        description="Where it comes from: exactly one; default: reported.",
-    )
+    source: AnySource = REPORTED
     below: Number | None = Field(None, description="Retrain when the value is below this.")
     above: Number | None = Field(None, description="Retrain when the value is above this.")
     window: Duration = Field("1h", description="How far back samples count; never before the model's promotion.")

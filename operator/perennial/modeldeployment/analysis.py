@@ -6,8 +6,7 @@ from perennial.analysis import AnalysisMetric, AnalysisStatus, Measurement, OnIn
 from perennial.analysis.judge import judge, looked
 from perennial.api.modeldeployment import Rollout
 from perennial.modeldeployment.scene import Scene
-from perennial.modeldeployment.turn import Turn, rolled_back, rolling_on
-from perennial.plan import Event
+from perennial.modeldeployment.turn import Turn, about, rolled_back, rolling_on
 from perennial.sources import Evidence, Source
 from perennial.strategies.step import weight
 
@@ -28,10 +27,8 @@ def _measured(scene: Scene) -> Turn | None:
     before, after = rolling.analysis, looked(rolling.analysis, found)
     events = []
     if after.verdict != before.verdict:
-        words = f"{scene.named(rolling.revision)}: {_words(after)}"
-        events.append(
-            Event("Warning" if after.verdict is Verdict.FAIL else "Normal", f"Analysis{after.verdict}", words)
-        )
+        failed = after.verdict is Verdict.FAIL
+        events.append(about(scene, rolling, f"Analysis{after.verdict}", _words(after), warning=failed))
     return rolling_on(scene, rolling, *events, analysis=after.model_copy(update={"last_time": scene.now}))
 
 

@@ -9,11 +9,10 @@ from perennial.api.meta import (
     ANNOTATION_SKIP_STEP,
     ANNOTATION_UNDO,
 )
-from perennial.api.modeldeployment import Veto
 from perennial.modeldeployment.revision import Model, revision_of
 from perennial.modeldeployment.scene import Scene
 from perennial.modeldeployment.steps import following
-from perennial.modeldeployment.turn import Turn, rolled_back, rolling_on, with_vetoes
+from perennial.modeldeployment.turn import Turn, about, rolled_back, vetoed, with_vetoes, without_steps
 from perennial.plan import Event
 
 Ask = Callable[[Scene, str], Turn]
@@ -38,8 +37,7 @@ def _promote(scene: Scene, _: str) -> Turn:
     if rolling is None:
         return _nothing(scene, "promote")
     why = "promoted by hand"
-    event = Event("Normal", "StepsSkipped", f"{scene.named(rolling.revision)}: {why}")
-    return rolling_on(scene, rolling, event, steps_skipped=why, step=0, step_time=None)
+    return without_steps(scene, rolling, why, why)
 
 
 def _skip_step(scene: Scene, _: str) -> Turn:
@@ -47,8 +45,8 @@ def _skip_step(scene: Scene, _: str) -> Turn:
     rolling = scene.memory.rollout
     if rolling is None or scene.step >= len(scene.stages):
         return _nothing(scene, "skip")
-    words = f"{scene.named(rolling.revision)}: step {scene.step + 1} of {len(scene.stages)}, {scene.stage.words}"
-    return following(scene, rolling, Event("Normal", "StepSkipped", words))
+    words = f"step {scene.step + 1} of {len(scene.stages)}, {scene.stage.words}"
+    return following(scene, rolling, about(scene, rolling, "StepSkipped", words))
 
 
 def _undo(scene: Scene, asked: str) -> Turn:
@@ -65,14 +63,11 @@ def _undo(scene: Scene, asked: str) -> Turn:
     vetoes = {}
     for one in newer:
         revision = revision_of(scene.seen.name, scene.spec, Model.of_promotion(one))
-        words = f"was undone by hand, back to {wanted}"
-        vetoes[revision] = Veto(revision=revision, version=one.version, reason="Undone", message=words, time=scene.now)
+        vetoes[revision] = vetoed(scene, revision, one.version, "Undone", f"was undone by hand, back to {wanted}")
     vetoes.pop(revision_of(scene.seen.name, scene.spec, Model.of_promotion(target)), None)
-    rolling = scene.memory.rollout
-    if rolling:
+    if rolling := scene.memory.rollout:
         words = f"was aborted by hand, for {wanted}"
-        veto = Veto(revision=rolling.revision, version=rolling.version, reason="Aborted", message=words, time=scene.now)
-        vetoes[rolling.revision] = veto
+        vetoes[rolling.revision] = vetoed(scene, rolling.revision, rolling.version, "Aborted", words)
     memory = scene.memory.model_copy(update={"rollout": None, "vetoes": with_vetoes(scene, *vetoes.values())})
     return Turn(memory, (Event("Normal", "Undone", f"back to {scene.named(wanted)}"),))
 

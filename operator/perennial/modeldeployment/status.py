@@ -69,10 +69,14 @@ def _rollout(scene: Scene) -> Rollout | None:
     if rolling is None:
         return None
     ready, aim = scene.state.incoming.ready, scene.aim.incoming
-    update: dict[str, object] = {"message": _rolling_words(scene), "strategy": rolling.strategy or scene.strategy_hash}
-    update["held"] = scene.held
+    update: dict[str, object] = {
+        "message": _rolling_words(scene),
+        "strategy": rolling.strategy or scene.strategy_hash,
+        "held": scene.held,
+    }
     if rolling.held and not scene.held:
         update["progress_time"] = scene.now
+    # One that had all its pods and lost some is waited for anew.
     if ready > rolling.ready_replicas or rolling.ready_replicas >= aim > ready:
         update |= {"ready_replicas": ready, "progress_time": scene.now}
     if rolling.step_time is None and scene.arrived:
@@ -199,8 +203,9 @@ def _overdue(scene: Scene) -> Block | None:
 
 
 def _obstacle(scene: Scene) -> Block | None:
-    held = scene.held == "WeightNotPossible"
-    return Block("WeightNotPossible", _rolling_words(scene), stalled=True) if held else None
+    if scene.memory.rollout is None or scene.spec.paused or not scene.aim.obstacle:
+        return None
+    return Block("WeightNotPossible", _rolling_words(scene), stalled=True)
 
 
 def _unanswered(scene: Scene) -> Block | None:

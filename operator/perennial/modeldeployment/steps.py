@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from perennial.api.modeldeployment import Rollout
 from perennial.modeldeployment.analysis import ANALYSIS
 from perennial.modeldeployment.scene import Scene
-from perennial.modeldeployment.turn import Turn, rolling_on
+from perennial.modeldeployment.turn import Turn, about, rolling_on, without_steps
 from perennial.plan import Event
 from perennial.strategies.step import weight
 
@@ -15,8 +15,7 @@ def _replanned(scene: Scene) -> Turn | None:
     rolling = scene.memory.rollout
     if rolling is None or rolling.strategy in (None, scene.strategy_hash):
         return None
-    words = f"{scene.named(rolling.revision)}: spec.strategy was changed, and begins with its first step"
-    event = Event("Normal", "StrategyChanged", words)
+    event = about(scene, rolling, "StrategyChanged", "spec.strategy was changed, and begins with its first step")
     again = {
         "step": 0, "step_time": None, "strategy": scene.strategy_hash, "progress_time": scene.now, "analysis": None
     }  # fmt: skip
@@ -32,8 +31,7 @@ def _hastened(scene: Scene) -> Turn | None:
     if failure is None or not (failure.hopeless or failure.crashing):
         return None
     why = f"{scene.named(scene.stable or '')} does not work"
-    event = Event("Normal", "StepsSkipped", f"{scene.named(rolling.revision)}: {why}: {failure.message}")
-    return rolling_on(scene, rolling, event, steps_skipped=why, step=0, step_time=None)
+    return without_steps(scene, rolling, why, f"{why}: {failure.message}")
 
 
 def _advanced(scene: Scene) -> Turn | None:
@@ -42,8 +40,8 @@ def _advanced(scene: Scene) -> Turn | None:
     if rolling is None or scene.spec.paused or scene.step + 1 >= len(scene.stages) or not scene.stage_over:
         return None
     done = f"step {scene.step + 1} of {len(scene.stages)}, {scene.stage.words}, is done"
-    words = f"{scene.named(rolling.revision)}: {done}: it gets {weight(scene.state)}% of the requests"
-    return following(scene, rolling, Event("Normal", "StepDone", words))
+    words = f"{done}: it gets {weight(scene.state)}% of the requests"
+    return following(scene, rolling, about(scene, rolling, "StepDone", words))
 
 
 def following(scene: Scene, rolling: Rollout, event: Event) -> Turn:

@@ -22,13 +22,28 @@ def rolling_on(scene: Scene, rolling: Rollout, *events: Event, **update: object)
     return Turn(scene.memory.model_copy(update={"rollout": rolling.model_copy(update=update)}), events)
 
 
+def about(scene: Scene, rolling: Rollout, reason: str, message: str, *, warning: bool = False) -> Event:
+    """An event on the rollout under way."""
+    return Event("Warning" if warning else "Normal", reason, f"{scene.named(rolling.revision)}: {message}")
+
+
+def without_steps(scene: Scene, rolling: Rollout, why: str, words: str) -> Turn:
+    """The turn in which the steps of the rollout are left out."""
+    event = about(scene, rolling, "StepsSkipped", words)
+    return rolling_on(scene, rolling, event, steps_skipped=why, step=0, step_time=None)
+
+
+def vetoed(scene: Scene, revision: str, version: int | None, reason: str, message: str) -> Veto:
+    """The veto on a revision, from now on."""
+    return Veto(revision=revision, version=version, reason=reason, message=message, time=scene.now)
+
+
 def rolled_back(scene: Scene, rolling: Rollout, reason: str, message: str) -> Turn:
     """The turn in which the revision that is rolled out is vetoed."""
-    veto = Veto(revision=rolling.revision, version=rolling.version, reason=reason, message=message, time=scene.now)
+    veto = vetoed(scene, rolling.revision, rolling.version, reason, message)
     memory = scene.memory.model_copy(update={"rollout": None, "vetoes": with_vetoes(scene, veto)})
     kept = f"; {scene.named(scene.stable)} keeps serving" if scene.stable else ""
-    words = f"{scene.named(rolling.revision)}: {message}{kept}"
-    return Turn(memory, (Event("Warning", "RolledBack", words),))
+    return Turn(memory, (about(scene, rolling, "RolledBack", f"{message}{kept}", warning=True),))
 
 
 def with_vetoes(scene: Scene, *vetoes: Veto) -> list[Veto]:

@@ -75,7 +75,7 @@ class Lease:
 
     async def keep(self) -> None:
         """Renew, and return when the Lease is lost or could not be renewed in time."""
-        while self._renewed is not None and self.holds():
+        while self.holds() and self._renewed is not None:
             await self._sleep(max(0.0, self._renewed + self._period - self._clock()))
             await self._renew_in_time()
         self._renewed = None
