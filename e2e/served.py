@@ -1,27 +1,27 @@
 """A deployment under load, and a small server of one's own for those whose model does not matter."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from e2e.lab import Body, is_true
 from e2e.load import Load
 from e2e.space import IMAGE, RESTRICTED, Space, program
 
-# Its models say how it behaves.
-ODD: Body = {
-    "spec": {
-        "containers": [
-            {
-                "name": "server",
-                "image": IMAGE,
-                "command": program("odd"),
-                "ports": [{"name": "http", "containerPort": 8080}],
-                "readinessProbe": {"httpGet": {"path": "/v2/health/ready", "port": "http"}, "periodSeconds": 1},
-                "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
-                "securityContext": RESTRICTED,
-            }
-        ]
-    }
+PROBE: Body = {"httpGet": {"path": "/v2/health/ready", "port": "http"}, "periodSeconds": 1}
+_ODD: Body = {
+    "name": "server",
+    "image": IMAGE,
+    "command": program("odd"),
+    "ports": [{"name": "http", "containerPort": 8080}],
+    "readinessProbe": PROBE,
+    "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+    "securityContext": RESTRICTED,
 }
+
+
+def odd_server(pod: Body | None = None, **container: Any) -> Body:
+    """The pod template of a server whose models say how it behaves, with fields of its container and pod changed."""
+    return {"spec": {**(pod or {}), "containers": [_ODD | container]}}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A canary under load: it gets its share of the requests and no more, and none fails, whatever is done by hand."""
 
 from collections.abc import Iterator
+from math import sqrt
 from pathlib import Path
 
 import pytest
@@ -8,14 +9,13 @@ import pytest
 from e2e import operators
 from e2e.lab import Body, Lab
 from e2e.load import Load
-from e2e.served import ODD, Served
+from e2e.served import Served, odd_server
 from e2e.space import Space, serving, version
 from e2e.store import Store
+from tests.prove.report import scaled
 
 RATE = 50  # requests per second
-SAMPLE = 1_200  # requests by connections of their own
-# Points of a percent: four times what chance makes of 50% in such a sample.
-OFF = 6.0
+SAMPLE = scaled(2_500, 500)  # requests by connections of their own
 STEPS: list[Body] = [
     {"pause": {}},
     {"setWeight": 10},
@@ -32,7 +32,7 @@ def canary(lab: Lab, store: Store, tmp_path_factory: pytest.TempPathFactory) -> 
     space.use(store)
     space.apply(files(store, 1))
     strategy = {"canary": {"steps": STEPS, "maxWeightError": 1}}
-    space.apply(serving("steps", replicas=9, template=ODD, strategy=strategy, scaleDownDelay="5s"))
+    space.apply(serving("steps", replicas=9, template=odd_server(), strategy=strategy, scaleDownDelay="5s"))
     space.serves("steps", 1)
     folder = Path(tmp_path_factory.mktemp("canary"))
     with Load(lab, folder, space.address("steps"), rate=RATE) as load:
@@ -76,6 +76,11 @@ def share(canary: Served, number: int) -> float:
     return 100 * found.get(str(number), 0) / sum(found.values())
 
 
+def chance(percent: float) -> float:
+    """Four times what chance makes of a share in such a sample."""
+    return 4 * sqrt(percent * (100 - percent) / SAMPLE)
+
+
 def test_it_gets_its_share_step_by_step(canary: Served, store: Store, lab: Lab) -> None:
     come(canary, store, 2)
     assert "2" not in canary.load.counts()["versions"]
@@ -87,8 +92,8 @@ def test_it_gets_its_share_step_by_step(canary: Served, store: Store, lab: Lab) 
     at(canary, 4)
     half = share(canary, 2)
     print(f"10% was {tenth:.1f}%, 50% was {half:.1f}%")
-    assert abs(tenth - 10) < OFF
-    assert abs(half - 50) < OFF
+    assert abs(tenth - 10) < chance(10)
+    assert abs(half - 50) < chance(50)
     traffic = canary.deployment["status"]["traffic"]
     assert (traffic["requestedWeight"], traffic["actualWeight"]) == (50, 50)
     ask(canary, "skip-step", "3")

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from e2e import operators
 from e2e.lab import SYSTEM, Body, Lab, condition
 from e2e.load import Load
-from e2e.served import ODD, Served
+from e2e.served import Served, odd_server
 from e2e.space import Space, digits, serving, version
 from e2e.store import Store
 from tests.prove.report import Proof
@@ -32,7 +32,7 @@ def odd(restricted: Space, store: Store, tmp_path_factory: pytest.TempPathFactor
     """A server of one's own, whose models say how it behaves."""
     fine = store.put("odd/1", {"behaviour.txt": b"fine"})
     restricted.apply(version("odd", 1, fine, format="files"))
-    restricted.apply(serving("odd", replicas=1, template=ODD, progressDeadlineSeconds=10))
+    restricted.apply(serving("odd", replicas=1, template=odd_server(), progressDeadlineSeconds=10))
     restricted.serves("odd", 1)
     folder = tmp_path_factory.mktemp("odd")
     with Load(restricted.lab, folder, restricted.address("odd"), rate=10) as load:

@@ -13,7 +13,8 @@ from e2e import operators
 from e2e.diary import SOON, Diary, Seen, bad_since
 from e2e.lab import Body, Lab, condition, is_true
 from e2e.load import Load
-from e2e.space import IMAGE, RESTRICTED, Space, program, serving, training, version
+from e2e.served import PROBE, odd_server
+from e2e.space import Space, program, serving, training, version
 from e2e.store import BUCKET, Store
 from perennial.agent import digest
 from perennial.api.base import parse_time
@@ -68,8 +69,8 @@ PLACES = {name: (f"lane{at % LANES}", 2 + at // LANES) for at, name in enumerate
 
 
 @dataclass(frozen=True)
-class Served:
-    """A deployment of an odd server."""
+class Offered:
+    """A deployment of an odd server, to which versions are offered."""
 
     space: Space
     store: Store
@@ -85,22 +86,12 @@ class Served:
 
     def begin(self, **spec: object) -> None:
         """With a first version that is fine."""
-        container = {
-            "name": "server",
-            "image": IMAGE,
-            "command": program("odd"),
-            "ports": [{"name": "http", "containerPort": 8080}],
-            "readinessProbe": {
-                "httpGet": {"path": "/v2/health/ready", "port": "http"},
-                "periodSeconds": 1,
-                "failureThreshold": 1,
-            },
-            "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "96Mi"}},
-            "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}],
-            "securityContext": RESTRICTED,
-        }
-        volumes = [{"name": "scratch", "emptyDir": {"sizeLimit": "1Mi"}}]
-        template = {"spec": {"terminationGracePeriodSeconds": 2, "containers": [container], "volumes": volumes}}
+        template = odd_server(
+            {"terminationGracePeriodSeconds": 2, "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "1Mi"}}]},
+            readinessProbe=PROBE | {"failureThreshold": 1},
+            resources={"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "96Mi"}},
+            volumeMounts=[{"name": "scratch", "mountPath": "/scratch"}],
+        )
         self.offer(1, "fine")
         self.space.apply(serving(self.name, template=template, progressDeadlineSeconds=DEADLINE, **spec))
 
@@ -135,9 +126,9 @@ def space(lab: Lab, store: Store, diary: Diary) -> Space:
     space = Space(lab, SPACE)
     space.use(store)
     for name in (*{lane for lane, _ in PLACES.values()}, "stalling", "fickle"):
-        Served(space, store, name).begin()
+        Offered(space, store, name).begin()
     for name in ("growing", "ending"):
-        Served(space, store, name).begin(replicas=2)
+        Offered(space, store, name).begin(replicas=2)
     return space
 
 
@@ -163,7 +154,7 @@ def killed(space: Space, store: Store) -> "Future[list[str]]":
 @pytest.fixture(scope="module")
 def lanes(space: Space, store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load]:
     """Good versions under load, and all the bad ones offered at once: the highest is tried first."""
-    lanes = {lane: Served(space, store, lane) for lane, _ in PLACES.values()}
+    lanes = {lane: Offered(space, store, lane) for lane, _ in PLACES.values()}
     for lane in lanes:
         space.serves(lane, 1)
     with Load(space.lab, tmp_path_factory.mktemp("lanes"), *(one.address for one in lanes.values()), rate=15) as load:
@@ -178,7 +169,7 @@ def lanes(space: Space, store: Store, tmp_path_factory: pytest.TempPathFactory) 
 def test_one_that_hangs_while_it_takes_over_loses_its_traffic_again(
     space: Space, store: Store, tmp_path: Path, proof: Proof
 ) -> None:
-    served = Served(space, store, "fickle")
+    served = Offered(space, store, "fickle")
     space.serves("fickle", 1)
     with Load(space.lab, tmp_path, served.address, rate=10) as load:
         served.offer(2, "fine")
@@ -210,7 +201,7 @@ def test_one_that_hangs_while_it_takes_over_loses_its_traffic_again(
 def test_what_a_server_died_of_is_known_while_it_serves_again(
     space: Space, store: Store, diary: Diary, tmp_path: Path, proof: Proof, name: str, path: str, words: str
 ) -> None:
-    served = Served(space, store, name)
+    served = Offered(space, store, name)
     space.serves(name, 1)
     with Load(space.lab, tmp_path, served.address, rate=10) as load:
         pod = served.pods(1)[0]
@@ -239,7 +230,7 @@ def test_what_a_server_died_of_is_known_while_it_serves_again(
 def test_one_that_hangs_after_it_took_over_is_told_and_does_not_block_its_fix(
     space: Space, store: Store, diary: Diary, proof: Proof
 ) -> None:
-    served = Served(space, store, "stalling")
+    served = Offered(space, store, "stalling")
     space.serves("stalling", 1)
     (pod,) = served.pods(1)
     served.tell(pod, "hang")
@@ -261,7 +252,7 @@ def test_one_that_never_serves_is_vetoed_in_words(
     space: Space, store: Store, lanes: Load, diary: Diary, proof: Proof, name: str
 ) -> None:
     lane, number = PLACES[name]
-    served, wanted = Served(space, store, lane), SICK[name]
+    served, wanted = Offered(space, store, lane), SICK[name]
     tries = 2 * DEADLINE * len(SICK) / LANES
 
     def vetoed() -> Body | None:
@@ -292,7 +283,7 @@ def test_no_bad_version_got_traffic(space: Space, lanes: Load, proof: Proof) -> 
 
 @pytest.mark.skipif(not FULL, reason="the kubelet counts what lies in volumes once a minute")
 def test_one_that_is_evicted_is_told_so_and_is_replaced(space: Space, store: Store, diary: Diary, proof: Proof) -> None:
-    served = Served(space, store, "ending")
+    served = Offered(space, store, "ending")
     space.serves("ending", 1)
     pod = served.pods(1)[0]
     served.tell(pod, "fill")
