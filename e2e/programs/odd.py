@@ -3,18 +3,29 @@ it never gets there. One that serves is told by a request to do otherwise: /hang
 
 import ctypes
 import os
+import signal
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 BEHAVIOUR, *HOW = next(Path(os.environ["PERENNIAL_MODEL_DIR"]).rglob("*.txt")).read_text().split()
 EVER = 10**6
+ENDS = 1.5  # seconds after it is told to
 silent = BEHAVIOUR == "silent"
+ending = False
 
 
 def grow() -> bytes:
     """More than any limit here."""
     return b"x" * (1 << 30)
+
+
+def end(*_: object) -> None:
+    """Connections are closed with their next answer, then it is over."""
+    global ending
+    ending = True
+    threading.Timer(ENDS, os._exit, (0,)).start()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -42,6 +53,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Perennial-Revision", os.environ["PERENNIAL_REVISION"])
         self.send_header("Perennial-Model-Version", os.environ["PERENNIAL_MODEL_VERSION"])
+        if ending:
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
 
@@ -59,4 +72,5 @@ if BEHAVIOUR == "segfault":
 if BEHAVIOUR == "exit" or (BEHAVIOUR == "parent" and os.fork()):
     time.sleep(0.5 if BEHAVIOUR == "parent" else 0)
     os._exit(int(HOW[0]))
+signal.signal(signal.SIGTERM, end)
 ThreadingHTTPServer(("", 8080), Handler).serve_forever()
