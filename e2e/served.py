@@ -5,7 +5,8 @@ from typing import Any
 
 from e2e.lab import Body, is_true
 from e2e.load import Load
-from e2e.space import IMAGE, RESTRICTED, Space, program
+from e2e.space import IMAGE, RESTRICTED, Space, program, version
+from e2e.store import Store
 
 PROBE: Body = {"httpGet": {"path": "/v2/health/ready", "port": "http"}, "periodSeconds": 1}
 _ODD: Body = {
@@ -24,6 +25,11 @@ def odd_server(pod: Body | None = None, **container: Any) -> Body:
     return {"spec": {**(pod or {}), "containers": [_ODD | container]}}
 
 
+def tried(store: Store, model: str, number: int) -> Body:
+    """A version of such a server that is fine."""
+    return version(model, number, store.put(f"{model}/{number}", {"behaviour.txt": b"fine"}), format="files")
+
+
 @dataclass(frozen=True)
 class Served:
     """A deployment under load."""
@@ -35,6 +41,19 @@ class Served:
     @property
     def deployment(self) -> Body:
         return self.space.get("modeldeployment", self.name) or {}
+
+    def ask(self, what: str, value: str) -> None:
+        """Ask for something by annotation."""
+        self.space.kubectl("annotate", "--overwrite", "mdep", self.name, f"perennial.dev/{what}={value}")
+
+    def at(self, step: int) -> None:
+        """Wait until so many steps are done, and the one under way is where it should be."""
+
+        def check() -> bool:
+            rollout = self.deployment["status"].get("rollout") or {}
+            return rollout.get("step") == step and "stepTime" in rollout
+
+        self.space.until(f"step {step} is done", check)
 
     def vetoed(self, number: int) -> Body:
         """The version's verdict, once it is vetoed."""

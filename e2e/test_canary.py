@@ -9,8 +9,8 @@ import pytest
 from e2e import operators
 from e2e.lab import Body, Lab
 from e2e.load import Load
-from e2e.served import Served, odd_server
-from e2e.space import Space, serving, version
+from e2e.served import Served, odd_server, tried
+from e2e.space import Space, serving
 from e2e.store import Store
 from tests.prove.report import scaled
 
@@ -30,7 +30,7 @@ def canary(lab: Lab, store: Store, tmp_path_factory: pytest.TempPathFactory) -> 
     """Version 1 serves with nine pods, and is asked all the time."""
     space = Space(lab, "e2e-canary", labels={"pod-security.kubernetes.io/enforce": "restricted"})
     space.use(store)
-    space.apply(files(store, 1))
+    space.apply(tried(store, "steps", 1))
     strategy = {"canary": {"steps": STEPS, "maxWeightError": 1}}
     space.apply(serving("steps", replicas=9, template=odd_server(), strategy=strategy, scaleDownDelay="5s"))
     space.serves("steps", 1)
@@ -39,29 +39,10 @@ def canary(lab: Lab, store: Store, tmp_path_factory: pytest.TempPathFactory) -> 
         yield Served(space, load, "steps")
 
 
-def files(store: Store, number: int) -> Body:
-    fine = store.put(f"steps/{number}", {"behaviour.txt": b"fine", "number.txt": str(number).encode()})
-    return version("steps", number, fine, format="files")
-
-
 def come(canary: Served, store: Store, number: int) -> None:
     """A version that waits with a pod of its own, before its first step."""
-    canary.space.apply(files(store, number))
-    at(canary, 0)
-
-
-def ask(canary: Served, what: str, value: str) -> None:
-    canary.space.kubectl("annotate", "--overwrite", "mdep", "steps", f"perennial.dev/{what}={value}")
-
-
-def at(canary: Served, step: int) -> None:
-    """Wait until so many steps are done, and the one under way is where it should be."""
-
-    def check() -> bool:
-        rollout = canary.deployment["status"].get("rollout") or {}
-        return rollout.get("step") == step and "stepTime" in rollout
-
-    canary.space.until(f"step {step} is done", check)
+    canary.space.apply(tried(store, "steps", number))
+    canary.at(0)
 
 
 def share(canary: Served, number: int) -> float:
@@ -84,28 +65,28 @@ def chance(percent: float) -> float:
 def test_it_gets_its_share_step_by_step(canary: Served, store: Store, lab: Lab) -> None:
     come(canary, store, 2)
     assert "2" not in canary.load.counts()["versions"]
-    ask(canary, "skip-step", "1")
-    at(canary, 2)
+    canary.ask("skip-step", "1")
+    canary.at(2)
     operators.succeeded(lab, operators.kill_leader(lab))
     tenth = share(canary, 2)
-    ask(canary, "skip-step", "2")
-    at(canary, 4)
+    canary.ask("skip-step", "2")
+    canary.at(4)
     half = share(canary, 2)
     print(f"10% was {tenth:.1f}%, 50% was {half:.1f}%")
     assert abs(tenth - 10) < chance(10)
     assert abs(half - 50) < chance(50)
     traffic = canary.deployment["status"]["traffic"]
     assert (traffic["requestedWeight"], traffic["actualWeight"]) == (50, 50)
-    ask(canary, "skip-step", "3")
+    canary.ask("skip-step", "3")
     canary.space.serves("steps", 2)
     canary.unharmed(2)
 
 
 def test_aborted_half_way_it_gets_none_any_more(canary: Served, store: Store) -> None:
     come(canary, store, 3)
-    ask(canary, "skip-step", "4")
-    at(canary, 2)
-    ask(canary, "abort", "1")
+    canary.ask("skip-step", "4")
+    canary.at(2)
+    canary.ask("abort", "1")
     canary.space.says("mdep", "steps", "Stalled", "True", "version 3 was aborted by hand")
 
     def gone() -> bool:
@@ -121,9 +102,9 @@ def test_aborted_half_way_it_gets_none_any_more(canary: Served, store: Store) ->
 def test_undone_and_promoted_again_by_hand(canary: Served) -> None:
     past = canary.deployment["status"]["promotions"][1]
     assert past["version"] == 1
-    ask(canary, "undo", past["revision"])
-    at(canary, 0)
-    ask(canary, "promote", "1")
+    canary.ask("undo", past["revision"])
+    canary.at(0)
+    canary.ask("promote", "1")
     canary.space.until("version 1 serves", lambda: canary.deployment["status"].get("modelVersion") == "steps-1")
     canary.space.says("mdep", "steps", "Available", "True", "9 pods answer")
     # It serves, but not what the spec asks for: the versions that were undone are newer.

@@ -115,8 +115,8 @@ class Serving:
         self.says("Ready", "True", "Serving")
         return revision
 
-    def pinned(self) -> str | None:
-        service = self.space.there(SERVICES, "churn")
+    def pinned(self, service_name: str = "churn") -> str | None:
+        service = self.space.there(SERVICES, service_name)
         return service["spec"]["selector"].get("perennial.dev/revision")
 
     def wanted(self, revision: str) -> int | None:

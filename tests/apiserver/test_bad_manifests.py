@@ -148,7 +148,7 @@ MODELDEPLOYMENT = [
     ({"spec.strategy": {"canary": {"steps": []}}}, "spec.strategy.canary.steps in body should have at least 1 items"),
     (
         {"spec.strategy": {"rollingUpdate": {}, "canary": {"steps": [{"setWeight": 1}]}}},
-        "give exactly one of rollingUpdate and canary",
+        "give exactly one of rollingUpdate, canary and blueGreen",
     ),
     ({"spec.strategy": {"canary": {"steps": [{}]}}}, "give exactly one of setWeight, pause and analysis"),
     (
@@ -169,6 +169,14 @@ MODELDEPLOYMENT = [
     (
         looked_at({"name": "a", "min": 1}, confidence=95),
         f'{ANALYSIS}.confidence: Invalid value: "number": must be a ratio from 0.5 to 0.9999, such as 0.95',
+    ),
+    (
+        {"spec.strategy": {"blueGreen": {"previewReplicas": 0}}},
+        "spec.strategy.blueGreen.previewReplicas in body should be greater than or equal to 1",
+    ),
+    (
+        {"spec.strategy": {"blueGreen": {"prePromotionAnalysis": {}}}},
+        "spec.strategy.blueGreen.prePromotionAnalysis.metrics: Required value",
     ),
     ({"spec.rollbackWindow": {}}, "spec.rollbackWindow.revisions: Required value"),
     ({"spec.scaleDownDelay": "5 minutes"}, "spec.scaleDownDelay in body should match"),

@@ -168,6 +168,25 @@ def test_a_canary_aborted_by_hand_gets_no_more_requests(serving: Serving) -> Non
     eventually(lambda: [one["name"] for one in serving.status["revisions"]] == [old])
 
 
+def test_with_blue_green_requests_go_to_one_revision_or_the_other(serving: Serving, perennial: Perennial) -> None:
+    strategy = {"blueGreen": {"autoPromotionEnabled": False}}
+    old = serving.serve_first(replicas=2, strategy=strategy)
+    serving.version(2)
+    new = serving.rolling()
+    assert (serving.wanted(old), serving.wanted(new)) == (2, 2)
+    serving.ready(new, 2)
+    eventually(lambda: "stepTime" in (serving.status.get("rollout") or {}), 30)
+    assert "answers at http://churn-preview." in serving.says("Ready", "False", "RollingOut")
+    assert (serving.pinned(), serving.pinned("churn-preview")) == (old, new)
+    perennial.kill()
+    perennial.restart()
+    serving.asks("skip-step", "1")
+    eventually(lambda: serving.pinned() == new, 30)
+    serving.says("Ready", "True", "Serving", 40)
+    serving.edit(strategy={"blueGreen": None, "rollingUpdate": {}})
+    eventually(lambda: serving.space.get(SERVICES, "churn-preview") is None)
+
+
 def test_what_is_changed_or_deleted_by_hand_is_put_right(serving: Serving) -> None:
     revision = serving.serve_first()
     serving.space.patch(DEPLOYMENTS, revision, {"spec": {"replicas": 4}})
@@ -207,19 +226,20 @@ def test_a_revision_without_its_labels_that_is_not_wanted_any_more_goes_too(serv
     eventually(lambda: serving.wanted(first) == 0, 30)
 
 
-def test_a_service_of_somebody_else_is_not_touched(serving: Serving) -> None:
+@pytest.mark.parametrize("name", ["churn", "churn-preview"])
+def test_a_service_of_somebody_else_is_not_touched(serving: Serving, name: str) -> None:
     theirs = {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": "churn", "namespace": serving.space.name},
+        "metadata": {"name": name, "namespace": serving.space.name},
         "spec": {"selector": {"app": "theirs"}, "ports": [{"port": 1}]},
     }
     serving.space.create(theirs)
     serving.version(1)
-    serving.deploy()
-    assert "Service churn" in serving.says("Stalled", "True", "NameTaken")
-    assert serving.space.there(SERVICES, "churn")["spec"]["selector"] == {"app": "theirs"}
-    serving.space.delete(SERVICES, "churn")
+    serving.deploy(strategy={"blueGreen": {}})
+    assert f"Service {name}: " in serving.says("Stalled", "True", "NameTaken")
+    assert serving.space.there(SERVICES, name)["spec"]["selector"] == {"app": "theirs"}
+    serving.space.delete(SERVICES, name)
     serving.ready(serving.rolling())
     serving.says("Ready", "True", "Serving", 70)
 

@@ -204,6 +204,22 @@ ROLLOUTS = (
         SERVING,
     ),
     Mutant(
+        "shared-on-the-way",
+        "with blueGreen requests go to both revisions while pods of the new one are not ready",
+        "strategies/step.py",
+        "if aim.at_once and state.selected is Traffic.STABLE and state.stable.ready:",
+        "if aim.at_once and state.selected is Traffic.INCOMING:",
+        SERVING,
+    ),
+    Mutant(
+        "measured-without-requests",
+        "what was measured before it got requests passes the analysis of after",
+        "modeldeployment/steps.py",
+        'then["analysis"] = None',
+        'then["step"] = step',
+        SERVING,
+    ),
+    Mutant(
         "requests-before-the-first-step",
         "a canary that is to get no requests is made while the Service is open to all",
         "strategies/step.py",

@@ -142,5 +142,15 @@ def canary(scene: Scene) -> None:
     scene.describe("mdep", "churn", "RolledBack", shown=EVENTS)
 
 
+def blue_green(scene: Scene) -> None:
+    serving = scene.serving
+    scene.tell("**With blueGreen the new revision waits beside the old one.**")
+    serving.serve_first(strategy={"blueGreen": {"autoPromotionEnabled": False}})
+    serving.version(2)
+    serving.ready(serving.rolling())
+    scene.status(MODELDEPLOYMENTS, "churn", lambda status: "stepTime" in (status.get("rollout") or {}))
+    scene.get("mdep", "-o", "wide")
+
+
 VERSIONS = (rejected_and_approved,)
-SCENES = (rolls_out, canary, held_by_the_gate, fails_to_load, first_fails, no_runtime, over_quota)
+SCENES = (rolls_out, canary, blue_green, held_by_the_gate, fails_to_load, first_fails, no_runtime, over_quota)

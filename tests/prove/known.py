@@ -165,36 +165,48 @@ _FILES = {
 }
 _GATE = {"spec.gate.metrics": [{"name": "accuracy", "min": 0.5}]}
 _LOOK = {"name": "accuracy", "min": 0.5, "noWorseThanStableBy": 0.1}
-_CANARY = {
-    "spec.strategy.canary": {"steps": [{"setWeight": 10}], "analysis": {"metrics": [_LOOK]}},
-}
-_CANARY_FIELDS = {
-    "steps": Known(
+_CANARY = {"spec.strategy.canary": {"steps": [{"setWeight": 10}], "analysis": {"metrics": [_LOOK]}}}
+
+
+def _analysis(also: Mapping[str, Any]) -> dict[str, Known]:
+    """The fields of an analysis that is there already."""
+    return {
+        "metrics": Known(
+            good=([_LOOK], [_LOOK | {"name": f"m{number}"} for number in range(16)]),
+            also=also,
+            wrong=(Wrong([]), Wrong([{"name": "accuracy"}]), Wrong([_LOOK, _LOOK])),
+        ),
+        "metrics[].name": Known(also=also),
+        "metrics[].source.reported": Known(also=also),
+        "metrics[].min": Known(also=also),
+        "metrics[].max": Known(also=also, good=(0.5, 1e300), wrong=(Wrong(0.4, "metrics[0].min"),)),
+        "metrics[].noWorseThanStableBy": Known(also=also),
+        "metrics[].lowerIsBetter": Known(also=also),
+        "metrics[].minSamples": Known(also=also),
+        "interval": Known(good=("1s", "24h"), also=also, wrong=(*_DURATION, Wrong("0s"), Wrong("25h"))),
+        "confidence": Known(good=(0.5, 0.9999), also=also, wrong=(Wrong(0.4), Wrong(1), Wrong(95))),
+        "failureLimit": Known(also=also),
+        "inconclusiveLimit": Known(also=also),
+        "onInconclusive": Known(also=also),
+    }
+
+
+_STRATEGIES = {
+    "canary.steps": Known(
         good=([{"setWeight": 10}], [{"setWeight": number} for number in range(32)]),
         wrong=(Wrong([]), Wrong([{}]), Wrong([{"setWeight": 1, "pause": {}}])),
     ),
-    "steps[].setWeight": Known(also=_CANARY, needed="steps[0]"),
-    "steps[].pause": Known(),
-    "steps[].analysis": Known(also={"spec.strategy.canary": {"steps": [], "analysis": {"metrics": [_LOOK]}}}),
-    "maxWeightError": Known(also=_CANARY),
-    "bakeTime": Known(good=("0s", "720h"), also=_CANARY, wrong=_DURATION),
-    "analysis.metrics": Known(
-        good=([_LOOK], [_LOOK | {"name": f"m{number}"} for number in range(16)]),
-        also=_CANARY,
-        wrong=(Wrong([]), Wrong([{"name": "accuracy"}]), Wrong([_LOOK, _LOOK])),
-    ),
-    "analysis.metrics[].name": Known(also=_CANARY),
-    "analysis.metrics[].source.reported": Known(also=_CANARY),
-    "analysis.metrics[].min": Known(also=_CANARY),
-    "analysis.metrics[].max": Known(also=_CANARY, good=(0.5, 1e300), wrong=(Wrong(0.4, "analysis.metrics[0].min"),)),
-    "analysis.metrics[].noWorseThanStableBy": Known(also=_CANARY),
-    "analysis.metrics[].lowerIsBetter": Known(also=_CANARY),
-    "analysis.metrics[].minSamples": Known(also=_CANARY),
-    "analysis.interval": Known(good=("1s", "24h"), also=_CANARY, wrong=(*_DURATION, Wrong("0s"), Wrong("25h"))),
-    "analysis.confidence": Known(good=(0.5, 0.9999), also=_CANARY, wrong=(Wrong(0.4), Wrong(1), Wrong(95))),
-    "analysis.failureLimit": Known(also=_CANARY),
-    "analysis.inconclusiveLimit": Known(also=_CANARY),
-    "analysis.onInconclusive": Known(also=_CANARY),
+    "canary.steps[].setWeight": Known(also=_CANARY, needed="steps[0]"),
+    "canary.steps[].pause": Known(),
+    "canary.steps[].analysis": Known(also={"spec.strategy.canary": {"steps": [], "analysis": {"metrics": [_LOOK]}}}),
+    "canary.maxWeightError": Known(also=_CANARY),
+    "canary.bakeTime": Known(good=("0s", "720h"), also=_CANARY, wrong=_DURATION),
+    **{f"canary.analysis.{path}": known for path, known in _analysis(_CANARY).items()},
+    **{
+        f"blueGreen.{which}.{path}": known
+        for which in ("prePromotionAnalysis", "postPromotionAnalysis")
+        for path, known in _analysis({"spec.strategy.blueGreen": {which: {"metrics": [_LOOK]}}}).items()
+    },
 }
 _SCHEDULE = {"spec.triggers[]": {"name": "yearly", "schedule": {"cron": "0 3 1 1 *"}}}
 _ABOVE = {"spec.triggers[].metric": {"name": "accuracy", "above": 0.9}}
@@ -229,7 +241,7 @@ KNOWN: Mapping[str, Mapping[str, Known]] = {
         ),
         "spec.gate.metrics[].noWorseThanChampionBy": Known(also=_GATE),
         "spec.gate.metrics[].lowerIsBetter": Known(also=_GATE),
-        **{f"spec.strategy.canary.{field}": known for field, known in _CANARY_FIELDS.items()},
+        **{f"spec.strategy.{field}": known for field, known in _STRATEGIES.items()},
         "spec.runtime": Known(good=("auto", "sklearn"), wrong=_NO_RUNTIME),
         "spec.storage.secretName": Known(wrong=_NO_SECRET),
         # Nobody wants ten thousand pods of a test.

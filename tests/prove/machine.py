@@ -32,8 +32,9 @@ CHANGES = st.sampled_from(
         *({"gate": gate} for gate in (GATE, None)),
         *({"model": {"version": number}} for number in (1, 3, None, None)),
         *({"maxSurge": surge, "maxUnavailable": 1} for surge in (0, 2, "100%")),
-        {"strategy": {"rollingUpdate": None, "canary": CANARY}},
-        {"strategy": {"rollingUpdate": {}, "canary": None}},
+        {"strategy": {"rollingUpdate": None, "canary": CANARY, "blueGreen": None}},
+        {"strategy": {"rollingUpdate": {}, "canary": None, "blueGreen": None}},
+        {"strategy": {"rollingUpdate": None, "canary": None, "blueGreen": {}}},
     )
 )
 APPROVALS = st.sampled_from(("Approved", "Approved", "Rejected", None))

@@ -111,6 +111,17 @@ def a_canary_aborted_by_hand(lane: Lane) -> None:
 
 
 @workload
+def blue_green(lane: Lane) -> None:
+    lane.version(1)
+    lane.deploy(strategy={"blueGreen": {"autoPromotionEnabled": False, "previewReplicas": 1}}, replicas=2)
+    lane.serves(1)
+    lane.version(2)
+    lane.until("it waits for a person", lambda: "stepTime" in lane.rollout())
+    lane.says("skip-step", "1")
+    lane.serves(2)
+
+
+@workload
 def failed_load(lane: Lane) -> None:
     lane.version(1)
     lane.deploy()

@@ -211,7 +211,9 @@ class Traffic(ApiModel):
     revision: str | None = Field(None, description="The only one that gets them; none while a rollout shares them.")
     since: Time = Field(description="Since when it was seen to.")
     mechanism: str | None = Field(
-        None, description="During a rollout: ReplicaRatio, by how many pods of each revision are ready."
+        None,
+        description="During a rollout: ReplicaRatio, by how many pods of each revision are ready, or ServiceSelector: "
+        "all of them to one revision.",
     )
     requested_weight: Count | None = Field(None, description="Percent that the new revision is to get now.")
     actual_weight: Count | None = Field(None, description="Percent that the new revision gets now.")
@@ -253,6 +255,7 @@ class ModelDeploymentStatus(ApiModel):
     replicas: int = Field(0, description="Pods of all revisions.")
     ready_replicas: int = Field(0, description="Ready pods that the Service sends requests to.")
     url: str | None = Field(None, description="Where it answers inside the cluster.")
+    preview_url: str | None = Field(None, description="Where the revision that comes answers, with blueGreen.")
     model_version: str | None = Field(None, description="The ModelVersion that is served.")
     stable_revision: str | None = Field(None, description="The revision that is served.")
     traffic: Traffic | None = Field(None, description="Where the Service sends requests.")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from perennial.api.resources import DEPLOYMENTS, SERVICES
 from perennial.modeldeployment import children
 from perennial.modeldeployment.scene import Scene
+from perennial.modeldeployment.snapshot import preview_name
 from perennial.plan import Action, Apply, Body, Create, Delete, Find, Patch
 from perennial.strategies.step import Targets, Traffic, step
 
@@ -40,20 +41,39 @@ def act(scene: Scene) -> Act:
     if scene.stable is not None and targets.stable is not None:
         wanted[scene.stable] = targets.stable
     made, lost = _made(scene, wanted)
-    actions = (*_traffic(scene, targets.traffic), *_scaled(scene, wanted), *_removed(scene, wanted), *made)
+    actions = (
+        *_traffic(scene, targets.traffic),
+        *_preview(scene),
+        *_scaled(scene, wanted),
+        *_removed(scene, wanted),
+        *made,
+    )
     return Act((*actions, *_sought(scene, wanted)), lost)
 
 
 def _traffic(scene: Scene, traffic: Traffic) -> list[Action]:
     revision = {Traffic.INCOMING: scene.incoming, Traffic.STABLE: scene.stable, Traffic.SHARED: None}[traffic]
-    intent = children.service(scene.seen, revision)
+    return _led(scene, scene.seen.service, children.service(scene.seen, scene.seen.name, revision))
+
+
+def _preview(scene: Scene) -> list[Action]:
+    """The Service of the revision that comes; between rollouts of the one that serves."""
+    there = scene.seen.preview
+    if scene.strategy.preview and scene.incoming is not None:
+        return _led(scene, there, children.service(scene.seen, preview_name(scene.seen.name), scene.incoming))
+    if there is None:
+        return []
+    return [Delete(SERVICES, scene.seen.namespace, there["metadata"]["name"], there["metadata"]["uid"])]
+
+
+def _led(scene: Scene, there: Body | None, intent: Body) -> list[Action]:
     actions: list[Action] = [Apply(intent)]
-    if scene.seen.service is not None:
+    if there is not None:
         # Keys that somebody added would select nothing; an apply alone leaves what it does not name.
-        now = scene.seen.service["spec"].get("selector") or {}
+        now = there["spec"].get("selector") or {}
         foreign: Body = {key: None for key in now if key not in intent["spec"]["selector"]}
         if foreign:
-            metadata = scene.seen.service["metadata"]
+            metadata = there["metadata"]
             patch: Body = {"spec": {"selector": foreign}}
             actions.append(Patch(SERVICES, scene.seen.namespace, metadata["name"], patch, metadata["uid"]))
     return actions

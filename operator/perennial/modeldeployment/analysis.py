@@ -8,19 +8,16 @@ from perennial.api.modeldeployment import Rollout
 from perennial.modeldeployment.scene import Scene
 from perennial.modeldeployment.turn import Turn, about, rolled_back, rolling_on
 from perennial.sources import Evidence, Source
-from perennial.strategies.step import weight
 
 
 def begins(scene: Scene) -> bool:
-    """Whether the new revision gets requests beside or instead of a stable one, and something is asked of it."""
-    return (
-        scene.strategy.analysis is not None and scene.stable is not None and bool(scene.arrived and weight(scene.state))
-    )
+    """Whether something is asked of the new revision, and there is a stable one beside it."""
+    return scene.stage.analysis is not None and scene.stable is not None and scene.arrived
 
 
 def _measured(scene: Scene) -> Turn | None:
     """It is time for a look."""
-    rolling, analysis, due = scene.memory.rollout, scene.strategy.analysis, scene.next_look
+    rolling, analysis, due = scene.memory.rollout, scene.stage.analysis, scene.next_look
     if rolling is None or rolling.analysis is None or analysis is None or due is None or scene.now < due:
         return None
     found = [_judged(scene, rolling, metric, analysis.confidence) for metric in analysis.metrics]
@@ -48,7 +45,7 @@ def _evidence(scene: Scene, rolling: Rollout, metric: AnalysisMetric, revision: 
 
 def unanswered(scene: Scene) -> bool:
     """Whether the rollout is held since there has been no answer for too long."""
-    rolling, analysis = scene.memory.rollout, scene.strategy.analysis
+    rolling, analysis = scene.memory.rollout, scene.stage.analysis
     record = rolling.analysis if rolling else None
     if record is None or analysis is None or not scene.stage.analysed or scene.passed:
         return False
@@ -61,7 +58,7 @@ def _words(record: AnalysisStatus) -> str:
 
 def _condemned(scene: Scene) -> Turn | None:
     """The looks that found a limit not kept, or no answer, are too many."""
-    rolling, analysis = scene.memory.rollout, scene.strategy.analysis
+    rolling, analysis = scene.memory.rollout, scene.stage.analysis
     record = rolling.analysis if rolling else None
     if rolling is None or record is None or analysis is None:
         return None

@@ -47,13 +47,13 @@ def known(seen: Snapshot, revision: str) -> Body:
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {**_metadata(seen, revision), "labels": labels}}
 
 
-def service(seen: Snapshot, revision: str | None) -> Body:
-    """The Service, pinned to one revision, or open to the ready pods of all."""
+def service(seen: Snapshot, name: str, revision: str | None) -> Body:
+    """A Service, pinned to one revision, or open to the ready pods of all."""
     selector = {LABEL_MODELDEPLOYMENT: seen.name}
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {**_metadata(seen, seen.name), "labels": {LABEL_OWNED: "true", **selector}},
+        "metadata": {**_metadata(seen, name), "labels": {LABEL_OWNED: "true", **selector}},
         "spec": {
             "selector": selector | ({LABEL_REVISION: revision} if revision else {}),
             "ports": [{"name": PORT_NAME, "port": SERVICE_PORT, "protocol": "TCP", "targetPort": PORT_NAME}],

@@ -15,7 +15,6 @@ from perennial.modeldeployment.revision import Model, digest_of, revision_of
 from perennial.modeldeployment.snapshot import Snapshot
 from perennial.plan import Body
 from perennial.strategies import Rollout, Stage
-from perennial.strategies.stage import EVERYTHING
 from perennial.strategies.step import Aim, Limits, Pods, State, Traffic, reached
 
 # From a change of the Service until every node routes by it; nothing that was selected before is taken away earlier.
@@ -71,10 +70,10 @@ class Scene:
 
     @property
     def stages(self) -> Sequence[Stage]:
-        """The stages of the rollout; only the plainest where there is nothing to keep beside it."""
-        rolling = self.memory.rollout
+        """The stages of the rollout; only the last where there is nothing to keep beside it."""
+        rolling, stages = self.memory.rollout, self.strategy.stages()
         plain = self.stable is None or (rolling is not None and rolling.steps_skipped)
-        return (EVERYTHING,) if plain else self.strategy.stages()
+        return (stages[-1].plain,) if plain else stages
 
     @property
     def stage(self) -> Stage:
@@ -143,7 +142,7 @@ class Scene:
     @property
     def next_look(self) -> datetime | None:
         """When the analysis is to be looked at again; None while there is none."""
-        rolling, analysis = self.memory.rollout, self.strategy.analysis
+        rolling, analysis = self.memory.rollout, self.stage.analysis
         if rolling is None or rolling.analysis is None or analysis is None:
             return None
         return (rolling.analysis.last_time or rolling.analysis.start_time) + parse_duration(analysis.interval)
@@ -248,13 +247,14 @@ def look(
         runtimes=config.serving_runtimes,
     )
     choice = choose(situation)
+    strategy: Rollout = spec.strategy.chosen
     return Scene(
         seen=seen,
         spec=spec,
         memory=memory,
         now=now,
         config=config,
-        limits=Limits.of(spec.replicas, spec.max_surge, spec.max_unavailable),
+        limits=strategy.limits(Limits.of(spec.replicas, spec.max_surge, spec.max_unavailable)),
         choice=choice,
         target=situation.revision(choice.model) if choice.model else None,
     )

@@ -29,8 +29,14 @@ class Snapshot(Subject):
     deployments: Mapping[str, Body] = field(default_factory=dict)  # by revision
     pods: Mapping[str, Sequence[Body]] = field(default_factory=dict)  # by revision
     service: Body | None = None
+    preview: Body | None = None  # the Service of the revision that comes
     series: Body | None = None  # what was reported
     refusal: Refusal | None = None
+
+
+def preview_name(deployment: str) -> str:
+    """The name of the Service of the revision that comes."""
+    return f"{deployment}-preview"
 
 
 def gather(view: View, namespace: str, name: str) -> Snapshot | None:
@@ -41,7 +47,6 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
     uid = body["metadata"]["uid"]
     spec, invalid = read_spec(ModelDeploymentSpec, body.get("spec") or {})
     status = body.get("status") or {}
-    service = view.get(SERVICES, namespace, name)
     return Snapshot(
         body=body,
         spec=spec,
@@ -56,9 +61,15 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
         },
         pods=_pods(view, namespace, name),
         series=view.get(METRICSERIES, namespace, name),
-        service=service if service and controller_uid(service) == uid else None,
+        service=_service(view, namespace, name, uid),
+        preview=_service(view, namespace, preview_name(name), uid),
         refusal=view.refusal(MODELDEPLOYMENTS, namespace, name),
     )
+
+
+def _service(view: View, namespace: str, name: str, uid: str) -> Body | None:
+    service = view.get(SERVICES, namespace, name)
+    return service if service and controller_uid(service) == uid else None
 
 
 def _versions(view: View, namespace: str, model: str | None) -> dict[int, ModelVersionSpec]:

@@ -17,7 +17,7 @@ from perennial.modeldeployment.failure import last_failure, unready
 from perennial.modeldeployment.pod import Unrenderable, pod_template
 from perennial.modeldeployment.revision import Model, digest_of
 from perennial.modeldeployment.scene import Scene
-from perennial.modeldeployment.snapshot import Snapshot
+from perennial.modeldeployment.snapshot import Snapshot, preview_name
 from perennial.plan import Body
 from perennial.strategies.step import weight
 
@@ -35,7 +35,8 @@ def report(scene: Scene, doing: Act, *, turns: bool = False) -> Body:
             "selector": f"{LABEL_MODELDEPLOYMENT}={scene.seen.name}",
             "replicas": sum(scene.pods(name).present for name in scene.seen.deployments),
             "ready_replicas": _serving(scene),
-            "url": f"http://{scene.seen.name}.{scene.seen.namespace}.svc",
+            "url": _url(scene, scene.seen.name),
+            "preview_url": _preview(scene),
             "model_version": version_name(Model.of_promotion(memory.promotions[0])) if memory.promotions else None,
             "stable_revision": scene.stable,
             "traffic": _traffic(scene),
@@ -48,6 +49,14 @@ def report(scene: Scene, doing: Act, *, turns: bool = False) -> Body:
     return status.body() | {"conditions": merge(scene.seen.conditions, said, scene.now, scene.seen.generation)}
 
 
+def _url(scene: Scene, service: str) -> str:
+    return f"http://{service}.{scene.seen.namespace}.svc"
+
+
+def _preview(scene: Scene) -> str | None:
+    return _url(scene, preview_name(scene.seen.name)) if scene.strategy.preview else None
+
+
 def _traffic(scene: Scene) -> Traffic | None:
     known = scene.memory.traffic
     if scene.seen.service is None:
@@ -58,7 +67,7 @@ def _traffic(scene: Scene) -> Traffic | None:
     return Traffic(
         revision=scene.selected,
         since=since,
-        mechanism="ReplicaRatio",
+        mechanism=scene.strategy.mechanism,
         requested_weight=scene.stage.weight,
         actual_weight=weight(scene.state),
     )
@@ -105,6 +114,8 @@ def _waiting_words(scene: Scene) -> str:
     if not scene.arrived:
         return f"{words}; traffic moves over"
     got = f"gets {weight(scene.state)}% of the requests"
+    if scene.strategy.preview and not scene.stage.weight:
+        got = f"answers at {_preview(scene)}"
     if scene.stage.analysed and not scene.passed:
         return f"{got}, until its analysis passes{_found(scene)}"
     if scene.stage.hold is None:

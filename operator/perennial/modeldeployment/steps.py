@@ -49,6 +49,9 @@ def following(scene: Scene, rolling: Rollout, event: Event) -> Turn:
     stages, step = scene.stages, scene.step + 1
     same = step < len(stages) and stages[step].weight == scene.stage.weight and scene.arrived
     then = {"step": step, "step_time": scene.now if same else None, "progress_time": scene.now}
+    if not scene.stage.weight and step < len(stages) and stages[step].weight:
+        # What was measured without requests says nothing of it with them.
+        then["analysis"] = None
     return rolling_on(scene, rolling, event, **then)
 
 

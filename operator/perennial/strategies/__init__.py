@@ -4,18 +4,16 @@ A strategy says through which stages the new revision goes; `step` gets there wi
 serving.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
-
 from pydantic import Field
 
-from perennial.analysis import Analysis
 from perennial.api.oneof import OneOf
+from perennial.strategies.blue_green import BlueGreen
 from perennial.strategies.canary import Canary
 from perennial.strategies.rolling_update import RollingUpdate
+from perennial.strategies.rollout import Rollout
 from perennial.strategies.stage import Stage
 
-__all__ = ["Canary", "RollingUpdate", "Rollout", "Stage", "Strategy"]
+__all__ = ["BlueGreen", "Canary", "RollingUpdate", "Rollout", "Stage", "Strategy"]
 
 
 class Strategy(OneOf):
@@ -25,16 +23,6 @@ class Strategy(OneOf):
     canary: Canary | None = Field(
         None, description="The new revision gets a growing share of the requests, step by step, and then all of them."
     )
-
-
-class Rollout(Protocol):
-    """What every strategy does, without I/O."""
-
-    @property
-    def analysis(self) -> Analysis | None:
-        """What the new revision must show while it gets requests."""
-        ...
-
-    def stages(self) -> Sequence[Stage]:
-        """The stages of a rollout, one after the other; the last has a weight of 100, and promotion follows it."""
-        ...
+    blue_green: BlueGreen | None = Field(
+        None, description="The new revision stands beside the old one, and takes over all at once."
+    )

@@ -1,6 +1,7 @@
 """The canary strategy: the new revision gets a growing share of the requests, step by step."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from perennial.analysis import Analysis
 from perennial.api.base import ApiModel, Duration, parse_duration
 from perennial.api.oneof import OneOf
 from perennial.api.rules import rule, validations
+from perennial.strategies.rollout import Rollout
 from perennial.strategies.stage import EVERYTHING, Stage
 
 
@@ -47,7 +49,7 @@ class CanaryStep(OneOf):
     )
 
 
-class Canary(ApiModel):
+class Canary(Rollout):
     """The new revision gets a growing share of the requests, step by step, and then all of them."""
 
     model_config = ConfigDict(
@@ -84,14 +86,22 @@ class Canary(ApiModel):
             if one.set_weight is not None:
                 weight = one.set_weight
             stages.append(self._stage(one, weight))
-        bake = parse_duration(self.bake_time)
+        bake, analysis = parse_duration(self.bake_time), self.analysis
         if not bake:
-            return (*stages, EVERYTHING)
-        analysed = self.analysis is not None
-        return (*stages, Stage(f"bakeTime {self.bake_time}", 100, bake, alone=True, analysed=analysed))
+            return (*stages, replace(EVERYTHING, analysis=analysis))
+        words = f"bakeTime {self.bake_time}"
+        return (*stages, Stage(words, 100, bake, alone=True, analysis=analysis, analysed=analysis is not None))
 
     def _stage(self, one: CanaryStep, weight: int) -> Stage:
         words = one.pause.words if one.pause else "analysis" if one.analysis else f"setWeight {weight}"
         hold = one.pause.span if one.pause else timedelta()
-        analysed = one.analysis is not None
-        return Stage(words, weight, hold, alone=True, most_error=self.max_weight_error, analysed=analysed)
+        return Stage(
+            words,
+            weight,
+            hold,
+            alone=True,
+            most_error=self.max_weight_error,
+            # Without requests there is nothing to look at, unless somebody asks for it.
+            analysis=self.analysis if weight or one.analysis else None,
+            analysed=one.analysis is not None,
+        )

@@ -20,14 +20,16 @@ class Split:
 
 
 @lru_cache(maxsize=1024)
-def split(weight: int, limits: Limits) -> Split | None:
+def split(weight: int, limits: Limits, waiting: int = 1) -> Split | None:
     """The pods that come nearest to a weight from 0 to 99 percent; None when there is no room for one of each.
 
-    Of those that are as near, the number of pods nearest to `replicas`. At weight 0 one pod waits beside the others.
+    Of those that are as near, the number of pods nearest to `replicas`. At weight 0 so many wait beside the
+    others as there is room for.
     """
     if weight == 0:
         stable = min(limits.replicas, limits.most - 1)
-        return Split(1, stable) if stable >= max(1, limits.needed) else None
+        room = limits.most - stable
+        return Split(min(waiting, limits.replicas, room), stable) if stable >= max(1, limits.needed) else None
     found = (_nearest(weight, total) for total in range(max(2, limits.needed), limits.most + 1))
     return min(found, key=lambda one: _off(one, weight, limits), default=None)
 

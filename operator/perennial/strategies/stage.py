@@ -1,8 +1,9 @@
 """The stages of a rollout: what a strategy is made of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from perennial.analysis import Analysis
 from perennial.strategies.ratio import Split, split
 from perennial.strategies.step import Aim, Pods, State, Traffic
 
@@ -12,16 +13,20 @@ class Stage:
     """A share of the requests for the incoming revision, and how long it stays at that.
 
     `weight`: percent of the requests. `hold`: counted from when the requests are shared so; None: until a person goes
-    on. `alone`: at 100 percent the Service is pinned to the incoming revision, while the stable one is kept.
-    `most_error`: by how many percent the weight may be missed. `analysed`: it ends only when the analysis has passed
-    since. `words`: the stage as the user wrote it.
+    on. `pods`: so many of the incoming revision at most, at 0 percent. `alone`: at 100 percent the Service is pinned to
+    the incoming revision, while the stable one is kept; `at_once`: and requests are never shared on the way there.
+    `most_error`: by how many percent the weight may be missed. `analysis`: what is looked at meanwhile; `analysed`: the
+    stage ends only when that has passed since. `words`: the stage as the user wrote it.
     """
 
     words: str
     weight: int
     hold: timedelta | None = timedelta()
+    pods: int = 1
     alone: bool = False
+    at_once: bool = False
     most_error: int | None = None
+    analysis: Analysis | None = None
     analysed: bool = False
 
     def aim(self, state: State) -> Aim:
@@ -29,14 +34,20 @@ class Stage:
         limits = state.limits
         if self.weight == 100:
             stable = min((state.stable or Pods()).wanted, limits.surge)
-            return Aim(limits.replicas, stable, Traffic.INCOMING if self.alone else Traffic.SHARED)
-        found = split(self.weight, limits)
+            traffic = Traffic.INCOMING if self.alone else Traffic.SHARED
+            return Aim(limits.replicas, stable, traffic, at_once=self.at_once)
+        found = split(self.weight, limits, self.pods)
         if found is None:
             return Aim(0, limits.replicas, Traffic.STABLE, _no_room(self.words, state))
         if self.weight == 0:
             return Aim(found.incoming, found.stable, Traffic.STABLE)
         missed = self.most_error is not None and abs(found.weight - self.weight) > self.most_error
         return Aim(found.incoming, found.stable, obstacle=_missed(self.words, found, state) if missed else "")
+
+    @property
+    def plain(self) -> "Stage":
+        """The stage without what it waits for."""
+        return replace(self, words=EVERYTHING.words, hold=EVERYTHING.hold, analysis=None, analysed=False)
 
 
 EVERYTHING = Stage("all requests", 100)

@@ -68,13 +68,15 @@ class Traffic(Enum):
 class Aim:
     """Where a rollout is to get: pods of the incoming and of the stable revision, and who gets the requests.
 
-    `obstacle`: why that is not what the user asked for; the rollout goes no further while there is one.
+    `at_once`: on the way there the requests are not shared. `obstacle`: why that is not what the user asked for; the
+    rollout goes no further while there is one.
     """
 
     incoming: int
     stable: int
     traffic: Traffic = Traffic.SHARED
     obstacle: str = ""
+    at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +217,9 @@ def _traffic(state: State, aim: Aim) -> Traffic:
         alone = state.selected is Traffic.STABLE or not others or state.stable.ready >= state.limits.needed
         return Traffic.STABLE if alone else Traffic.SHARED
     if aim.traffic is Traffic.INCOMING and state.incoming.ready:
-        pinned = state.selected is Traffic.INCOMING
-        return Traffic.INCOMING if pinned or state.incoming.ready >= aim.incoming else Traffic.SHARED
+        if state.selected is Traffic.INCOMING or state.incoming.ready >= aim.incoming:
+            return Traffic.INCOMING
+        if aim.at_once and state.selected is Traffic.STABLE and state.stable.ready:
+            return Traffic.STABLE
+        return Traffic.SHARED
     return Traffic.SHARED if state.incoming.ready or borne else Traffic.STABLE

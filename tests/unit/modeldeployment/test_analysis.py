@@ -3,22 +3,11 @@
 from typing import Any
 
 from perennial.api.meta import ANNOTATION_SKIP_STEP
-from perennial.api.resources import METRICSERIES
-from perennial.metricseries.series import Sample, fold
-from tests.unit.modeldeployment.test_canary import ask, at, canary, passes, reasons
-from tests.unit.modeldeployment.world import NAME, NAMESPACE, Body, World, a_version
+from tests.unit.modeldeployment.play import ask, at, passes, reasons, reported
+from tests.unit.modeldeployment.test_canary import canary
+from tests.unit.modeldeployment.world import Body, World, a_version
 
 ACCURACY: Body = {"name": "accuracy", "noWorseThanStableBy": 0.02}
-
-
-def reported(world: World, revision: str | None, right: float, count: int) -> None:
-    """So many answers of a revision, of which this part was right."""
-    hits, now = round(right * count), world.now.timestamp()
-    parts = [(1.0, hits), (0.0, count - hits)]
-    samples = [Sample("accuracy", value, now, revision or "", number) for value, number in parts if number]
-    series = fold(world.objects.get((METRICSERIES, NAME)), samples, world.now)
-    kind = {"apiVersion": METRICSERIES.api_version, "kind": METRICSERIES.kind}
-    world.put({**series, **kind, "metadata": {"name": NAME, "namespace": NAMESPACE}})
 
 
 def looked_at(*steps: Body, bake: str = "0s", **analysis: Any) -> World:

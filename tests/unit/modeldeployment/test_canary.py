@@ -12,6 +12,7 @@ from perennial.api.meta import (
     ANNOTATION_UNDO,
 )
 from perennial.plan import Body
+from tests.unit.modeldeployment.play import ask, at, passes, reasons, rolling
 from tests.unit.modeldeployment.world import World, a_version, exited
 
 QUARTER: list[Body] = [{"setWeight": 25}, {"pause": {"duration": "5m"}}, {"setWeight": 50}, {"pause": {}}]
@@ -20,42 +21,6 @@ CRASHING = exited(1, restarts=3)
 
 def canary(*steps: Body, **more: Any) -> Body:
     return {"canary": {"steps": [*steps] or QUARTER, **more}}
-
-
-def rolling(strategy: Body, **spec: Any) -> World:
-    """Version 1 serves with three pods, and version 2 is rolled out."""
-    world = World(a_version(1), **{"replicas": 3, "strategy": strategy, "scaleDownDelay": "1h", **spec})
-    world.settle()
-    world.put(a_version(2))
-    passes(world)
-    return world
-
-
-def passes(world: World, seconds: float = 0, ready: bool = True) -> None:
-    """What happens by itself until nothing does, or for so many seconds."""
-    end = world.now.timestamp() + max(seconds, 40)
-    while world.now.timestamp() < end:
-        world.controller()
-        for name in world.replicas() if ready else ():
-            if not any(pod["status"].get("broken") for pod in world.pods(name)):
-                world.make_ready(name)
-        world.controller()
-        world.reconcile()
-        world.pass_time(2)
-
-
-def ask(world: World, annotation: str, value: str = "1") -> None:
-    world.annotate(annotation, value)
-    passes(world)
-
-
-def at(world: World) -> tuple[int, int]:
-    """The step that is under way, from 1, and the percent of requests."""
-    return world.status["rollout"]["step"] + 1, world.status["traffic"]["actualWeight"]
-
-
-def reasons(world: World) -> list[str]:
-    return [event.reason for event in world.events]
 
 
 def test_the_first_version_needs_no_steps() -> None:

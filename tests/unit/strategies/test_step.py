@@ -118,6 +118,7 @@ def test_step(state: State, expected: Targets) -> None:
 TWO_OF_TEN = Aim(2, 8)
 BESIDE = Aim(1, 10, Traffic.STABLE)
 ALONE = Aim(10, 3, Traffic.INCOMING)
+AT_ONCE = Aim(3, 3, Traffic.INCOMING, at_once=True)
 
 
 @pytest.mark.parametrize(
@@ -195,6 +196,24 @@ ALONE = Aim(10, 3, Traffic.INCOMING)
             ALONE,
             Targets(10, 3, {}, Traffic.SHARED),
             id="not before it can bear them",
+        ),
+        pytest.param(
+            State(Limits(3, 3, 0), Pods(3, 3, 2), stable=ALL, selected=Traffic.STABLE, settled=True),
+            AT_ONCE,
+            Targets(3, 3, {}, Traffic.STABLE),
+            id="at once: none before all are ready",
+        ),
+        pytest.param(
+            State(Limits(3, 3, 0), ALL, stable=ALL, selected=Traffic.STABLE, settled=True),
+            AT_ONCE,
+            Targets(3, 3, {}, Traffic.INCOMING),
+            id="and then all of them",
+        ),
+        pytest.param(
+            State(Limits(3, 3, 0), Pods(3, 3, 1), stable=Pods(3, 3, 0), selected=Traffic.STABLE, settled=True),
+            AT_ONCE,
+            Targets(3, 3, {}, Traffic.SHARED),
+            id="unless nobody else answers",
         ),
         pytest.param(
             State(Limits(3, 1, 0), Pods(1, 1, 1), leaving={"x": ALL}, selected=Traffic.LEAVING, settled=True),

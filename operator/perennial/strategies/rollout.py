@@ -1,0 +1,28 @@
+"""What a strategy is, for whoever writes another one."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from perennial.api.base import ApiModel
+from perennial.strategies.stage import Stage
+from perennial.strategies.step import Limits
+
+
+class Rollout(ApiModel, ABC):
+    """How a new revision takes over, without I/O.
+
+    `mechanism`: by what the requests are shared, for people. `preview`: whether a Service of its own leads to the new
+    revision, before it gets any requests.
+    """
+
+    mechanism: ClassVar[str] = "ReplicaRatio"
+    preview: ClassVar[bool] = False
+
+    @abstractmethod
+    def stages(self) -> Sequence[Stage]:
+        """The stages of a rollout, one after the other; the last has a weight of 100, and promotion follows it."""
+
+    def limits(self, limits: Limits) -> Limits:
+        """The room that it takes, from what `maxSurge` and `maxUnavailable` say."""
+        return limits

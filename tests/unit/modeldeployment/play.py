@@ -1,0 +1,54 @@
+"""A rollout as it is played in a world: what happens by itself, what people ask for, and what is reported."""
+
+from typing import Any
+
+from perennial.api.resources import METRICSERIES
+from perennial.metricseries.series import Sample, fold
+from perennial.plan import Body
+from tests.unit.modeldeployment.world import NAME, NAMESPACE, World, a_version
+
+
+def rolling(strategy: Body, **spec: Any) -> World:
+    """Version 1 serves with three pods, and version 2 is rolled out."""
+    world = World(a_version(1), **{"replicas": 3, "strategy": strategy, "scaleDownDelay": "1h", **spec})
+    world.settle()
+    world.put(a_version(2))
+    passes(world)
+    return world
+
+
+def passes(world: World, seconds: float = 0, ready: bool = True) -> None:
+    """What happens by itself until nothing does, or for so many seconds."""
+    end = world.now.timestamp() + max(seconds, 40)
+    while world.now.timestamp() < end:
+        world.controller()
+        for name in world.replicas() if ready else ():
+            if not any(pod["status"].get("broken") for pod in world.pods(name)):
+                world.make_ready(name)
+        world.controller()
+        world.reconcile()
+        world.pass_time(2)
+
+
+def ask(world: World, annotation: str, value: str = "1") -> None:
+    world.annotate(annotation, value)
+    passes(world)
+
+
+def at(world: World) -> tuple[int, int]:
+    """The step that is under way, from 1, and the percent of requests."""
+    return world.status["rollout"]["step"] + 1, world.status["traffic"]["actualWeight"]
+
+
+def reasons(world: World) -> list[str]:
+    return [event.reason for event in world.events]
+
+
+def reported(world: World, revision: str | None, right: float, count: int) -> None:
+    """So many answers of a revision, of which this part was right."""
+    hits, now = round(right * count), world.now.timestamp()
+    parts = [(1.0, hits), (0.0, count - hits)]
+    samples = [Sample("accuracy", value, now, revision or "", number) for value, number in parts if number]
+    series = fold(world.objects.get((METRICSERIES, NAME)), samples, world.now)
+    kind = {"apiVersion": METRICSERIES.api_version, "kind": METRICSERIES.kind}
+    world.put({**series, **kind, "metadata": {"name": NAME, "namespace": NAMESPACE}})
