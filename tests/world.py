@@ -1,11 +1,12 @@
 """A View over plain dicts, for tests of pure decisions."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from perennial.api.resources import Resource, of
 from perennial.indexes import INDEXES
 from perennial.plan import Body
+from perennial.questions import Answer, Question
 from perennial.view import Refusal
 
 
@@ -16,6 +17,7 @@ class World:
         self.objects: dict[tuple[Resource, str, str], Body] = {}
         self.refusals: dict[tuple[Resource, str, str], Refusal] = {}
         self.explanations: dict[tuple[Resource, str, str], str] = {}
+        self.answered: dict[Question, Answer] = {}
         self.add(*bodies)
 
     def add(self, *bodies: Body) -> None:
@@ -42,6 +44,9 @@ class World:
 
     def explanation(self, resource: Resource, namespace: str, name: str) -> str | None:
         return self.explanations.get((resource, namespace, name))
+
+    def answers(self, resource: Resource, namespace: str, name: str) -> Mapping[Question, Answer]:
+        return self.answered
 
 
 def _owners(body: Body) -> Iterable[str]:

@@ -15,6 +15,7 @@ from typing import Any
 import kopf
 
 from perennial import patience
+from perennial.answers import Answers
 from perennial.api.meta import LABEL_OWNED
 from perennial.api.resources import CHILD_KINDS, Resource
 from perennial.config import Config
@@ -23,6 +24,7 @@ from perennial.kube.client import PAGE, Client, Fenced
 from perennial.kube.login import Credentials
 from perennial.plan import Body, Event
 from perennial.receivers import Recorder, receivers
+from perennial.runtime.asker import Ask
 from perennial.runtime.cache import Cache
 from perennial.runtime.key import key_of, version_of
 from perennial.runtime.lease import Lease
@@ -70,7 +72,10 @@ async def run(
             await lease.release()
             return 0
         await acquiring
-        return await _lead(controllers, config, client, credentials, lease, namespace, health, stop, stopping)
+        answers = await stack.enter_async_context(Answers(config))
+        return await _lead(
+            controllers, config, client, credentials, lease, namespace, health, stop, stopping, answers.answer
+        )
 
 
 async def _lead(
@@ -83,6 +88,7 @@ async def _lead(
     health: Health,
     stop: asyncio.Event,
     stopping: "asyncio.Task[Any]",
+    ask: Ask,
 ) -> int:
     fenced = Fenced(client, lease.holds)
     recorders = [Recorder(receiver) for receiver in receivers(fenced, config)]
@@ -91,7 +97,7 @@ async def _lead(
         for recorder in recorders:
             recorder.record(about, event)
 
-    engine = Engine(controllers, config, fenced, tell, written=domain.written, indexes=INDEXES)
+    engine = Engine(controllers, config, fenced, tell, written=domain.written, indexes=INDEXES, ask=ask)
     selectors = selectors_of(controllers)
     owners = [controller.resource for controller in controllers]
     resync = Resync(fenced, engine, selectors, owners, namespace=namespace)

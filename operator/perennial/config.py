@@ -62,6 +62,14 @@ class ServingRuntime(_Strict):
     template: PodTemplate
 
 
+class PrometheusServer(_Strict):
+    """A Prometheus server that analyses may ask. The files are read whenever they are needed: tokens rotate."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[^\s?#@]+$", max_length=1024)]
+    token_file: Path | None = None
+    ca_file: Path | None = None
+
+
 class Config(_Strict):
     """The whole configuration. An unknown or wrong key is an error that names it: the operator does not start."""
 
@@ -69,6 +77,7 @@ class Config(_Strict):
     defaults: Defaults = Defaults()
     training_runtimes: dict[str, TrainingRuntime] = Field(default_factory=dict)
     serving_runtimes: dict[str, ServingRuntime] = Field(default_factory=dict)
+    prometheus_servers: dict[str, PrometheusServer] = Field(default_factory=dict)
 
 
 def load(path: Path | None) -> Config:

@@ -7,6 +7,7 @@ from typing import Literal
 from perennial.api.base import Body as Body
 from perennial.api.conditions import find
 from perennial.api.resources import Resource
+from perennial.questions import Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +113,13 @@ class Plan:
     The actions run in order, then the status is written (whole, once, only when it differs), then the events follow.
     What must not be decided twice is a plan with a status and no action: the act comes from the next reconcile,
     derived from that status and idempotent by its name. `requeue_after` and `status_delay` are seconds; a status with
-    a delay is written when a later pass still wants a delayed one.
+    a delay is written when a later pass still wants a delayed one. `questions` are asked beside all that; the answers
+    are in the view at the next decision, for as long as they are asked.
     """
 
     actions: Sequence[Action] = ()
     status: Body | None = None
     events: Sequence[Event] = ()
+    questions: Sequence[Question] = ()
     requeue_after: float | None = None
     status_delay: float = 0.0

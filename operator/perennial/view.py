@@ -9,6 +9,7 @@ from perennial.api.resources import Resource
 from perennial.config import Config
 from perennial.owners import controller_of
 from perennial.plan import Body, Plan
+from perennial.questions import Answer, Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,10 @@ class View(Protocol):
 
     def explanation(self, resource: Resource, namespace: str, name: str) -> str | None:
         """The message of the last Warning Event that an `Explain` found on this object."""
+        ...
+
+    def answers(self, resource: Resource, namespace: str, name: str) -> Mapping[Question, Answer]:
+        """What has been answered of the questions of this object's last plan."""
         ...
 
 

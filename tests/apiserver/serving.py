@@ -83,12 +83,12 @@ class Serving:
 
         return eventually(there) or []
 
-    def ready(self, revision: str, number: int = 1) -> None:
+    def ready(self, revision: str, number: int = 1, address: str = "127.0.0.1") -> None:
         """As the kubelet writes it when the readiness probe succeeds."""
         for pod in self.pods(revision, number):
             now = format_time(datetime.now(UTC))
             condition = {"type": "Ready", "status": "True", "lastTransitionTime": now}
-            status = {"phase": "Running", "conditions": [condition]}
+            status = {"phase": "Running", "conditions": [condition], "podIP": address, "podIPs": [{"ip": address}]}
             self.space.patch(PODS, pod["metadata"]["name"], {"status": status}, "status")
 
     def ended(self, revision: str, code: int, message: str, restarts: int = 0) -> None:

@@ -178,6 +178,19 @@ MODELDEPLOYMENT = [
         {"spec.strategy": {"blueGreen": {"prePromotionAnalysis": {}}}},
         "spec.strategy.blueGreen.prePromotionAnalysis.metrics: Required value",
     ),
+    (
+        looked_at({"name": "a", "min": 1, "source": {"reported": {}, "prometheus": {"query": "up"}}}),
+        "give exactly one of reported, pods and prometheus",
+    ),
+    (looked_at({"name": "a", "min": 1, "source": {"prometheus": {}}}), "source.prometheus.query: Required value"),
+    (
+        looked_at({"name": "a", "min": 1, "source": {"pods": {"numerator": {"metric": "errors"}}}}),
+        "source.pods.denominator: Required value",
+    ),
+    (
+        looked_at({"name": "a", "min": 1, "source": {"pods": {"path": "metrics"}}}),
+        "source.pods.path in body should match",
+    ),
     ({"spec.rollbackWindow": {}}, "spec.rollbackWindow.revisions: Required value"),
     ({"spec.scaleDownDelay": "5 minutes"}, "spec.scaleDownDelay in body should match"),
     ({"spec.progressDeadlineSeconds": 1}, "spec.progressDeadlineSeconds in body should be greater than or equal to 5"),

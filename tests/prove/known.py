@@ -4,7 +4,8 @@ the world that the proof makes, and misuse that no schema sees.
 That world is a namespace with the ModelDeployment `served`, which follows the model `churn`, and its ModelVersion.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from tests.prove.fields import ABSENT, Body, Known, Leaf, Operation, Sort, Wrong, kinds, leaves, operations
@@ -165,11 +166,22 @@ _FILES = {
 }
 _GATE = {"spec.gate.metrics": [{"name": "accuracy", "min": 0.5}]}
 _LOOK = {"name": "accuracy", "min": 0.5, "noWorseThanStableBy": 0.1}
-_CANARY = {"spec.strategy.canary": {"steps": [{"setWeight": 10}], "analysis": {"metrics": [_LOOK]}}}
+_ERRORS = {"metric": "errors_total", "labels": {"code": "5*"}}
+_PODS = {"pods": {"numerator": _ERRORS, "denominator": {"metric": "requests_total"}}}
+_PROMETHEUS = {"prometheus": {"query": "up"}}
+_COUNTER = (Wrong("no name"), Wrong("1st"), Wrong(""))
 
 
-def _analysis(also: Mapping[str, Any]) -> dict[str, Known]:
-    """The fields of an analysis that is there already."""
+def _canary(look: Body) -> Body:
+    return {"spec.strategy.canary": {"steps": [{"setWeight": 10}], "analysis": {"metrics": [look]}}}
+
+
+_CANARY = _canary(_LOOK)
+
+
+def _analysis(place: Callable[[Body], Body]) -> dict[str, Known]:
+    """The fields of an analysis that is there already, with one metric, in a manifest."""
+    also, pods, prometheus = (place(_LOOK | more) for more in ({}, {"source": _PODS}, {"source": _PROMETHEUS}))
     return {
         "metrics": Known(
             good=([_LOOK], [_LOOK | {"name": f"m{number}"} for number in range(16)]),
@@ -178,6 +190,18 @@ def _analysis(also: Mapping[str, Any]) -> dict[str, Known]:
         ),
         "metrics[].name": Known(also=also),
         "metrics[].source.reported": Known(also=also),
+        **{
+            f"metrics[].source.pods.{counter}.{field}": Known(also=pods, needed=counter, wrong=wrong)
+            for counter in ("numerator", "denominator")
+            for field, wrong in (("metric", _COUNTER), ("labels", (Wrong({"a-b": "1"}, "labels"),)))
+        },
+        "metrics[].source.pods.path": Known(
+            good=("/metrics", "/v2/a.b"), also=pods, wrong=(Wrong("metrics"), Wrong("/a?b"))
+        ),
+        "metrics[].source.pods.port": Known(also=pods),
+        "metrics[].source.prometheus.server": Known(good=("main",), also=prometheus, wrong=(Wrong("http://evil"),)),
+        "metrics[].source.prometheus.query": Known(also=prometheus, needed="query"),
+        "metrics[].source.prometheus.samples": Known(also=prometheus),
         "metrics[].min": Known(also=also),
         "metrics[].max": Known(also=also, good=(0.5, 1e300), wrong=(Wrong(0.4, "metrics[0].min"),)),
         "metrics[].noWorseThanStableBy": Known(also=also),
@@ -191,6 +215,10 @@ def _analysis(also: Mapping[str, Any]) -> dict[str, Known]:
     }
 
 
+def _blue_green(which: str, look: Body) -> Body:
+    return {"spec.strategy.blueGreen": {which: {"metrics": [look]}}}
+
+
 _STRATEGIES = {
     "canary.steps": Known(
         good=([{"setWeight": 10}], [{"setWeight": number} for number in range(32)]),
@@ -201,11 +229,11 @@ _STRATEGIES = {
     "canary.steps[].analysis": Known(also={"spec.strategy.canary": {"steps": [], "analysis": {"metrics": [_LOOK]}}}),
     "canary.maxWeightError": Known(also=_CANARY),
     "canary.bakeTime": Known(good=("0s", "720h"), also=_CANARY, wrong=_DURATION),
-    **{f"canary.analysis.{path}": known for path, known in _analysis(_CANARY).items()},
+    **{f"canary.analysis.{path}": known for path, known in _analysis(_canary).items()},
     **{
         f"blueGreen.{which}.{path}": known
         for which in ("prePromotionAnalysis", "postPromotionAnalysis")
-        for path, known in _analysis({"spec.strategy.blueGreen": {which: {"metrics": [_LOOK]}}}).items()
+        for path, known in _analysis(partial(_blue_green, which)).items()
     },
 }
 _SCHEDULE = {"spec.triggers[]": {"name": "yearly", "schedule": {"cron": "0 3 1 1 *"}}}

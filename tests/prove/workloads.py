@@ -122,6 +122,20 @@ def blue_green(lane: Lane) -> None:
 
 
 @workload
+def a_canary_that_is_worse(lane: Lane) -> None:
+    lane.version(1)
+    analysis = {"interval": "1s", "metrics": [{"name": "f1", "noWorseThanStableBy": 0.02}]}
+    lane.deploy(strategy={"canary": {"steps": [{"setWeight": 50}, {"analysis": {}}], "analysis": analysis}})
+    lane.serves(1)
+    lane.version(2)
+    lane.until("it is looked at", lambda: "verdict" in (lane.rollout().get("analysis") or {}))
+    lane.space.measured("churn", "f1", 0.9, count=5_000)
+    lane.space.measured("churn", "f1", 0.5, count=500, revision=lane.rollout()["revision"])
+    lane.condition(MODELDEPLOYMENTS, "churn", "Ready", "RolloutFailed")
+    lane.until("it is gone", lambda: len(lane.space.every(DEPLOYMENTS)) == 1)
+
+
+@workload
 def failed_load(lane: Lane) -> None:
     lane.version(1)
     lane.deploy()

@@ -83,6 +83,20 @@ trainingRuntimes:
   {{- tpl (toYaml .Values.trainingRuntimes) . | nindent 2 }}
 servingRuntimes:
   {{- tpl (toYaml .Values.servingRuntimes) . | nindent 2 }}
+prometheusServers:
+  {{- range $name, $server := .Values.prometheusServers }}
+  {{ $name }}:
+    url: {{ $server.url | quote }}
+    {{- with $server.secret }}
+    {{- with .tokenKey }}
+    tokenFile: /etc/perennial-prometheus/{{ $name }}/{{ . }}
+    {{- end }}
+    {{- with .caKey }}
+    caFile: /etc/perennial-prometheus/{{ $name }}/{{ . }}
+    {{- end }}
+    {{- end }}
+  {{- else }} {}
+  {{- end }}
 {{- end -}}
 
 {{/* What the operator does in each namespace that it serves. */}}

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from perennial.api.base import MAP_BY_NAME, ApiModel, Count, Duration, MetricName, Number, Time, parse_duration
 from perennial.api.rules import rule, validations
-from perennial.sources import REPORTED, AnySource
+from perennial.sources import AnalysisSource, source_field
 
 
 class Verdict(StrEnum):
@@ -17,6 +17,7 @@ class Verdict(StrEnum):
     PASS = "Pass"
     FAIL = "Fail"
     INCONCLUSIVE = "Inconclusive"
+    ERROR = "Error"
 
 
 class OnInconclusive(StrEnum):
@@ -70,7 +71,7 @@ class AnalysisMetric(ApiModel):
         return self
 
     name: MetricName = Field(description="Name of the metric.")
-    source: AnySource = REPORTED
+    source: AnalysisSource = source_field()
     min: Number | None = Field(None, description="At least this.")
     max: Number | None = Field(None, description="At most this.")
     no_worse_than_stable_by: Annotated[Number, Field(ge=0)] | None = Field(
@@ -110,22 +111,32 @@ class Analysis(ApiModel):
     inconclusive_limit: Annotated[int, Field(ge=0, le=10_000)] = Field(
         10, description="So many looks in a row may be without an answer; then `onInconclusive`."
     )
+    consecutive_error_limit: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        4, description="So many looks in a row may fail, since a source cannot be asked; then `onInconclusive`."
+    )
     on_inconclusive: OnInconclusive = Field(
         OnInconclusive.HOLD,
         description="Hold: it stays where it is, until there is an answer or a person goes on. RollBack: back at once.",
     )
 
 
+class Samples(ApiModel):
+    """What was measured of one revision since the new one gets requests."""
+
+    count: Count = Field(description="How many samples.")
+    mean: Number = Field(description="Their mean.")
+    minimum: Number = Field(description="The least of them.")
+    maximum: Number = Field(description="The greatest of them.")
+
+
 class Measurement(ApiModel):
     """One metric, as it was last looked at."""
 
     name: str = Field(description="Name of the metric.")
-    verdict: Verdict = Field(description="Pass, Fail or Inconclusive.")
+    verdict: Verdict = Field(description="Pass, Fail, Inconclusive or Error.")
     message: str = Field("", description="Why.")
-    value: Number | None = Field(None, description="Mean of the new revision.")
-    samples: Count = Field(0, description="How many samples that is of.")
-    stable_value: Number | None = Field(None, description="Mean of the stable revision.")
-    stable_samples: Count = Field(0, description="How many samples that is of.")
+    new: Samples | None = Field(None, description="What is known of the new revision.")
+    stable: Samples | None = Field(None, description="What is known of the stable revision, where it is compared.")
 
 
 class AnalysisStatus(ApiModel):
@@ -136,4 +147,5 @@ class AnalysisStatus(ApiModel):
     verdict: Verdict | None = Field(None, description="What that look said: the gravest of its metrics.")
     failures: Count = Field(0, description="Looks that found a limit not kept.")
     inconclusive: Count = Field(0, description="Looks without an answer, in a row until now.")
+    errors: Count = Field(0, description="Looks that failed, in a row until now.")
     metrics: Annotated[list[Measurement], Field(max_length=16)] = Field(default=[], description="Each metric.")

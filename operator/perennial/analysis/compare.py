@@ -10,15 +10,7 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
 
-
-@dataclass(frozen=True, slots=True)
-class Sampled:
-    """Samples of one group: how many, their mean, the least and the greatest."""
-
-    count: int
-    mean: float
-    low: float
-    high: float
+from perennial.questions import Sampled
 
 
 @dataclass(frozen=True, slots=True)

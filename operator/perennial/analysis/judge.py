@@ -2,24 +2,21 @@
 
 from collections.abc import Iterable
 
-from perennial.analysis import AnalysisMetric, AnalysisStatus, Measurement, Verdict
-from perennial.analysis.compare import Bounds, Sampled, difference, mean
-from perennial.sources import Summary
+from perennial.analysis import AnalysisMetric, AnalysisStatus, Measurement, Samples, Verdict
+from perennial.analysis.compare import Bounds, difference, mean
+from perennial.questions import Sampled
 
-_GRAVITY = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL)
+_GRAVITY = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.ERROR, Verdict.FAIL)
 
 
-def judge(metric: AnalysisMetric, new: Summary | None, stable: Summary | None, confidence: float) -> Measurement:
+def judge(metric: AnalysisMetric, ours: Sampled | None, theirs: Sampled | None, confidence: float) -> Measurement:
     """One metric, from the samples of both revisions."""
-    ours, theirs = _sampled(new), _sampled(stable)
     compares = metric.no_worse_than_stable_by is not None
     plain = Measurement(
         name=metric.name,
         verdict=Verdict.INCONCLUSIVE,
-        value=_short(ours),
-        samples=ours.count if ours else 0,
-        stable_value=_short(theirs) if compares else None,
-        stable_samples=theirs.count if theirs and compares else 0,
+        new=_samples(ours),
+        stable=_samples(theirs) if compares else None,
     )
     for who, group in (("the new revision", ours), *((("the stable one", theirs),) if compares else ())):
         if group is None or group.count < metric.min_samples:
@@ -45,9 +42,20 @@ def looked(before: AnalysisStatus, found: list[Measurement]) -> AnalysisStatus:
             "verdict": verdict,
             "failures": before.failures + (verdict is Verdict.FAIL),
             "inconclusive": before.inconclusive + 1 if verdict is Verdict.INCONCLUSIVE else 0,
+            "errors": before.errors + 1 if verdict is Verdict.ERROR else 0,
             "metrics": found,
         }
     )
+
+
+def together(before: Samples | None, more: Sampled | None) -> Sampled | None:
+    """What was known, and what came since."""
+    known = Sampled(before.count, before.mean, before.minimum, before.maximum) if before else None
+    if known is None or more is None:
+        return more or known
+    count = known.count + more.count
+    weighed = (known.mean * known.count + more.mean * more.count) / count if count else 0.0
+    return Sampled(count, weighed, min(known.low, more.low), max(known.high, more.high))
 
 
 def _limits(
@@ -77,11 +85,9 @@ def _told(worse: Bounds, allowed: float, words: str, ours: Sampled) -> tuple[Ver
     return Verdict.INCONCLUSIVE, f"{words}: {ours.count} samples are too few to be sure"
 
 
-def _sampled(summary: Summary | None) -> Sampled | None:
-    if summary is None or not summary.count:
+def _samples(group: Sampled | None) -> Samples | None:
+    """As it is kept: without the digits that a sum of floats is wrong by."""
+    if group is None:
         return None
-    return Sampled(summary.count, summary.sum / summary.count, summary.minimum, summary.maximum)
-
-
-def _short(group: Sampled | None) -> float | None:
-    return float(f"{group.mean:.6g}") if group else None
+    short, low, high = (float(f"{value:.12g}") for value in (group.mean, group.low, group.high))
+    return Samples(count=group.count, mean=short, minimum=low, maximum=high)

@@ -20,7 +20,7 @@ from perennial.api.base import (
 )
 from perennial.api.oneof import OneOf
 from perennial.api.rules import rule, validations
-from perennial.sources import REPORTED, AnySource
+from perennial.sources import MetricSource, source_field
 
 _DAYS_30 = "duration('720h')"
 _YEAR = "duration('8760h')"
@@ -84,7 +84,7 @@ class MetricTrigger(ApiModel):
         return self
 
     name: MetricName = Field(description="Name of the metric.")
-    source: AnySource = REPORTED
+    source: MetricSource = source_field()
     below: Number | None = Field(None, description="Retrain when the value is below this.")
     above: Number | None = Field(None, description="Retrain when the value is above this.")
     window: Duration = Field("1h", description="How far back samples count; never before the model's promotion.")

@@ -6,6 +6,7 @@ from datetime import datetime
 from perennial.api.modelversion import DeploymentState
 from perennial.config import Config
 from perennial.modeldeployment.act import act
+from perennial.modeldeployment.analysis import questions
 from perennial.modeldeployment.scene import Scene, look
 from perennial.modeldeployment.snapshot import Snapshot
 from perennial.modeldeployment.status import report, unreadable
@@ -22,13 +23,19 @@ def decide(seen: Snapshot, now: datetime, config: Config) -> Plan:
     taken = turn(scene)
     if taken:
         after = look(seen, seen.spec, taken.memory, now, config)
-        return Plan(status=report(after, act(after), turns=True), events=(*taken.events, *_rejections(after)))
+        return Plan(
+            status=report(after, act(after), turns=True),
+            events=(*taken.events, *_rejections(after)),
+            # Until the turn is on record, what it was decided on is kept.
+            questions=questions(scene),
+        )
     doing = act(scene)
     status = report(scene, doing)
     return Plan(
         actions=doing.actions,
         status=status,
         events=tuple(dict.fromkeys((*_told(scene), *news(seen.conditions, status["conditions"])))),
+        questions=questions(scene),
         requeue_after=_next_look(scene),
     )
 

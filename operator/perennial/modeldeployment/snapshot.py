@@ -13,6 +13,7 @@ from perennial.api.modelversion import ModelVersionSpec
 from perennial.api.resources import DEPLOYMENTS, METRICSERIES, MODELDEPLOYMENTS, MODELVERSIONS, PODS, SERVICES
 from perennial.owners import controller_uid
 from perennial.plan import Body
+from perennial.questions import Answer, Question
 from perennial.subject import Subject, read_spec, read_status
 from perennial.view import Name, Refusal, View, Watch, owner_of
 
@@ -32,6 +33,7 @@ class Snapshot(Subject):
     preview: Body | None = None  # the Service of the revision that comes
     series: Body | None = None  # what was reported
     refusal: Refusal | None = None
+    answers: Mapping[Question, Answer] = field(default_factory=dict)
 
 
 def preview_name(deployment: str) -> str:
@@ -64,6 +66,7 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
         service=_service(view, namespace, name, uid),
         preview=_service(view, namespace, preview_name(name), uid),
         refusal=view.refusal(MODELDEPLOYMENTS, namespace, name),
+        answers=view.answers(MODELDEPLOYMENTS, namespace, name),
     )
 
 

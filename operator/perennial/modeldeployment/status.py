@@ -220,11 +220,12 @@ def _obstacle(scene: Scene) -> Block | None:
 
 
 def _unanswered(scene: Scene) -> Block | None:
-    if not unanswered(scene):
+    reason = unanswered(scene)
+    if reason is None:
         return None
     how = by_annotation(scene.seen.name, ANNOTATION_SKIP_STEP)
     said = f"{_rolling_words(scene)}. More samples, or a person, decide: {how} (or perennial.dev/abort)"
-    return Block("AnalysisInconclusive", said, stalled=True)
+    return Block(reason, said, stalled=True)
 
 
 def _lost(doing: Act) -> Block | None:

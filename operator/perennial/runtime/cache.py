@@ -7,6 +7,8 @@ from typing import TypeVar
 from perennial.api.resources import Resource
 from perennial.owners import controller_uid
 from perennial.plan import Body
+from perennial.questions import Answer, Question
+from perennial.runtime.asker import Asker
 from perennial.runtime.key import Key, version_of
 from perennial.runtime.projection import project
 from perennial.runtime.refusals import Refusals
@@ -26,8 +28,11 @@ class Cache:
     watch has told of the deletion, and must not bring the object back.
     """
 
-    def __init__(self, refusals: Refusals, indexes: Mapping[Resource, Index] = MappingProxyType({})) -> None:
+    def __init__(
+        self, refusals: Refusals, asker: Asker, indexes: Mapping[Resource, Index] = MappingProxyType({})
+    ) -> None:
         self._refusals = refusals
+        self._asker = asker
         self._indexes = indexes
         self._indexed: dict[tuple[Resource, str, str], dict[str, Body]] = {}
         self._objects: dict[Resource, dict[str, dict[str, Body]]] = {}
@@ -63,6 +68,10 @@ class Cache:
     def explanation(self, resource: Resource, namespace: str, name: str) -> str | None:
         """What a Warning Event on this object last said, since somebody asked."""
         return self._explanations.get(Key(resource, namespace, name))
+
+    def answers(self, resource: Resource, namespace: str, name: str) -> Mapping[Question, Answer]:
+        """What has been answered of the questions of this object's last plan."""
+        return self._asker.answers(Key(resource, namespace, name))
 
     def explain(self, key: Key, message: str) -> None:
         """Keep what a Warning Event says of an object; news wakes everyone whom the object concerns."""

@@ -19,6 +19,7 @@ _POD_METADATA = (
     "deletionTimestamp",
     "ownerReferences",
 )
+_POD_SPEC = ("nodeName", "hostNetwork")
 _CONTAINERS = ("initContainerStatuses", "containerStatuses")
 _CONTAINER = ("name", "state", "lastState", "ready", "restartCount", "image", "imageID")
 _JOB_SPEC_DROPPED = ("template", "podFailurePolicy", "selector")
@@ -53,7 +54,11 @@ def _pod(body: Body) -> Body:
     for field in _CONTAINERS:
         if field in status:
             status[field] = [{key: one[key] for key in _CONTAINER if key in one} for one in status[field]]
-    spec = {"nodeName": body["spec"]["nodeName"]} if body.get("spec", {}).get("nodeName") else {}
+    spec = {field: body["spec"][field] for field in _POD_SPEC if body.get("spec", {}).get(field)}
+    # By which a server is asked for its metrics.
+    ports = [port for one in body.get("spec", {}).get("containers") or () for port in one.get("ports") or ()]
+    if ports:
+        spec["containers"] = [{"ports": ports}]
     return {
         "apiVersion": body["apiVersion"],
         "kind": body["kind"],

@@ -14,6 +14,7 @@ from perennial.kube.client import Client
 from perennial.kube.errors import ApiError, Meaning, NotLeading, TooManyRequests
 from perennial.plan import Body, Event
 from perennial.runtime.actions import Actor, Refused, Written
+from perennial.runtime.asker import Ask, Asker, nobody
 from perennial.runtime.cache import Cache
 from perennial.runtime.dispatch import Dispatch
 from perennial.runtime.key import Key
@@ -35,7 +36,7 @@ class Engine:
     """The cache, the queue and the workers of some controllers.
 
     `tell` takes the events of an object, without waiting. `now` is the wall clock that decisions are given, `clock`
-    monotonic seconds; `written` is told of what was written.
+    monotonic seconds; `written` is told of what was written, `ask` answers the questions of plans.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Engine:
         queue: Queue[Key] | None = None,
         written: Written = lambda *_: None,
         indexes: Mapping[Resource, Index] = MappingProxyType({}),
+        ask: Ask = nobody,
     ) -> None:
         self._controllers = {controller.resource: controller for controller in controllers}
         self._config = config
@@ -59,7 +61,8 @@ class Engine:
         self.queue = Queue[Key](clock=clock) if queue is None else queue
         for resource in self._controllers:
             metrics.queue_depth.labels(resource.plural).set_function(partial(self._depth, resource))
-        self.cache = Cache(self._refusals, indexes)
+        self._asker = Asker(ask, self.add)
+        self.cache = Cache(self._refusals, self._asker, indexes)
         self.cache.listen(Dispatch(controllers, self.cache, self.add))
         self._actor = Actor(client, self.cache, self._refusals, written)
         self._status = StatusWriter(client, self.cache, clock, written, tell)
@@ -140,6 +143,7 @@ class Engine:
             self._forget(key)
             return "success"
         plan = controller.decide(snapshot, self._now(), self._config)
+        self._asker.ask(key, plan.questions)
         wake = plan.requeue_after
         try:
             for action in plan.actions:
@@ -168,5 +172,6 @@ class Engine:
 
     def _forget(self, key: Key) -> None:
         self._refusals.forget(key)
+        self._asker.ask(key, ())
         self._status.forget(key)
         self.queue.succeeded(key)

@@ -1,32 +1,55 @@
 """Where metrics come from: each source is a module, and a field of `MetricSource`."""
 
 from datetime import datetime
-from typing import Annotated, Protocol
+from typing import Any, Protocol
 
 from pydantic import Field
 
 from perennial.api.oneof import OneOf, not_in_the_schema
+from perennial.sources.asked import Asked, Matter, Unanswerable
 from perennial.sources.evidence import Evidence, Summary
+from perennial.sources.pods import Pods
+from perennial.sources.prometheus import Prometheus
 from perennial.sources.reported import Reported
 
-__all__ = ["REPORTED", "AnySource", "Evidence", "MetricSource", "Reported", "Source", "Summary"]
+__all__ = [
+    "AnalysisSource",
+    "Asked",
+    "Evidence",
+    "Matter",
+    "MetricSource",
+    "Reported",
+    "Source",
+    "Summary",
+    "Unanswerable",
+    "source_field",
+]
 
 
 class MetricSource(OneOf):
-    """Where a metric comes from: exactly one."""
+    """Where a metric of a policy comes from: exactly one."""
 
     reported: Reported | None = Field(None, description="Samples that were posted to the operator's ingest endpoint.")
 
 
-AnySource = Annotated[
-    MetricSource,
-    Field(json_schema_extra=not_in_the_schema, description="Where it comes from: exactly one; default: reported."),
-]
-REPORTED = MetricSource(reported=Reported())
+class AnalysisSource(OneOf):
+    """Where a metric of an analysis comes from: exactly one."""
+
+    reported: Reported | None = Field(None, description="Samples that were posted to the operator's ingest endpoint.")
+    pods: Pods | None = Field(None, description="Counters of the revision's own pods, which the operator reads.")
+    prometheus: Prometheus | None = Field(None, description="A PromQL expression.")
+
+
+def source_field() -> Any:
+    """The field for one of them, reported where nothing is said."""
+    words = "Where it comes from: exactly one; default: reported."
+    return Field(
+        default={"reported": {}}, validate_default=True, json_schema_extra=not_in_the_schema, description=words
+    )
 
 
 class Source(Protocol):
-    """What every source does, without I/O."""
+    """What a source does whose samples lie in the cluster, without I/O."""
 
     def summary(self, evidence: Evidence) -> Summary | None:
         """What is known of the metric in the window, of the revision that serves; None when nothing is."""

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perennial.analysis.compare import Bounds, Sampled, difference, mean
+from perennial.analysis.compare import Bounds, difference, mean
+from perennial.questions import Sampled
 
 
 def sampled(values: list[float]) -> Sampled:

@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from perennial.analysis import AnalysisMetric, AnalysisStatus, Measurement, Verdict
-from perennial.analysis.judge import gravest, judge, looked
-from perennial.sources import Summary
+from perennial.analysis import AnalysisMetric, AnalysisStatus, Measurement, Samples, Verdict
+from perennial.analysis.judge import gravest, judge, looked, together
+from perennial.questions import Sampled
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-PASS, FAIL, UNSURE = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE
+PASS, FAIL, UNSURE, ERROR = Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.ERROR
 
 
-def of(mean: float, count: int, low: float = 0, high: float = 1) -> Summary:
-    return Summary(count, mean * count, low, high, mean, NOW, NOW)
+def of(mean: float, count: int, low: float = 0, high: float = 1) -> Sampled:
+    return Sampled(count, mean, low, high)
 
 
 ACCURACY = {"name": "accuracy", "noWorseThanStableBy": 0.02}
@@ -49,7 +49,7 @@ LATENCY = {"name": "latency", "noWorseThanStableBy": 10, "lowerIsBetter": True}
     ],
 )
 def test_verdict(
-    metric: dict[str, Any], new: Summary | None, stable: Summary | None, verdict: Verdict, words: str
+    metric: dict[str, Any], new: Sampled | None, stable: Sampled | None, verdict: Verdict, words: str
 ) -> None:
     found = judge(AnalysisMetric.model_validate(metric), new, stable, 0.95)
     assert (found.verdict, words in found.message) == (verdict, True), found
@@ -58,13 +58,23 @@ def test_verdict(
 def test_the_gravest_of_all_is_what_a_look_says() -> None:
     assert gravest([PASS, FAIL, UNSURE]) is FAIL
     assert gravest([PASS, UNSURE]) is UNSURE
+    assert gravest([ERROR, UNSURE]) is ERROR
+    assert gravest([ERROR, FAIL]) is FAIL
     assert gravest([PASS]) is PASS
 
 
 def test_failures_add_up_and_looks_without_an_answer_count_in_a_row() -> None:
     record = AnalysisStatus(start_time=NOW)
     counts = []
-    for verdict in (UNSURE, UNSURE, FAIL, UNSURE, PASS, FAIL):
+    for verdict in (UNSURE, UNSURE, FAIL, ERROR, ERROR, UNSURE, PASS, FAIL):
         record = looked(record, [Measurement(name="accuracy", verdict=verdict)])
-        counts.append((record.failures, record.inconclusive))
-    assert counts == [(0, 1), (0, 2), (1, 0), (1, 1), (1, 0), (2, 0)]
+        counts.append((record.failures, record.inconclusive, record.errors))
+    assert counts == [(0, 1, 0), (0, 2, 0), (1, 0, 0), (1, 0, 1), (1, 0, 2), (1, 1, 0), (1, 0, 0), (2, 0, 0)]
+
+
+def test_what_came_since_is_weighed_with_what_was_known() -> None:
+    known = Samples(count=30, mean=0.1, minimum=0, maximum=0.5)
+    assert together(known, of(0.4, 10, 0.2, 0.9)) == Sampled(40, pytest.approx(0.175), 0, 0.9)
+    assert together(known, None) == Sampled(30, 0.1, 0, 0.5)
+    assert together(None, of(0.4, 10)) == of(0.4, 10)
+    assert together(None, None) is None

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from e2e.cluster import tools
-from perennial.config import Config
+from perennial.config import Config, PrometheusServer
 
 CHART = Path(__file__).parents[3] / "charts" / "perennial"
 Objects = dict[tuple[str, str], dict[str, Any]]
@@ -70,6 +70,22 @@ def test_presets_reach_the_operator(render: Any) -> None:
     template = {"spec": {"containers": [container]}}
     rendered = config(render({"trainingRuntimes": {"python": {"template": template}}}))
     assert rendered.training_runtimes["python"].template == template
+
+
+def test_prometheus_servers_reach_the_operator_with_what_is_mounted_for_them(render: Any) -> None:
+    secret = {"name": "prometheus", "tokenKey": "token"}
+    objects = render(
+        {"prometheusServers": {"main": {"url": "https://p:9090", "secret": secret}, "b": {"url": "http://b"}}}
+    )
+    servers = config(objects).prometheus_servers
+    token = "/etc/perennial-prometheus/main/token"
+    assert servers["main"] == PrometheusServer(url="https://p:9090", token_file=Path(token))
+    assert servers["b"] == PrometheusServer(url="http://b")
+    spec = pod(objects)["spec"]
+    assert {"name": "prometheus-main", "secret": {"secretName": "prometheus"}} in spec["volumes"]
+    mounts = {one["name"]: one["mountPath"] for one in spec["containers"][0]["volumeMounts"]}
+    assert mounts["prometheus-main"] == "/etc/perennial-prometheus/main"
+    assert "prometheus-b" not in mounts
 
 
 def test_a_changed_configuration_rolls_the_pods(render: Any) -> None:
@@ -226,6 +242,7 @@ def test_where_the_pods_run_can_be_said(render: Any) -> None:
         ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
         ({"defaults": {"output": "gs://acme"}}, "output"),
         ({"servingRuntimes": {"triton": {"formats": ["onnx"]}}}, "template"),
+        ({"prometheusServers": {"main": {"url": "http://user:password@p"}}}, "url"),
         ({"trainingRuntimes": {"My Python": {"template": {}}}}, "My Python"),
     ],
 )
@@ -236,7 +253,7 @@ def test_a_wrong_value_is_named(render: Any, values: dict[str, Any], words: str)
 
 def leaves(values: dict[str, Any], path: str = "") -> set[str]:
     """Paths of values; what is a map of free keys counts as one."""
-    free = {"resources", "defaults.agentResources", "trainingRuntimes", "servingRuntimes"}
+    free = {"resources", "defaults.agentResources", "trainingRuntimes", "servingRuntimes", "prometheusServers"}
     found = set()
     for key, value in values.items():
         here = f"{path}{key}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from perennial.config import Config, ServingRuntime
 from perennial.indexes import INDEXES
 from perennial.modeldeployment import CONTROLLER
 from perennial.plan import Action, Apply, Create, Delete, Event, Find, Patch, Plan
+from perennial.questions import Answer, Question
 from perennial.view import Refusal
 
 Body = dict[str, Any]
@@ -83,6 +84,10 @@ class World:
         self.status_writes = 0
         self.refused: dict[str, Refusal] = {}
         self.standing: Refusal | None = None
+        # Every question, and who answers them.
+        self.asked: list[Question] = []
+        self.answered: Mapping[Question, Answer] = {}
+        self.answer: Callable[[Question], Answer] = lambda _: Answer()
         self._numbers = itertools.count(1)
         self.put(a_deployment(**spec))
         for version in versions:
@@ -107,6 +112,9 @@ class World:
 
     def refusal(self, resource: Resource, namespace: str, name: str) -> Refusal | None:
         return self.standing
+
+    def answers(self, resource: Resource, namespace: str, name: str) -> Mapping[Question, Answer]:
+        return self.answered
 
     # -- what people and the cluster do ------------------------------------------------------------------------
     def put(self, body: Body) -> None:
@@ -149,7 +157,7 @@ class World:
         for pod in self.pods(revision)[:number]:
             if not is_ready(pod):
                 ready = {"type": "Ready", "status": "True", "lastTransitionTime": format_time(self.now)}
-                pod["status"] = {"conditions": [ready]}
+                pod["status"] = {"conditions": [ready], "podIP": "10.0.0.1"}
 
     def break_pods(self, revision: str, status: Mapping[str, Any]) -> None:
         for pod in self.pods(revision):
@@ -166,6 +174,8 @@ class World:
     def reconcile(self, *, dies_after: int | None = None) -> Plan:
         """One pass; every action, then the status. A refused action ends it, as does death after so many actions."""
         plan = self.plan()
+        self.asked += [question for question in plan.questions if question not in self.answered]
+        self.answered = {question: self.answer(question) for question in plan.questions}
         for action in plan.actions[:dies_after]:
             refusal = self.refused.get(_name(action))
             if refusal:
@@ -275,6 +285,7 @@ def a_pod(name: str, labels: Mapping[str, str]) -> Body:
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": name, "namespace": NAMESPACE, "uid": name, "labels": dict(labels)},
+        "spec": {"containers": [{"ports": copy.deepcopy(SERVER["ports"])}]},
         "status": {},
     }
 

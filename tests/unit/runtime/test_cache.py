@@ -3,6 +3,7 @@
 import pytest
 
 from perennial.api.resources import JOBS, PODS, TRAININGJOBS
+from perennial.runtime.asker import Asker, nobody
 from perennial.runtime.cache import Cache
 from perennial.runtime.key import Key
 from perennial.runtime.refusals import Refusals
@@ -18,7 +19,7 @@ def told():
 
 @pytest.fixture
 def cache(told):
-    cache = Cache(Refusals(lambda: 0.0))
+    cache = Cache(Refusals(lambda: 0.0), Asker(nobody, lambda _: None))
     cache.listen(lambda resource, before, after: told.append((before is not None, after is not None)))
     return cache
 
@@ -86,7 +87,7 @@ def test_list_is_by_namespace(cache):
 
 
 def test_objects_are_found_by_their_index_wherever_they_move():
-    cache = Cache(Refusals(lambda: 0.0), {JOBS: lambda body: body["status"].get("of")})
+    cache = Cache(Refusals(lambda: 0.0), Asker(nobody, lambda _: None), {JOBS: lambda body: body["status"].get("of")})
 
     def names(value):
         return [body["metadata"]["name"] for body in cache.indexed(JOBS, JOB.namespace, value)]

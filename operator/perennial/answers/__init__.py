@@ -1,0 +1,42 @@
+"""Who answers the questions of plans: each kind of question has a module, and a line in `Answers.answer`."""
+
+import aiohttp
+
+from perennial.answers.prometheus import PrometheusServers
+from perennial.answers.scrape import Scraper
+from perennial.config import Config
+from perennial.questions import Answer, Query, Question, Scrape
+
+_TIMEOUT = aiohttp.ClientTimeout(total=10)
+
+
+class Answers:
+    """Asks over HTTP. An async context manager."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    async def __aenter__(self) -> "Answers":
+        # Neither cookies nor proxies of the environment: pods are asked by their addresses.
+        self._session = aiohttp.ClientSession(timeout=_TIMEOUT, cookie_jar=aiohttp.DummyCookieJar())
+        self._scraper = Scraper(self._session)
+        self._prometheus = PrometheusServers(self._session, self._config.prometheus_servers)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    async def answer(self, question: Question) -> Answer:
+        """The answer; what goes wrong is one, too."""
+        try:
+            match question:
+                case Scrape():
+                    return await self._scraper.answer(question)
+                case Query():
+                    return await self._prometheus.answer(question)
+        except TimeoutError:
+            return Answer(error=f"no answer within {_TIMEOUT.total:.0f} s")
+        except (aiohttp.ClientError, OSError) as error:
+            return Answer(error=f"{type(error).__name__}: {error}")
+        except ValueError as error:
+            return Answer(error=str(error))

@@ -1,0 +1,57 @@
+"""What is asked of others than the Kubernetes API, and what they answer."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """Samples of one group: how many, their mean, the least and the greatest."""
+
+    count: int
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is known now; None when there is nothing. `error`: why it could not be found out."""
+
+    sampled: Sampled | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """All series of a Prometheus counter whose labels match, summed. A label's value may have `*` for anything."""
+
+    metric: str
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """Which part of `denominator` is `numerator`, by how much both grew on the pages of some pods since the last time.
+
+    pages: the uid and the URL of each. at: one moment is one question, however often it is asked.
+    """
+
+    at: datetime
+    pages: tuple[tuple[str, str], ...]
+    numerator: Counter
+    denominator: Counter
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """The value of a PromQL expression now. server: its name in the operator's configuration. samples: an expression of
+    how many samples that is of; without it, it is one."""
+
+    at: datetime
+    server: str
+    query: str
+    samples: str = ""
+
+
+Question = Scrape | Query

@@ -1,0 +1,33 @@
+"""Sources that are asked for a metric whenever somebody looks at it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from perennial.api.base import ApiModel, Body
+from perennial.questions import Question
+
+
+class Unanswerable(Exception):
+    """The question cannot be put; the message says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """What a question is about: a revision, its ready pods, when it is asked, and how often."""
+
+    namespace: str
+    deployment: str
+    revision: str
+    pods: Sequence[Body]
+    interval: timedelta
+    at: datetime
+
+
+class Asked(ApiModel, ABC):
+    """A source that is asked. The answers are samples of the time since the question before."""
+
+    @abstractmethod
+    def question(self, matter: Matter) -> Question | None:
+        """What is asked; None when there is nobody to ask. Unanswerable when it cannot be."""

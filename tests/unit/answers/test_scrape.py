@@ -1,0 +1,149 @@
+"""Counters on pages of metrics, and by how much they grew."""
+
+from datetime import UTC, datetime
+
+import pytest
+from aiohttp import web
+
+from perennial.answers import Answers
+from perennial.answers.scrape import totals
+from perennial.config import Config
+from perennial.questions import Answer, Counter, Sampled, Scrape
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+FAILED = Counter("requests_total", (("code", "5*"),))
+ALL = Counter("requests_total")
+PAGE = """# HELP requests_total Requests.
+# TYPE requests_total counter
+requests_total{code="200",path="/a"} 90
+requests_total{code="500",path="/a"} 7
+requests_total{code="503",path="/b"} 3
+requests_total_of_another{code="500"} 1000
+"""
+HISTOGRAM = """# TYPE seconds histogram
+seconds_bucket{le="0.1"} 8
+seconds_bucket{le="+Inf"} 10
+seconds_sum 3.5
+seconds_count 10
+"""
+
+
+@pytest.mark.parametrize(
+    ("page", "numerator", "denominator", "expected"),
+    [
+        pytest.param(PAGE, FAILED, ALL, (10, 100), id="labels by a pattern"),
+        pytest.param(PAGE, Counter("requests_total", (("path", "/b"),)), ALL, (3, 100), id="labels by a value"),
+        pytest.param(PAGE, Counter("requests_total", (("code", "418"),)), ALL, (0, 100), id="none yet is none"),
+        pytest.param(
+            HISTOGRAM, Counter("seconds_bucket", (("le", "0.1"),)), Counter("seconds_count"), (8, 10), id="a bucket"
+        ),
+    ],
+)
+def test_totals(page: str, numerator: Counter, denominator: Counter, expected: tuple[float, float]) -> None:
+    assert totals(page, (numerator, denominator)) == expected
+
+
+def test_without_a_denominator_nothing_is_known() -> None:
+    with pytest.raises(ValueError, match="there is no answers_total"):
+        totals(PAGE, (FAILED, Counter("answers_total")))
+
+
+class Server:
+    """A page of metrics that is what a test says."""
+
+    def __init__(self) -> None:
+        self.page = ""
+        self.status = 200
+
+    async def start(self) -> str:
+        async def metrics(_: web.Request) -> web.Response:
+            return web.Response(text=self.page, status=self.status, headers={"Location": "/elsewhere"})
+
+        app = web.Application()
+        app.router.add_get("/metrics", metrics)
+        self.runner = web.AppRunner(app)
+        await self.runner.setup()
+        site = web.TCPSite(self.runner, "127.0.0.1", 0)
+        await site.start()
+        return f"http://127.0.0.1:{self.runner.addresses[0][1]}/metrics"
+
+    def counts(self, good: int, bad: int) -> None:
+        self.page = f'requests_total{{code="200"}} {good}\nrequests_total{{code="500"}} {bad}\n'
+
+
+async def asked(*turns: tuple[int, int], status: int = 200, pages: int = 1) -> list[Answer]:
+    """What is answered when a server's counters are these, one after the other."""
+    server = Server()
+    url = await server.start()
+    server.status = status
+    found = []
+    try:
+        async with Answers(Config()) as answers:
+            for good, bad in turns:
+                server.counts(good, bad)
+                question = Scrape(NOW, tuple((f"pod-{number}", url) for number in range(pages)), FAILED, ALL)
+                found.append(await answers.answer(question))
+    finally:
+        await server.runner.cleanup()
+    return found
+
+
+async def test_what_it_counted_before_it_is_first_asked_does_not_count() -> None:
+    assert await asked((100, 50), (190, 60), (190, 60)) == [Answer(), Answer(Sampled(100, 0.1, 0.0, 1.0)), Answer()]
+
+
+async def test_after_a_restart_it_counts_from_zero() -> None:
+    assert (await asked((100, 50), (9, 1)))[1] == Answer(Sampled(10, 0.1, 0.0, 1.0))
+
+
+async def test_pods_are_added_up() -> None:
+    assert (await asked((0, 0), (9, 1), pages=3))[1] == Answer(Sampled(30, 0.1, 0.0, 1.0))
+
+
+@pytest.mark.parametrize(("status", "words"), [(500, "answered 500"), (302, "answered 302")])
+async def test_no_page_is_an_error_with_its_words(status: int, words: str) -> None:
+    (answer,) = await asked((1, 1), status=status)
+    assert words in answer.error
+
+
+async def test_who_does_not_listen_is_an_error_and_costs_the_others_nothing() -> None:
+    server = Server()
+    url = await server.start()
+    try:
+        async with Answers(Config()) as answers:
+            dead = ("dead", "http://127.0.0.1:9/metrics")
+            alone = await answers.answer(Scrape(NOW, (dead,), FAILED, ALL))
+            assert "ClientConnectorError" in alone.error
+            both = Scrape(NOW, (dead, ("pod", url)), FAILED, ALL)
+            server.counts(0, 0)
+            await answers.answer(both)
+            server.counts(9, 1)
+            assert await answers.answer(both) == Answer(Sampled(10, 0.1, 0.0, 1.0))
+    finally:
+        await server.runner.cleanup()
+
+
+async def test_a_part_that_is_more_than_the_whole_is_an_error() -> None:
+    server = Server()
+    url = await server.start()
+    try:
+        async with Answers(Config()) as answers:
+            question = Scrape(NOW, (("pod", url),), ALL, FAILED)
+            server.counts(0, 0)
+            await answers.answer(question)
+            server.counts(9, 1)
+            assert "it is no part of it" in (await answers.answer(question)).error
+    finally:
+        await server.runner.cleanup()
+
+
+async def test_too_long_a_page_is_not_read_to_its_end() -> None:
+    server = Server()
+    url = await server.start()
+    server.page = "x" * (5 << 20)
+    try:
+        async with Answers(Config()) as answers:
+            answer = await answers.answer(Scrape(NOW, (("pod", url),), FAILED, ALL))
+        assert "more than 4 MiB" in answer.error
+    finally:
+        await server.runner.cleanup()
