@@ -107,6 +107,13 @@ class Gate(ApiModel):
     )
 
 
+class ReadyWhen(StrEnum):
+    """When the condition Ready is True in a rollout."""
+
+    PROMOTED = "Promoted"
+    CANARY_SERVING = "CanaryServing"
+
+
 class RollbackWindow(ApiModel):
     """Going back to a revision that served not long ago needs no steps."""
 
@@ -166,6 +173,11 @@ class ModelDeploymentSpec(ApiModel):
     ] = Field("30s", description="How long the old revision stays warm after a promotion.")
     progress_deadline_seconds: Annotated[int, Field(ge=5, le=604_800)] = Field(
         600, description="A rollout without progress for this long is rolled back."
+    )
+    ready_when: ReadyWhen = Field(
+        ReadyWhen.PROMOTED,
+        description="Promoted: Ready is True again when the new revision is promoted. CanaryServing: as soon as it is "
+        "where its first step wants it, so that who waits for Ready need not wait for hours.",
     )
     paused: bool = Field(False, description="No rollout begins or goes on; one that fails is still rolled back.")
     revision_history_limit: Annotated[int, Field(ge=0, le=100)] = Field(

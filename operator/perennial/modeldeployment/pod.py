@@ -28,6 +28,7 @@ DEFAULT_PORT = 8080
 MODEL_DIR = "/perennial/model"
 _VOLUME = "perennial-model"
 _GRACE_PERIOD_SECONDS = 60
+_DRAIN_SECONDS = 5
 
 
 class Unrenderable(Exception):
@@ -76,7 +77,8 @@ def _containers(template: Mapping[str, Any], place: str = "containers") -> set[s
 
 def pod_template(deployment: str, spec: ModelDeploymentSpec, model: Model, revision: str, config: Config) -> Body:
     """The pod template of a revision. Unrenderable when the spec makes none."""
-    template = overlay(base_template(spec, model.format, config.serving_runtimes), spec.template)
+    base = base_template(spec, model.format, config.serving_runtimes)
+    template = overlay(base, spec.template)
     pod = secured(template.get("spec") or {}, config.defaults.pod_security)
     containers = pod["containers"]
     server = next((one for one in containers if one["name"] == SERVER), containers[0])
@@ -85,13 +87,38 @@ def pod_template(deployment: str, spec: ModelDeploymentSpec, model: Model, revis
     claims = _claims(model)
     ours = [{"name": _VOLUME, "emptyDir": {}}, tmp_volume(), *claim_volumes(claims)]
     pod["volumes"] = [*(pod.get("volumes") or ()), *ours]
-    pod.setdefault("terminationGracePeriodSeconds", _GRACE_PERIOD_SECONDS)
+    grace = pod.setdefault("terminationGracePeriodSeconds", _GRACE_PERIOD_SECONDS)
+    if not base:
+        _drain(pod["containers"], grace)
+    pod.setdefault("topologySpreadConstraints", _spread(revision))
     if not pod.get("serviceAccountName"):
         # A server has no business with the Kubernetes API; one that has says under which account.
         pod.setdefault("automountServiceAccountToken", False)
     metadata = template.get("metadata") or {}
     labels = (metadata.get("labels") or {}) | revision_labels(deployment, model, revision)
     return {"metadata": {**metadata, "labels": labels}, "spec": pod}
+
+
+def _drain(containers: list[Body], grace: int) -> None:
+    """Have servers of one's own go on for a while when their pod ends, since nodes learn late that it does. Presets say
+    themselves how they drain."""
+    seconds = min(_DRAIN_SECONDS, grace - 1)
+    for container in containers:
+        if seconds > 0:
+            container.setdefault("lifecycle", {"preStop": {"sleep": {"seconds": seconds}}})
+
+
+def _spread(revision: str) -> list[Body]:
+    """Over nodes and zones, as far as that goes."""
+    return [
+        {
+            "maxSkew": 1,
+            "topologyKey": key,
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": {LABEL_REVISION: revision}},
+        }
+        for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+    ]
 
 
 def revision_labels(deployment: str, model: Model, revision: str) -> dict[str, str]:

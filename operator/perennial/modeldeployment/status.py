@@ -8,7 +8,7 @@ from perennial.analysis import AnalysisStatus, Verdict
 from perennial.api.base import read_count
 from perennial.api.conditions import Said, merge
 from perennial.api.meta import ANNOTATION_RENDERED, ANNOTATION_SKIP_STEP, LABEL_MODEL_VERSION, LABEL_MODELDEPLOYMENT
-from perennial.api.modeldeployment import Candidate, RevisionStatus, Rollout, Traffic
+from perennial.api.modeldeployment import Candidate, ReadyWhen, RevisionStatus, Rollout, Traffic
 from perennial.api.modelversion import DeploymentState
 from perennial.modeldeployment.act import Act
 from perennial.modeldeployment.analysis import begins, unanswered
@@ -242,8 +242,12 @@ def _lost(doing: Act) -> Block | None:
 def _ready(scene: Scene, block: Block | None) -> Said:
     if block:
         return Said("Ready", False, block.reason, block.message)
-    if scene.memory.rollout:
-        words = f"{scene.named(scene.memory.rollout.revision)}: {_rolling_words(scene)}"
+    if rolling := scene.memory.rollout:
+        words = f"{scene.named(rolling.revision)}: {_rolling_words(scene)}"
+        # From then on: each step has its pods on the way for a moment.
+        serves = rolling.step > 0 or rolling.step_time is not None
+        if serves and scene.spec.ready_when is ReadyWhen.CANARY_SERVING:
+            return Said("Ready", True, "CanaryServing", words)
         return Said("Ready", False, "RollingOut", words)
     if not scene.spec.replicas:
         return Said("Ready", True, "ScaledToZero", "spec.replicas is 0: nothing runs, as asked")

@@ -53,6 +53,23 @@ def test_step_by_step() -> None:
     ]  # fmt: skip
 
 
+def test_who_waits_for_ready_need_not_wait_for_the_promotion() -> None:
+    world = World(a_version(1), replicas=3, strategy=canary(), readyWhen="CanaryServing")
+    world.settle()
+    world.put(a_version(2))
+    world.reconcile()
+    world.reconcile()
+    assert world.condition("Ready") == ("False", "RollingOut")
+    ready = set()
+    for _ in range(20):
+        passes(world, 2)
+        ready.add(world.condition("Ready"))
+    assert ready == {("True", "CanaryServing")}
+    assert world.condition("Reconciling") is None
+    ask(world, ANNOTATION_ABORT)
+    assert world.condition("Ready") == ("False", "Aborted")
+
+
 def test_the_time_of_a_step_begins_when_every_node_knows_of_it() -> None:
     world = World(a_version(1), replicas=3, strategy=canary({"setWeight": 25}, {"pause": {"duration": "30s"}}))
     world.settle()

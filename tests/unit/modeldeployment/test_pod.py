@@ -60,6 +60,31 @@ def test_the_model_is_fetched_first_and_checked() -> None:
     assert {"name": "perennial-model", "emptyDir": {}} in pod["spec"]["volumes"]
 
 
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        pytest.param({}, {"preStop": {"sleep": {"seconds": 5}}}, id="five seconds"),
+        pytest.param({"terminationGracePeriodSeconds": 3}, {"preStop": {"sleep": {"seconds": 2}}}, id="as there are"),
+        pytest.param({"terminationGracePeriodSeconds": 1}, None, id="none to spare"),
+    ],
+)
+def test_a_server_of_ones_own_goes_on_for_a_while(spec: Body, expected: Body | None) -> None:
+    pod = render(template=template(OWN, **spec))
+    assert server(pod).get("lifecycle") == expected
+
+
+def test_how_a_server_ends_is_its_own_business_where_it_says_so() -> None:
+    lifecycle = {"preStop": {"exec": {"command": ["sleep", "1"]}}}
+    assert server(render(template=template(OWN | {"lifecycle": lifecycle})))["lifecycle"] == lifecycle
+    assert "lifecycle" not in server(render()), "a preset"
+
+
+def test_pods_are_spread_unless_the_template_says_how() -> None:
+    keys = [one["topologyKey"] for one in render()["spec"]["topologySpreadConstraints"]]
+    assert keys == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+    assert render(template=template(topologySpreadConstraints=[]))["spec"]["topologySpreadConstraints"] == []
+
+
 def test_files_outside_of_any_version_are_fetched_under_the_deployments_name() -> None:
     pod = render(Model.of_files("s3://acme/churn/notebook", digest(7), "sklearn"))
     assert json.loads(environment(pod["spec"]["initContainers"][0])["PERENNIAL_TASK"]) == {
