@@ -93,10 +93,12 @@ class _Sender:
                     session = aiohttp.ClientSession(connector=connector, timeout=timeout)
                     made.append((how, await stack.enter_async_context(session)))
             group = await stack.enter_async_context(asyncio.TaskGroup())
-            sessions, urls = itertools.cycle(made), itertools.cycle(self._task["url"])
+            # Each of the URLs in turn with each session: in step with them, one would never see a fresh connection.
+            turns = itertools.cycle(itertools.product(made, self._task["url"]))
             written, due = 0.0, time.monotonic()
             while not self._stop.is_set():
-                group.create_task(self._ask(*next(sessions), next(urls)))
+                (how, session), url = next(turns)
+                group.create_task(self._ask(how, session, url))
                 due += 1 / self._task["rate"]
                 if time.monotonic() - written > 0.5:
                     self._write()

@@ -25,9 +25,10 @@ def odd_server(pod: Body | None = None, **container: Any) -> Body:
     return {"spec": {**(pod or {}), "containers": [_ODD | container]}}
 
 
-def tried(store: Store, model: str, number: int) -> Body:
-    """A version of such a server that is fine."""
-    return version(model, number, store.put(f"{model}/{number}", {"behaviour.txt": b"fine"}), format="files")
+def tried(store: Store, model: str, number: int, behaviour: str = "fine") -> Body:
+    """A version of such a server that behaves so."""
+    files = {"behaviour.txt": behaviour.encode()}
+    return version(model, number, store.put(f"{model}/{number}", files), format="files")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """A model server of one's own whose model says how it behaves: `fine`, what it answers to its readiness check, or how
-it never gets there. One that serves is told by a request to do otherwise: /hang, /grow, /fill or /exit/CODE."""
+it never gets there. One that serves errs in so many of a hundred answers (`errs 5`) or takes so many milliseconds
+(`slow 200`), counts that at /metrics, and is told by a request to do otherwise: /hang, /grow, /fill or /exit/CODE."""
 
 import ctypes
 import os
@@ -14,6 +15,12 @@ EVER = 10**6
 ENDS = 1.5  # seconds after it is told to
 silent = BEHAVIOUR == "silent"
 ending = False
+answers = {"200": 0, "500": 0, "fast": 0}
+counting = threading.Lock()
+PAGE = """requests_total{code="200"} %(200)d
+requests_total{code="500"} %(500)d
+seconds_bucket{le="0.1"} %(fast)d
+"""
 
 
 def grow() -> bytes:
@@ -26,6 +33,16 @@ def end(*_: object) -> None:
     global ending
     ending = True
     threading.Timer(ENDS, os._exit, (0,)).start()
+
+
+def count() -> bool:
+    """Whether this answer, counted now, is an error."""
+    with counting:
+        number = answers["200"] + answers["500"]
+        errs = BEHAVIOUR == "errs" and number % 100 < int(HOW[0])
+        answers["500" if errs else "200"] += 1
+        answers["fast"] += BEHAVIOUR != "slow"
+    return errs
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -48,8 +65,14 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"\x00\xffneither HTTP nor anything else\r\n")
             self.close_connection = True
             return
-        body = BEHAVIOUR.encode()
-        self.send_response(500 if asked and BEHAVIOUR == "error" else 200)
+        body, errs = BEHAVIOUR.encode(), asked and BEHAVIOUR == "error"
+        if self.path == "/metrics":
+            body = (PAGE % answers).encode()
+        elif not asked:
+            if BEHAVIOUR == "slow":
+                time.sleep(int(HOW[0]) / 1000)
+            errs = count()
+        self.send_response(500 if errs else 200)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Perennial-Revision", os.environ["PERENNIAL_REVISION"])
         self.send_header("Perennial-Model-Version", os.environ["PERENNIAL_MODEL_VERSION"])
