@@ -1,13 +1,16 @@
 """Versions change under load, and bad ones never get any: no request fails, whatever becomes of the operator."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from sklearn.datasets import load_digits
 
 from e2e import operators
-from e2e.lab import SYSTEM, Body, Lab, condition
+from e2e.cluster import images
+from e2e.lab import ROOT, SYSTEM, Body, Lab, condition
 from e2e.load import Load
 from e2e.served import Served, odd_server
 from e2e.space import Space, digits, serving, version
@@ -60,6 +63,20 @@ def test_the_next_version_takes_over(served: Served) -> None:
     answered = served.load.counts()["versions"]
     assert set(answered) == {"1", "2"}
     served.unharmed(2)
+
+
+def test_a_batch_is_scored_with_the_files_of_a_version(served: Served) -> None:
+    space = served.space
+    template = ROOT / "docs" / "examples" / "batch-prediction.gotmpl"
+    job = space.kubectl("get", "modelversion", "digits-1", "-o", f"go-template-file={template}")
+    for image in ("agent", "server"):
+        job = job.replace(f"perennial/{image}:0.1.0", images.name(image))
+    space.apply(yaml.safe_load(job))
+    space.kubectl("wait", "--for=condition=Complete", "--timeout=120s", "job/digits-1-batch")
+    written = json.loads(space.kubectl("logs", "job/digits-1-batch", "-c", "predict"))
+    record = (space.get("modelversion", "digits-1") or {})["spec"]
+    assert (written["version"], written["digest"]) == ("digits-1", record["digest"])
+    assert len(written["predictions"]) == 3
 
 
 def test_a_restart_of_the_operator_is_not_noticed(served: Served, lab: Lab) -> None:
