@@ -23,9 +23,14 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """Server-side apply of the full intent; skipped while the cluster already shows that intent."""
+    """Server-side apply of the full intent; skipped while the cluster already shows that intent.
+
+    `whole`: and as long as the spec says nothing else. One more label in a selector, or one more field in an entry of a
+    list, may turn what it means around.
+    """
 
     body: Body
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,8 +74,16 @@ ACTIONS = (
         "applies-every-pass",
         "an object that the server writes in other words is applied over and over",
         "runtime/actions.py",
-        "if self._applied.get(target) == known or shows(existing, body):",
-        "if shows(existing, body):",
+        "if self._applied.get(target) == known or (alone and shows(existing, body)):",
+        "if alone and shows(existing, body):",
+        ENGINE,
+    ),
+    Mutant(
+        "what-is-added-is-not-seen",
+        "a label that somebody added to a selector stays, and the object is about nothing any more",
+        "runtime/actions.py",
+        'alone = not whole or existing["spec"] == without_none(body["spec"])',
+        "alone = True",
         ENGINE,
     ),
     Mutant(

@@ -12,7 +12,7 @@ from perennial.owners import controller_of, controller_uid
 from perennial.plan import Action, Apply, Body, Create, Delete, Explain, Find, Patch, See
 from perennial.runtime.cache import Cache
 from perennial.runtime.key import Key, key_of, version_of
-from perennial.runtime.merge import digest, seen, shows
+from perennial.runtime.merge import digest, seen, shows, without_none
 from perennial.runtime.projection import project
 from perennial.runtime.refusals import Refusals
 
@@ -56,8 +56,8 @@ class Actor:
             match action:
                 case Create(body, strict):
                     await self._create(owner, target, body, strict=strict)
-                case Apply(body):
-                    await self._apply(target, body)
+                case Apply(body, whole):
+                    await self._apply(target, body, whole=whole)
                 case Patch():
                     await self._patch(target, action)
                 case Delete(uid=uid):
@@ -148,7 +148,7 @@ class Actor:
         logger.info("labelled %s", target)
         return made
 
-    async def _apply(self, target: Key, body: Body) -> None:
+    async def _apply(self, target: Key, body: Body, *, whole: bool) -> None:
         intent = digest(body)
         existing = await self._known(target, controller_uid(body))
         if existing is None:
@@ -161,8 +161,9 @@ class Actor:
             if controller_uid(existing) != controller_uid(body):
                 raise _taken(target, existing)
             if existing["metadata"].get("annotations", {}).get(ANNOTATION_APPLIED) == intent:
-                known = (intent, digest(seen(existing, body)))
-                if self._applied.get(target) == known or shows(existing, body):
+                known = (intent, digest(_covered(existing, body, whole)))
+                alone = not whole or existing["spec"] == without_none(body["spec"])
+                if self._applied.get(target) == known or (alone and shows(existing, body)):
                     self._cache.put(target.resource, existing)
                     return
             # Neither over one that was made anew meanwhile, nor late over what others did since.
@@ -175,7 +176,7 @@ class Actor:
             await self.refresh(target)
             raise Conflict(error.message, code=error.code, reason=error.reason) from error
         logger.info("applied %s", target)
-        self._applied[target] = (intent, digest(seen(project(target.resource, made), body)))
+        self._applied[target] = (intent, digest(_covered(project(target.resource, made), body, whole)))
         if len(self._applied) > _REMEMBERED:
             del self._applied[next(iter(self._applied))]
         self._cache.put(target.resource, made)
@@ -256,6 +257,12 @@ def target_of(action: Action) -> Key:
             return key_of(of(body), body)
         case Patch() | Delete() | Explain() | See():
             return Key(action.resource, action.namespace, action.name)
+
+
+def _covered(body: Body, intent: Body, whole: bool) -> Body:
+    """The part of an object that an apply of this intent answers for."""
+    part: Body = seen(body, intent)
+    return {**part, "spec": body["spec"]} if whole else part
 
 
 def _version(body: Body | None) -> str | None:

@@ -525,6 +525,18 @@ class TestApply:
         assert applied.client.objects[key]["spec"] == {"a": "1000m", "b": 1}
         assert len(self.applies(applied)) == 2
 
+    async def test_what_is_added_to_a_spec_that_is_ours_as_a_whole_is_applied_over_once(self, world):
+        world.decide = lambda *_: Plan([Apply(wanted(SERVICES, "svc", a="1", c=None), whole=True)])
+        await world.settle()
+        assert len(self.applies(world)) == 1
+        key = Key(SERVICES, "ns", "svc")
+        world.client.put({**world.client.objects[key], "spec": {"a": "1", "b": 1}})
+        await world.settle()
+        # This server leaves it: it would be applied over for ever.
+        world.engine.add(KEY)
+        await world.settle()
+        assert len(self.applies(world)) == 2
+
     async def test_entries_of_others_that_contradict_are_merged_away(self, applied):
         key = Key(SERVICES, "ns", "svc")
         applied.client.fail("apply", SERVICES, Invalid("Duplicate value"))
