@@ -123,6 +123,9 @@ def _type(code: int, reason: str, message: str) -> type[ApiError]:
         return Denied if 'User "' in message and '" cannot ' in message else Forbidden
     if code == 409:
         return AlreadyExists if reason == "AlreadyExists" else Conflict
+    if code == 500 and message.startswith("failed to create typed patch object"):
+        # An apply with a field that the server does not know, or of another form: no fault of the server's.
+        return BadRequest
     if code == 401 or code >= 500:
         return Unavailable
     return {400: BadRequest, 404: NotFound, 410: Expired, 422: Invalid}.get(code, ApiError)

@@ -7,6 +7,9 @@ from perennial.kube.errors import Meaning, from_status
 
 RBAC = 'jobs.batch is forbidden: User "system:serviceaccount:a:b" cannot create resource "jobs" in API group "batch"'
 QUOTA = 'jobs.batch "x" is forbidden: exceeded quota: few, requested: count/jobs.batch=1, used: 1, limited: 1'
+UNKNOWN = (
+    "failed to create typed patch object (a/b; policy/v1, Kind=X): .spec.minAvailabel: field not declared in schema"
+)
 PODS = 'pods "x" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true'
 
 
@@ -27,6 +30,7 @@ PODS = 'pods "x" is forbidden: violates PodSecurity "restricted:latest": runAsNo
         pytest.param(410, {"reason": "Expired"}, errors.Expired, Meaning.RETRY, id="expired"),
         pytest.param(401, {}, errors.Unavailable, Meaning.RETRY, id="token rotated"),
         pytest.param(500, {}, errors.Unavailable, Meaning.RETRY, id="server error"),
+        pytest.param(500, {"message": UNKNOWN}, errors.BadRequest, Meaning.REFUSED, id="unknown field in an apply"),
         pytest.param(504, {}, errors.Unavailable, Meaning.RETRY, id="gateway"),
         pytest.param(405, {"reason": "MethodNotAllowed"}, errors.ApiError, Meaning.REFUSED, id="something else"),
     ],
