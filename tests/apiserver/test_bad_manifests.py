@@ -140,6 +140,28 @@ MODELDEPLOYMENT = [
     ({"spec.gate": {"metrics": [{"name": "a", "min": 2, "max": 1}]}}, "min must not be above max"),
     ({"spec.gate": {"metrics": [{"name": "a", "min": "0.9"}]}}, "spec.gate.metrics[0].min in body must be of type num"),
     ({"spec.replicas": -1}, "spec.replicas in body should be greater than or equal to 0"),
+    ({"spec.autoscaling": {}}, "spec.autoscaling.maxReplicas: Required value"),
+    ({"spec.autoscaling": {"minReplicas": 3, "maxReplicas": 2}}, "minReplicas must not be above maxReplicas"),
+    (
+        {"spec.autoscaling": {"minReplicas": 0, "maxReplicas": 2}},
+        "spec.autoscaling.minReplicas in body should be greater",
+    ),
+    (
+        {"spec.autoscaling": {"maxReplicas": 10_001}},
+        "spec.autoscaling.maxReplicas in body should be less than or equal",
+    ),
+    (
+        {"spec.autoscaling": {"maxReplicas": 2, "metrics": ["cpu"]}},
+        "spec.autoscaling.metrics[0] in body must be of type object",
+    ),
+    ({"spec.disruption": {}}, "give exactly one of minAvailable and maxUnavailable"),
+    (
+        {"spec.disruption": {"minAvailable": 1, "maxUnavailable": 1}},
+        "give exactly one of minAvailable and maxUnavailable",
+    ),
+    ({"spec.disruption": {"minAvailable": "101%"}}, "spec.disruption.minAvailable in body should match"),
+    ({"spec.network": {}}, "spec.network.allowFrom: Required value"),
+    ({"spec.network": {"allowFrom": ["web"]}}, "spec.network.allowFrom[0] in body must be of type object"),
     ({"spec.maxSurge": 0, "spec.maxUnavailable": 0}, "maxSurge and maxUnavailable must not both be 0"),
     ({"spec.maxSurge": "half"}, "spec.maxSurge in body should match"),
     ({"spec.strategy": {"recreate": {}}}, 'unknown field "spec.strategy.recreate"'),

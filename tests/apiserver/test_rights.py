@@ -20,6 +20,7 @@ from perennial.api.resources import (
     TRAININGJOBS,
     Resource,
 )
+from perennial.modeldeployment.snapshot import COMPANIONS
 from perennial.plan import Body
 from tests.apiserver.charts import CHART, SYSTEM, Deployed, helm
 from tests.apiserver.kubelet import Kubelet
@@ -59,8 +60,17 @@ def test_the_loop_needs_no_right_that_the_chart_does_not_give(server: ApiServer,
     space.there(MODELVERSIONS, "churn-1")
     eventually(lambda: space.get(TRAININGJOBS, "churn-first") is None)
 
-    make(MODELDEPLOYMENTS, "churn", {"model": {"name": "churn"}})
+    beside = {
+        "autoscaling": {"maxReplicas": 2},
+        "disruption": {"maxUnavailable": 1},
+        "network": {"allowFrom": []},
+    }
+    make(MODELDEPLOYMENTS, "churn", {"model": {"name": "churn"}, **beside})
     space.there(SERVICES, "churn")
+    for resource in COMPANIONS:
+        space.there(resource, "churn")
+    space.patch(MODELDEPLOYMENTS, "churn", {"spec": dict.fromkeys(beside)})
+    eventually(lambda: not any(space.get(resource, "churn") for resource in COMPANIONS))
     eventually(lambda: space.every(DEPLOYMENTS))
 
     container = {"name": "main", "image": "train:1", "command": ["python", "train.py"]}

@@ -160,6 +160,15 @@ InputUri = Annotated[
 # How many there are, where the operator counts: nothing that is added to it leaves what the API can hold.
 MOST = 2_147_483_647
 Count = Annotated[int, Field(ge=0, le=MOST)]
+INT_OR_PERCENT = {
+    "anyOf": [{"type": "integer"}, {"type": "string"}],
+    "x-kubernetes-int-or-string": True,
+    "minimum": 0,
+    "maximum": 10_000,
+    "pattern": "^[0-9]{1,3}%$",
+    "maxLength": 4,
+}
+IntOrPercent = Annotated[int | str, Field(json_schema_extra=INT_OR_PERCENT)]
 # Plain numbers: people type 0.9, not "0.9".
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -168,6 +177,8 @@ MAP_BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["
 MAP_BY_TYPE = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
 
 _OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+# Kubernetes' own words, for an object of its own. The API server checks them when that is made.
+Verbatim = Annotated[dict[str, Any], WithJsonSchema(_OPEN)]
 
 
 def _list(words: str, items: dict[str, Any], most: int) -> dict[str, Any]:

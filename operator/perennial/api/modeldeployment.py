@@ -13,6 +13,7 @@ from perennial.api.base import (
     Count,
     Digest,
     Duration,
+    IntOrPercent,
     MetricName,
     Number,
     PodTemplate,
@@ -20,21 +21,12 @@ from perennial.api.base import (
     StorageUri,
     Time,
 )
+from perennial.api.companions import Autoscaling, Disruption, Network
 from perennial.api.modelversion import DeploymentState
 from perennial.api.oneof import not_in_the_schema
 from perennial.api.rules import rule, validations
 from perennial.api.trainingjob import Format, ModelName
 from perennial.strategies import RollingUpdate, Strategy
-
-INT_OR_PERCENT = {
-    "anyOf": [{"type": "integer"}, {"type": "string"}],
-    "x-kubernetes-int-or-string": True,
-    "minimum": 0,
-    "maximum": 10_000,
-    "pattern": "^[0-9]{1,3}%$",
-    "maxLength": 4,
-}
-IntOrPercent = Annotated[int | str, Field(json_schema_extra=INT_OR_PERCENT)]
 
 # The name is that of the Service and begins those of the revisions' Deployments and of their pods.
 OBJECT_RULES = (
@@ -154,7 +146,16 @@ class ModelDeploymentSpec(ApiModel):
     storage: Storage | None = Field(
         None, description="Credentials for the model's store; without it the version's, or `perennial-storage`."
     )
-    replicas: Annotated[int, Field(ge=0, le=10_000)] = Field(1, description="Pods that serve.")
+    replicas: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        1, description="Pods that serve. Leave it out with `autoscaling`, which writes it."
+    )
+    autoscaling: Autoscaling | None = Field(
+        None, description="A HorizontalPodAutoscaler of this name writes `replicas`, unless that is 0."
+    )
+    disruption: Disruption | None = Field(
+        None, description="A PodDisruptionBudget of this name: pods that may be missing, or must stay."
+    )
+    network: Network | None = Field(None, description="A NetworkPolicy of this name: who may call the pods.")
     strategy: Strategy = Field(
         default=Strategy(rolling_update=RollingUpdate()),
         json_schema_extra=not_in_the_schema,
@@ -292,5 +293,5 @@ class ModelDeploymentStatus(ApiModel):
     conditions: Annotated[list[Condition], Field(max_length=16, json_schema_extra=MAP_BY_TYPE)] = Field(
         default=[],
         description="Ready, Available, Progressing; Reconciling, Stalled, UpdateAvailable and "
-        "FieldsDropped while they are true.",
+        "FieldsDropped while they are true, Autoscaling while it is false.",
     )

@@ -42,6 +42,9 @@ JOBS = Resource("batch", "v1", "jobs", "Job")
 PODS = Resource("", "v1", "pods", "Pod")
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
 SERVICES = Resource("", "v1", "services", "Service")
+HORIZONTALPODAUTOSCALERS = Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
+PODDISRUPTIONBUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
+NETWORKPOLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 PVCS = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 CONFIGMAPS = Resource("", "v1", "configmaps", "ConfigMap")
 EVENTS = Resource("", "v1", "events", "Event")
@@ -58,7 +61,16 @@ SUBJECTACCESSREVIEWS = Resource(
 
 OWN_KINDS = (TRAININGJOBS, MODELS, MODELVERSIONS, MODELDEPLOYMENTS, RETRAINPOLICIES, METRICSERIES)
 # Watched with the label selector `perennial.dev/owned`.
-CHILD_KINDS = (JOBS, PODS, DEPLOYMENTS, SERVICES, PVCS)
+CHILD_KINDS = (
+    JOBS,
+    PODS,
+    DEPLOYMENTS,
+    SERVICES,
+    HORIZONTALPODAUTOSCALERS,
+    PODDISRUPTIONBUDGETS,
+    NETWORKPOLICIES,
+    PVCS,
+)
 
 _BY_KIND = {
     (resource.api_version, resource.kind): resource

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from perennial.api.resources import DEPLOYMENTS, SERVICES
 from perennial.modeldeployment import children
+from perennial.modeldeployment.companions import companions
 from perennial.modeldeployment.scene import Scene
 from perennial.modeldeployment.snapshot import preview_name
 from perennial.plan import Action, Apply, Body, Create, Delete, Find, Patch
@@ -48,7 +49,7 @@ def act(scene: Scene) -> Act:
         *_removed(scene, wanted),
         *made,
     )
-    return Act((*actions, *_sought(scene, wanted)), lost)
+    return Act((*actions, *_sought(scene, wanted), *companions(scene)), lost)
 
 
 def _traffic(scene: Scene, traffic: Traffic) -> list[Action]:

@@ -7,7 +7,7 @@ from perennial.api.meta import (
     LABEL_REVISION,
 )
 from perennial.api.modeldeployment import ModelDeploymentSpec
-from perennial.api.resources import MODELDEPLOYMENTS
+from perennial.api.resources import MODELDEPLOYMENTS, SERVICES, Resource
 from perennial.config import Config
 from perennial.modeldeployment.pod import PORT_NAME, pod_template, revision_labels
 from perennial.modeldeployment.revision import Model, digest_of
@@ -49,15 +49,25 @@ def known(seen: Snapshot, revision: str) -> Body:
 
 def service(seen: Snapshot, name: str, revision: str | None) -> Body:
     """A Service, pinned to one revision, or open to the ready pods of all."""
-    selector = {LABEL_MODELDEPLOYMENT: seen.name}
+    spec = {
+        "selector": all_pods(seen) | ({LABEL_REVISION: revision} if revision else {}),
+        "ports": [{"name": PORT_NAME, "port": SERVICE_PORT, "protocol": "TCP", "targetPort": PORT_NAME}],
+    }
+    return beside(seen, SERVICES, name, spec)
+
+
+def all_pods(seen: Snapshot) -> dict[str, str]:
+    """The label that selects the pods of all revisions."""
+    return {LABEL_MODELDEPLOYMENT: seen.name}
+
+
+def beside(seen: Snapshot, resource: Resource, name: str, spec: Body) -> Body:
+    """A child that is of no revision."""
     return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {**_metadata(seen, name), "labels": {LABEL_OWNED: "true", **selector}},
-        "spec": {
-            "selector": selector | ({LABEL_REVISION: revision} if revision else {}),
-            "ports": [{"name": PORT_NAME, "port": SERVICE_PORT, "protocol": "TCP", "targetPort": PORT_NAME}],
-        },
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": {**_metadata(seen, name), "labels": {LABEL_OWNED: "true", **all_pods(seen)}},
+        "spec": spec,
     }
 
 

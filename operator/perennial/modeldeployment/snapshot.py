@@ -10,12 +10,30 @@ from pydantic import ValidationError
 from perennial.api.meta import LABEL_MODELDEPLOYMENT, LABEL_REVISION
 from perennial.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
 from perennial.api.modelversion import ModelVersionSpec
-from perennial.api.resources import DEPLOYMENTS, METRICSERIES, MODELDEPLOYMENTS, MODELVERSIONS, PODS, SERVICES
+from perennial.api.resources import (
+    DEPLOYMENTS,
+    HORIZONTALPODAUTOSCALERS,
+    METRICSERIES,
+    MODELDEPLOYMENTS,
+    MODELVERSIONS,
+    NETWORKPOLICIES,
+    PODDISRUPTIONBUDGETS,
+    PODS,
+    SERVICES,
+    Resource,
+)
 from perennial.owners import controller_uid
 from perennial.plan import Body
 from perennial.questions import Answer, Question
 from perennial.subject import Subject, read_spec, read_status
 from perennial.view import Name, Refusal, View, Watch, owner_of
+
+# What may be beside the pods, one of each, and which field of the spec asks for it.
+COMPANIONS: Mapping[Resource, str] = {
+    NETWORKPOLICIES: "network",
+    PODDISRUPTIONBUDGETS: "disruption",
+    HORIZONTALPODAUTOSCALERS: "autoscaling",
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +49,7 @@ class Snapshot(Subject):
     pods: Mapping[str, Sequence[Body]] = field(default_factory=dict)  # by revision
     service: Body | None = None
     preview: Body | None = None  # the Service of the revision that comes
+    companions: Mapping[Resource, Body] = field(default_factory=dict)
     series: Body | None = None  # what was reported
     refusal: Refusal | None = None
     answers: Mapping[Question, Answer] = field(default_factory=dict)
@@ -63,16 +82,18 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
         },
         pods=_pods(view, namespace, name),
         series=view.get(METRICSERIES, namespace, name),
-        service=_service(view, namespace, name, uid),
-        preview=_service(view, namespace, preview_name(name), uid),
+        service=_own(view, SERVICES, namespace, name, uid),
+        preview=_own(view, SERVICES, namespace, preview_name(name), uid),
+        companions={kind: child for kind in COMPANIONS if (child := _own(view, kind, namespace, name, uid))},
         refusal=view.refusal(MODELDEPLOYMENTS, namespace, name),
         answers=view.answers(MODELDEPLOYMENTS, namespace, name),
     )
 
 
-def _service(view: View, namespace: str, name: str, uid: str) -> Body | None:
-    service = view.get(SERVICES, namespace, name)
-    return service if service and controller_uid(service) == uid else None
+def _own(view: View, resource: Resource, namespace: str, name: str, uid: str) -> Body | None:
+    """The child of this name, if it is ours."""
+    child = view.get(resource, namespace, name)
+    return child if child and controller_uid(child) == uid else None
 
 
 def _versions(view: View, namespace: str, model: str | None) -> dict[int, ModelVersionSpec]:
@@ -118,4 +139,5 @@ WATCHES: Mapping[Any, Watch] = {
     SERVICES: owner_of(MODELDEPLOYMENTS),
     PODS: _of_pod,
     MODELVERSIONS: _of_version,
+    **dict.fromkeys(COMPANIONS, owner_of(MODELDEPLOYMENTS)),
 }

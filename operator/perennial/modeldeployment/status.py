@@ -13,11 +13,12 @@ from perennial.api.modelversion import DeploymentState
 from perennial.modeldeployment.act import Act
 from perennial.modeldeployment.analysis import begins, unanswered
 from perennial.modeldeployment.candidate import Block, by_annotation, version_name
+from perennial.modeldeployment.companions import unscaled
 from perennial.modeldeployment.failure import last_failure, unready
 from perennial.modeldeployment.pod import Unrenderable, pod_template
 from perennial.modeldeployment.revision import Model, digest_of
 from perennial.modeldeployment.scene import Scene
-from perennial.modeldeployment.snapshot import Snapshot, preview_name
+from perennial.modeldeployment.snapshot import COMPANIONS, Snapshot, preview_name
 from perennial.plan import Body
 from perennial.strategies.step import weight
 
@@ -194,14 +195,15 @@ def _conditions(scene: Scene, doing: Act) -> list[Said]:
     elif not ready.status:
         said.append(Said("Reconciling", True, ready.reason, ready.message))
     runs = [scene.seen.deployments.get(name or "") for name in (scene.incoming, scene.stable)]
-    return [*said, *_update_available(scene), *dropped.said(runs)]
+    return [*said, *_update_available(scene), *dropped.said(runs), *unscaled(scene)]
 
 
 def _refused(scene: Scene, doing: Act) -> Block | None:
     refusal = scene.seen.refusal
     if refusal is None or (refusal.resource.kind, refusal.name) not in doing.names:
         return None
-    return Block(refusal.reason, f"{refusal.resource.kind} {refusal.name}: {refusal.message}", stalled=True)
+    field = f"spec.{COMPANIONS[refusal.resource]}: " if refusal.resource in COMPANIONS else ""
+    return Block(refusal.reason, f"{field}{refusal.resource.kind} {refusal.name}: {refusal.message}", stalled=True)
 
 
 def _overdue(scene: Scene) -> Block | None:

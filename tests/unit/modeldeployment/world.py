@@ -16,6 +16,7 @@ from perennial.indexes import INDEXES
 from perennial.modeldeployment import CONTROLLER
 from perennial.plan import Action, Apply, Create, Delete, Event, Find, Patch, Plan
 from perennial.questions import Answer, Question
+from perennial.runtime.merge import without_none
 from perennial.view import Refusal
 
 Body = dict[str, Any]
@@ -178,7 +179,7 @@ class World:
         self.answered = {question: self.answer(question) for question in plan.questions}
         for action in plan.actions[:dies_after]:
             refusal = self.refused.get(_name(action))
-            if refusal:
+            if refusal and refusal.resource == _resource(action):
                 self.standing = refusal
                 break
             self._act(action)
@@ -219,8 +220,8 @@ class World:
                     self.writes.append(action)
             case Apply(body):
                 existing = self.objects.get((of(body), body["metadata"]["name"]))
-                if existing is None or existing["spec"] != body["spec"]:
-                    self._made(body)
+                if existing is None or existing["spec"] != without_none(body["spec"]):
+                    self._made(without_none(body))
                     self.writes.append(action)
             case Patch(resource, _, name, patch):
                 self.put(merged(self.objects[resource, name], patch))
@@ -296,6 +297,10 @@ def is_ready(pod: Body) -> bool:
 
 def _name(action: Action) -> str:
     return action.body["metadata"]["name"] if isinstance(action, Create | Apply | Find) else action.name
+
+
+def _resource(action: Action) -> Resource:
+    return of(action.body) if isinstance(action, Create | Apply | Find) else action.resource
 
 
 def exited(code: int, message: str = "", restarts: int = 0, container: str = "server", init: bool = False) -> Body:

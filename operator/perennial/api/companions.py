@@ -1,0 +1,53 @@
+"""What a ModelDeployment may have beside its pods: an autoscaler, a disruption budget, a network policy."""
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from perennial.api.base import INT_OR_PERCENT, ApiModel, Verbatim
+from perennial.api.oneof import OneOf
+from perennial.api.rules import rule, validations
+
+# A PodDisruptionBudget takes no more than all.
+IntOrShare = Annotated[int | str, Field(json_schema_extra=INT_OR_PERCENT | {"pattern": "^(100|[0-9]{1,2})%$"})]
+
+
+class Autoscaling(ApiModel):
+    """A HorizontalPodAutoscaler says how many pods serve."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule("self.minReplicas <= self.maxReplicas", "minReplicas must not be above maxReplicas", ".minReplicas")
+        )
+    )
+
+    min_replicas: Annotated[int, Field(ge=1, le=10_000)] = Field(1, description="Never fewer pods.")
+    max_replicas: Annotated[int, Field(ge=1, le=10_000)] = Field(description="Never more pods.")
+    metrics: Annotated[list[Verbatim], Field(max_length=16)] = Field(
+        default=[],
+        description="What they are scaled by, as in a HorizontalPodAutoscaler of autoscaling/v2. Default, as there: "
+        "the pods use 80% of the CPU that they request.",
+    )
+    behavior: Verbatim | None = Field(
+        None, description="How fast they are scaled, as in a HorizontalPodAutoscaler of autoscaling/v2."
+    )
+
+
+class Disruption(OneOf):
+    """How many pods a drain of nodes, say, may take away at a time, by a PodDisruptionBudget: exactly one."""
+
+    min_available: IntOrShare | None = Field(
+        None, description="So many pods must stay ready: a number, or a percentage of all."
+    )
+    max_unavailable: IntOrShare | None = Field(
+        None, description="So many pods may be missing: a number, or a percentage of all."
+    )
+
+
+class Network(ApiModel):
+    """Who may call the pods, by a NetworkPolicy."""
+
+    allow_from: Annotated[list[Verbatim], Field(max_length=64)] = Field(
+        description="Who may call the port `http`, each as a NetworkPolicyPeer of networking.k8s.io/v1; an empty list: "
+        "nobody. Nobody may call any other port."
+    )
