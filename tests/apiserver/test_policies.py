@@ -15,7 +15,9 @@ from tests.apiserver.operators import eventually
 EDITOR, ADMINISTRATOR, VIEWER = "editor", "lead", "viewer"
 # May write the kinds of Perennial and nothing else; and may create pods besides.
 WRITER, STARTER = "writer", "starter"
-USERS = (EDITOR, ADMINISTRATOR, VIEWER, WRITER, STARTER)
+# May create pods and services besides, and nothing that a ModelDeployment may have beside them.
+SERVER = "server"
+USERS = (EDITOR, ADMINISTRATOR, VIEWER, WRITER, STARTER, SERVER)
 MERGE = "application/merge-patch+json"
 
 
@@ -26,6 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     with ApiServer(tmp_path_factory.mktemp("policies"), users=users, controller_manager=True) as server:
         helm(server, "install", "perennial", str(CHART), "--namespace", SYSTEM, "--create-namespace")
         server.kubectl("create", "clusterrole", "pod-creator", "--verb=create", "--resource=pods")
+        server.kubectl("create", "clusterrole", "pod-server", "--verb=create", "--resource=pods,services")
         yield server
 
 
@@ -33,8 +36,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 def place(server: ApiServer) -> str:
     """A namespace in which each of the users has the role that they are called after."""
     name = str(send(server, "POST", "/api/v1/namespaces", {"metadata": {"generateName": "p-"}})["metadata"]["name"])
-    roles = ((EDITOR, "edit"), (ADMINISTRATOR, "admin"), (VIEWER, "view"), (STARTER, "pod-creator"))
-    writers = [(user, f"{SYSTEM}-perennial-edit") for user in (WRITER, STARTER)]
+    roles = (
+        (EDITOR, "edit"),
+        (ADMINISTRATOR, "admin"),
+        (VIEWER, "view"),
+        (STARTER, "pod-creator"),
+        (SERVER, "pod-server"),
+    )
+    writers = [(user, f"{SYSTEM}-perennial-edit") for user in (WRITER, STARTER, SERVER)]
     for user, role in (*roles, *writers):
         binding = ("rolebinding", f"{user}-{role}", f"--clusterrole={role}", f"--user={user}")
         server.kubectl("create", *binding, f"--namespace={name}")
@@ -283,6 +292,44 @@ class TestWhoWritesWhatBecomesPods:
         self.write(server, place, RETRAINPOLICIES, STARTER)
         with pytest.raises(Refused, match="starter may not create services: the verb `create` on services in"):
             self.write(server, place, MODELDEPLOYMENTS, STARTER)
+
+    @pytest.mark.parametrize(
+        ("plural", "field", "asked", "changed"),
+        [
+            ("horizontalpodautoscalers", "autoscaling", {"maxReplicas": 2}, {"maxReplicas": 3}),
+            ("poddisruptionbudgets", "disruption", {"maxUnavailable": 1}, {"maxUnavailable": 2}),
+            ("networkpolicies", "network", {"allowFrom": []}, {"allowFrom": [{"podSelector": {}}]}),
+        ],
+    )
+    def test_may_create_what_a_deployment_asks_for_beside_its_pods(
+        self, server: ApiServer, place: str, plural: str, field: str, asked: Body, changed: Body
+    ) -> None:
+        words = f"spec.{field}: becomes a .*, and server may not create {plural}: the verb `create` on {plural} in the"
+        plain = OBJECTS[MODELDEPLOYMENTS]
+        body = {**plain, "metadata": {"name": "other"}, "spec": {**plain["spec"], field: asked}}
+        with pytest.raises(Refused, match=words):
+            send(server, "POST", MODELDEPLOYMENTS.path(place), body, user=SERVER)
+        self.write(server, place, MODELDEPLOYMENTS, SERVER)
+        send(server, "POST", MODELDEPLOYMENTS.path(place), body, user=EDITOR)
+        path = MODELDEPLOYMENTS.path(place, "other")
+        # What is there already is another's, until it is changed or taken away.
+        edit(server, path, SERVER, template={"metadata": {"labels": {"a": "b"}}}, replicas=2)
+        for edited in (changed, None):
+            with pytest.raises(Refused, match=words):
+                edit(server, path, SERVER, **{field: edited})
+            edit(server, path, EDITOR, **{field: edited})
+        server.kubectl("create", "role", plural, "--verb=create", f"--resource={plural}", "-n", place)
+        server.kubectl("create", "rolebinding", plural, f"--role={plural}", f"--user={SERVER}", "-n", place)
+        eventually(lambda: self.edits(server, path, **{field: asked}))
+
+    @staticmethod
+    def edits(server: ApiServer, path: str, **spec: Any) -> bool:
+        """Whether that user may make the edit by now: a role comes into force a moment after it is made."""
+        try:
+            edit(server, path, SERVER, **spec)
+        except Refused:
+            return False
+        return True
 
     @pytest.mark.parametrize(
         ("resource", "change"),
