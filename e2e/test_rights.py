@@ -1,19 +1,25 @@
 """What the operator asked for in this whole run, by the API server's audit log, beside what its roles allow."""
 
 import asyncio
+import json
 from collections import Counter
 
 import pytest
 
 from e2e import audit, jostle, operators
 from e2e.lab import SYSTEM, Body, Lab
-from e2e.space import Space, shell, training
+from e2e.space import Space, serving, shell, training
 from perennial.api.meta import DEFAULT_CLAIM
 from tests.prove.report import Proof
 
+# What a ModelDeployment may have beside its pods.
+BESIDE = ("horizontalpodautoscalers", "poddisruptionbudgets", "networkpolicies")
 # Rights that a run need not use, each for a reason.
 RARE = {
-    "create services": "the API server asks for it beside `patch` when an apply makes the object",
+    **dict.fromkeys(
+        (f"create {kind}" for kind in ("services", *BESIDE)),
+        "the API server asks for it beside `patch` when an apply makes the object",
+    ),
     "get pods": "after a deletion that met somebody else's write, or whose answer was lost",
 }
 # What leads to more than the role says.
@@ -61,6 +67,15 @@ def test_what_others_made_is_read_and_left_alone(space: Space, lab: Lab, began: 
     assert [one and one["spec"] for one in after] == [one and one["spec"] for one in before]
     asked = {audit.asked(entry) for entry in audit.of(lab, operators.USER, began, space.name)}
     assert {"get jobs", "get persistentvolumeclaims"} <= asked
+
+
+def test_what_is_asked_for_beside_the_pods_comes_and_goes(space: Space) -> None:
+    fields = {"autoscaling": {"maxReplicas": 2}, "disruption": {"maxUnavailable": 1}, "network": {"allowFrom": []}}
+    space.apply(serving("beside", **fields))
+    space.until("all of it is made", lambda: all(space.get(kind, "beside") for kind in BESIDE))
+    patch = json.dumps({"spec": dict.fromkeys(fields)})
+    space.kubectl("patch", "modeldeployment", "beside", "--type=merge", "-p", patch)
+    space.until("all of it is gone", lambda: not any(space.get(kind, "beside") for kind in BESIDE))
 
 
 @pytest.mark.proof("Least privilege")

@@ -5,6 +5,7 @@ from tests.mutants.mutant import Mutant
 MODEL = ("tests/unit/model",)
 TRAINING = ("tests/unit/trainingjob", "tests/apiserver/test_trainingjob_interference.py")
 SERVING = ("tests/unit/strategies", "tests/unit/modeldeployment", "tests/apiserver/test_modeldeployment.py")
+BESIDE = ("tests/unit/modeldeployment/test_companions.py", "tests/apiserver/test_companions.py")
 RETRAINING = ("tests/unit/retrainpolicy", "tests/apiserver/test_retrainpolicy.py")
 
 TRAINING_JOBS = (
@@ -253,6 +254,33 @@ ROLLOUTS = (
     ),
 )
 
+COMPANIONS = (
+    Mutant(
+        "nobody-is-everybody",
+        "an empty list of those who may call lets everybody in",
+        "modeldeployment/companions.py",
+        '"ingress": [entry] if asked.allow_from else None,',
+        '"ingress": [entry],',
+        BESIDE,
+    ),
+    Mutant(
+        "outlives-its-field",
+        "an autoscaler goes on writing the replicas when nobody asks for one any more",
+        "modeldeployment/companions.py",
+        "        elif there and not there",
+        "        elif asked and there and not there",
+        BESIDE,
+    ),
+    Mutant(
+        "what-was-left-stays",
+        "a brake that was taken out of the spec goes on braking the autoscaler",
+        "modeldeployment/companions.py",
+        "if spec.get(key) is None}",
+        "if key not in spec}",
+        BESIDE,
+    ),
+)
+
 POLICIES = (
     Mutant(
         "edge-not-level",
@@ -377,4 +405,4 @@ POLICIES = (
     ),
 )
 
-MUTANTS = (*TRAINING_JOBS, *ROLLOUTS, *POLICIES)
+MUTANTS = (*TRAINING_JOBS, *ROLLOUTS, *COMPANIONS, *POLICIES)

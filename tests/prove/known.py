@@ -166,6 +166,7 @@ _FILES = {
 }
 _GATE = {"spec.gate.metrics": [{"name": "accuracy", "min": 0.5}]}
 _LOOK = {"name": "accuracy", "min": 0.5, "noWorseThanStableBy": 0.1}
+_CPU = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}
 _ERRORS = {"metric": "errors_total", "labels": {"code": "5*"}}
 _PODS = {"pods": {"numerator": _ERRORS, "denominator": {"metric": "requests_total"}}}
 _PROMETHEUS = {"prometheus": {"query": "up"}}
@@ -211,6 +212,7 @@ def _analysis(place: Callable[[Body], Body]) -> dict[str, Known]:
         "confidence": Known(good=(0.5, 0.9999), also=also, wrong=(Wrong(0.4), Wrong(1), Wrong(95))),
         "failureLimit": Known(also=also),
         "inconclusiveLimit": Known(also=also),
+        "consecutiveErrorLimit": Known(also=also),
         "onInconclusive": Known(also=also),
     }
 
@@ -274,6 +276,43 @@ KNOWN: Mapping[str, Mapping[str, Known]] = {
         "spec.storage.secretName": Known(wrong=_NO_SECRET),
         # Nobody wants ten thousand pods of a test.
         "spec.replicas": Known(good=(0, 2), unrun=(10_000,)),
+        "spec.autoscaling.minReplicas": Known(
+            good=(1, 2),
+            unrun=(10_000,),
+            also={"spec.autoscaling.maxReplicas": 10_000},
+            wrong=(Wrong(2, also={"spec.autoscaling.maxReplicas": 1}),),
+        ),
+        "spec.autoscaling.metrics": Known(
+            good=([], [_CPU] * 16),
+            wrong=(Wrong([{}]), Wrong([_CPU | {"type": "Resourse"}], "spec.autoscaling")),
+        ),
+        "spec.autoscaling.metrics[]": Known(
+            good=(_CPU,),
+            wrong=(Wrong({}), Wrong({"type": "Resource"}), Wrong(_CPU | {"resorce": {}}, "spec.autoscaling")),
+        ),
+        "spec.autoscaling.behavior": Known(
+            good=({}, {"scaleDown": {"stabilizationWindowSeconds": 60}}),
+            wrong=(Wrong({"scaleDwn": {}}), Wrong({"scaleDown": {"stabilizationWindowSeconds": -1}})),
+        ),
+        "spec.disruption.minAvailable": Known(
+            good=(0, 10_000, "0%", "100%"),
+            needed="minAvailable",
+            wrong=(Wrong("101%"), Wrong(1, "minAvailable", {"spec.disruption.maxUnavailable": 1})),
+        ),
+        "spec.disruption.maxUnavailable": Known(
+            good=(0, 10_000, "0%", "100%"), needed="maxUnavailable", wrong=(Wrong("101%"),)
+        ),
+        "spec.network.allowFrom": Known(
+            good=([], [{"podSelector": {}}] * 64), wrong=(Wrong([{}], "spec.network"), Wrong(["web"]))
+        ),
+        "spec.network.allowFrom[]": Known(
+            good=({"podSelector": {}}, {"ipBlock": {"cidr": "10.0.0.0/8"}}),
+            wrong=(
+                Wrong({}, "spec.network"),
+                Wrong({"podSelectr": {}}, "spec.network"),
+                Wrong({"ipBlock": {"cidr": "10.0.0.0"}}, "spec.network"),
+            ),
+        ),
         "spec.maxSurge": Known(
             good=(0, 10_000, "0%", "999%"),
             also={"spec.maxUnavailable": 1},

@@ -5,15 +5,12 @@ from typing import Any
 
 from e2e.cluster.apiserver import ApiServer
 from perennial.api.resources import (
-    DEPLOYMENTS,
-    JOBS,
+    CHILD_KINDS,
     MODELDEPLOYMENTS,
     MODELS,
     MODELVERSIONS,
     PODS,
-    PVCS,
     RETRAINPOLICIES,
-    SERVICES,
     TRAININGJOBS,
     Resource,
 )
@@ -107,7 +104,7 @@ class Place(Space):
 
 
 _SECRETS = Resource("", "v1", "secrets", "Secret")
-_MADE = (PODS, JOBS, SERVICES, PVCS, DEPLOYMENTS, Resource("apps", "v1", "replicasets", "ReplicaSet"))
+_MADE = (*CHILD_KINDS, Resource("apps", "v1", "replicasets", "ReplicaSet"))
 
 
 def training(template: Body, **spec: Any) -> Body:

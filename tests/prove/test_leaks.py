@@ -16,6 +16,7 @@ import pytest
 
 from e2e.cluster.apiserver import ApiServer, _free_ports
 from perennial.api.resources import (
+    CHILD_KINDS,
     CONFIGMAPS,
     DEPLOYMENTS,
     EVENTS,
@@ -25,7 +26,6 @@ from perennial.api.resources import (
     OWN_KINDS,
     PODS,
     RETRAINPOLICIES,
-    SERVICES,
     TRAININGJOBS,
 )
 from perennial.api.task import Artifact, FetchTask, PrepareTask
@@ -88,7 +88,7 @@ def talkative(controlled: ApiServer, config: Path, perennial: Perennial) -> Iter
 def told(space: Space) -> str:
     """All that the operator writes where people read who may not read what it was made from."""
     parts: list[Any] = space.every(EVENTS)
-    for resource in (*OWN_KINDS, JOBS, PODS, DEPLOYMENTS, SERVICES):
+    for resource in (*OWN_KINDS, *CHILD_KINDS):
         for body in space.every(resource):
             notes = body["metadata"].get("annotations") or {}
             # Those of a template are on the pods as their author wrote them.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from perennial.api.resources import (
     DEPLOYMENTS,
+    HORIZONTALPODAUTOSCALERS,
     JOBS,
     MODELDEPLOYMENTS,
     MODELVERSIONS,
@@ -133,6 +134,18 @@ def a_canary_that_is_worse(lane: Lane) -> None:
     lane.space.measured("churn", "f1", 0.5, count=500, revision=lane.rollout()["revision"])
     lane.condition(MODELDEPLOYMENTS, "churn", "Ready", "RolloutFailed")
     lane.until("it is gone", lambda: len(lane.space.every(DEPLOYMENTS)) == 1)
+
+
+@workload
+def what_stands_beside_the_pods_comes_and_goes(lane: Lane) -> None:
+    lane.version(1)
+    beside = {"disruption": {"maxUnavailable": 1}, "network": {"allowFrom": []}}
+    lane.deploy(autoscaling={"maxReplicas": 2}, **beside)
+    lane.serves(1)
+    lane.until("it is scaled", lambda: lane.space.get(HORIZONTALPODAUTOSCALERS, "churn"))
+    edit = {"autoscaling": None, "disruption": {"maxUnavailable": None, "minAvailable": 1}}
+    lane.space.patch(MODELDEPLOYMENTS, "churn", {"spec": edit})
+    lane.until("it is scaled no more", lambda: not lane.space.get(HORIZONTALPODAUTOSCALERS, "churn"))
 
 
 @workload
