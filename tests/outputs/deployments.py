@@ -152,5 +152,28 @@ def blue_green(scene: Scene) -> None:
     scene.get("mdep", "-o", "wide")
 
 
+def cannot_scale(scene: Scene) -> None:
+    serving = scene.serving
+    scene.tell("**Its autoscaler cannot scale it**, since nothing measures the pods of this cluster.")
+    serving.serve_first(autoscaling={"maxReplicas": 3})
+    serving.says("Autoscaling", "False", "FailedGetResourceMetric", 60)
+    scene.describe("mdep", "churn", "Promoted", shown=("Status",))
+    scene.tell("**The cluster refuses an autoscaler that scales by a metric of this form.** What serves goes on.")
+    serving.edit(autoscaling={"metrics": [{"type": "Resource", "resource": {"name": "cpu"}}]})
+    serving.says("Stalled", "True", "Invalid")
+    scene.get("mdep", "-o", "wide")
+    scene.describe("mdep", "churn", "Invalid", shown=EVENTS)
+
+
 VERSIONS = (rejected_and_approved,)
-SCENES = (rolls_out, canary, blue_green, held_by_the_gate, fails_to_load, first_fails, no_runtime, over_quota)
+SCENES = (
+    rolls_out,
+    canary,
+    blue_green,
+    held_by_the_gate,
+    fails_to_load,
+    first_fails,
+    no_runtime,
+    over_quota,
+    cannot_scale,
+)
