@@ -127,6 +127,8 @@ def test_a_canary_stays_at_its_weight_until_a_person_goes_on(serving: Serving, p
     eventually(lambda: (serving.status.get("rollout") or {}).get("step") == 1, 30)
     traffic = serving.status["traffic"]
     assert (traffic["mechanism"], traffic["requestedWeight"], traffic["actualWeight"]) == ("ReplicaRatio", 25, 25)
+    # What is written last may else be written after the restart.
+    serving.space.rests()
     perennial.kill()
     perennial.restart()
     serving.space.idle(3)
