@@ -27,7 +27,7 @@ WHAT_FOR = {
     "kopf": "the operator's shell: watches, start-up, signals",
     "numpy": "arrays of a request and of a prediction",
     "orjson": "JSON of API objects: a burst is mostly that",
-    "prometheus-client": "`/metrics`",
+    "prometheus-client": "`/metrics`, and reading that of pods",
     "pydantic": "the kinds as typed models; the CRDs are made from them",
     "pyjwt": "tokens checked by the API server's published keys, where TokenReview may not be asked",
     "pyyaml": "the operator's configuration file",
