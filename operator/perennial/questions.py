@@ -34,10 +34,12 @@ class Counter:
 class Scrape:
     """Which part of `denominator` is `numerator`, by how much both grew on the pages of some pods since the last time.
 
-    pages: the uid and the URL of each. at: one moment is one question, however often it is asked.
+    pages: the uid and the URL of each. at: one moment is one question, however often it is asked. since: of what was
+    asked before, only what belongs to the same beginning counts.
     """
 
     at: datetime
+    since: datetime
     pages: tuple[tuple[str, str], ...]
     numerator: Counter
     denominator: Counter

@@ -221,6 +221,14 @@ ROLLOUTS = (
         ("tests/unit/answers",),
     ),
     Mutant(
+        "counted-between-rollouts",
+        "what the stable pods counted since another rollout counts",
+        "answers/scrape.py",
+        "key = (uid, question.since, *wanted)",
+        "key = (uid, datetime.min, *wanted)",
+        ("tests/unit/answers",),
+    ),
+    Mutant(
         "asked-again-and-again",
         "a question is put at each pass until it is answered",
         "runtime/asker.py",

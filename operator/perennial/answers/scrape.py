@@ -5,6 +5,7 @@ https://prometheus.io/docs/instrumenting/exposition_formats/
 
 import asyncio
 from collections.abc import Iterable
+from datetime import datetime
 from fnmatch import fnmatchcase
 
 import aiohttp
@@ -22,7 +23,7 @@ class Scraper:
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
-        self._before: dict[tuple[str, Counter, Counter], _Totals] = {}
+        self._before: dict[tuple[str, datetime, Counter, Counter], _Totals] = {}
 
     async def answer(self, question: Scrape) -> Answer:
         """The part of the one in the other. An error when no page can be read, else those that can be count."""
@@ -43,7 +44,8 @@ class Scraper:
             page = await read(response)
         wanted = (question.numerator, question.denominator)
         now = totals(page.decode(errors="replace"), wanted)
-        key = (uid, *wanted)
+        # Another rollout begins anew: what the stable pods counted meanwhile says nothing of it.
+        key = (uid, question.since, *wanted)
         before = self._before.pop(key, now)
         self._before[key] = now
         if len(self._before) > _REMEMBERED:

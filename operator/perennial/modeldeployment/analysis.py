@@ -44,14 +44,21 @@ def _revisions(scene: Scene, rolling: Rollout, metric: AnalysisMetric) -> Sequen
 
 def _question(scene: Scene, analysis: Analysis, metric: AnalysisMetric, revision: str) -> Question | Answer | None:
     """What is asked of a revision: nothing where there is nobody to ask; the answer where it cannot be asked."""
-    source = metric.source.chosen
-    if not isinstance(source, Asked) or scene.next_look is None:
+    source, rolling = metric.source.chosen, scene.memory.rollout
+    if not isinstance(source, Asked) or scene.next_look is None or rolling is None or rolling.analysis is None:
         return None
     pods = [pod for pod in scene.seen.pods.get(revision, ()) if ready_since(pod)]
-    every = parse_duration(analysis.interval)
-    seen = scene.seen
+    matter = Matter(
+        namespace=scene.seen.namespace,
+        deployment=scene.seen.name,
+        revision=revision,
+        pods=pods,
+        interval=parse_duration(analysis.interval),
+        at=scene.next_look,
+        since=rolling.analysis.start_time,
+    )
     try:
-        return source.question(Matter(seen.namespace, seen.name, revision, pods, every, scene.next_look))
+        return source.question(matter)
     except Unanswerable as error:
         return Answer(error=str(error))
 

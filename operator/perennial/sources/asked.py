@@ -15,7 +15,7 @@ class Unanswerable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Matter:
-    """What a question is about: a revision, its ready pods, when it is asked, and how often."""
+    """What a question is about: a revision, its ready pods, when it is asked, how often, and since when."""
 
     namespace: str
     deployment: str
@@ -23,6 +23,7 @@ class Matter:
     pods: Sequence[Body]
     interval: timedelta
     at: datetime
+    since: datetime
 
 
 class Asked(ApiModel, ABC):

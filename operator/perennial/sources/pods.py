@@ -45,7 +45,9 @@ class Pods(Asked):
         """The first of the pods by uid: each look asks the same."""
         ready = sorted(matter.pods, key=lambda pod: str(pod["metadata"]["uid"]))
         pages = tuple((pod["metadata"]["uid"], self._url(pod)) for pod in ready[:MOST])
-        return Scrape(matter.at, pages, self.numerator.counter, self.denominator.counter) if pages else None
+        return (
+            Scrape(matter.at, matter.since, pages, self.numerator.counter, self.denominator.counter) if pages else None
+        )
 
     def _url(self, pod: Body) -> str:
         if pod["spec"].get("hostNetwork"):

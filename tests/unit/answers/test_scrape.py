@@ -1,6 +1,6 @@
 """Counters on pages of metrics, and by how much they grew."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import web
@@ -71,7 +71,9 @@ class Server:
         self.page = f'requests_total{{code="200"}} {good}\nrequests_total{{code="500"}} {bad}\n'
 
 
-async def asked(*turns: tuple[int, int], status: int = 200, pages: int = 1) -> list[Answer]:
+async def asked(
+    *turns: tuple[int, int], status: int = 200, pages: int = 1, anew: timedelta = timedelta()
+) -> list[Answer]:
     """What is answered when a server's counters are these, one after the other."""
     server = Server()
     url = await server.start()
@@ -79,9 +81,10 @@ async def asked(*turns: tuple[int, int], status: int = 200, pages: int = 1) -> l
     found = []
     try:
         async with Answers(Config()) as answers:
-            for good, bad in turns:
+            for number, (good, bad) in enumerate(turns):
+                since = NOW + number * anew
                 server.counts(good, bad)
-                question = Scrape(NOW, tuple((f"pod-{number}", url) for number in range(pages)), FAILED, ALL)
+                question = Scrape(NOW, since, tuple((f"pod-{pod}", url) for pod in range(pages)), FAILED, ALL)
                 found.append(await answers.answer(question))
     finally:
         await server.runner.cleanup()
@@ -90,6 +93,10 @@ async def asked(*turns: tuple[int, int], status: int = 200, pages: int = 1) -> l
 
 async def test_what_it_counted_before_it_is_first_asked_does_not_count() -> None:
     assert await asked((100, 50), (190, 60), (190, 60)) == [Answer(), Answer(Sampled(100, 0.1, 0.0, 1.0)), Answer()]
+
+
+async def test_another_rollout_begins_anew() -> None:
+    assert await asked((100, 50), (190, 60), anew=timedelta(hours=1)) == [Answer(), Answer()]
 
 
 async def test_after_a_restart_it_counts_from_zero() -> None:
@@ -112,9 +119,9 @@ async def test_who_does_not_listen_is_an_error_and_costs_the_others_nothing() ->
     try:
         async with Answers(Config()) as answers:
             dead = ("dead", "http://127.0.0.1:9/metrics")
-            alone = await answers.answer(Scrape(NOW, (dead,), FAILED, ALL))
+            alone = await answers.answer(Scrape(NOW, NOW, (dead,), FAILED, ALL))
             assert "ClientConnectorError" in alone.error
-            both = Scrape(NOW, (dead, ("pod", url)), FAILED, ALL)
+            both = Scrape(NOW, NOW, (dead, ("pod", url)), FAILED, ALL)
             server.counts(0, 0)
             await answers.answer(both)
             server.counts(9, 1)
@@ -128,7 +135,7 @@ async def test_a_part_that_is_more_than_the_whole_is_an_error() -> None:
     url = await server.start()
     try:
         async with Answers(Config()) as answers:
-            question = Scrape(NOW, (("pod", url),), ALL, FAILED)
+            question = Scrape(NOW, NOW, (("pod", url),), ALL, FAILED)
             server.counts(0, 0)
             await answers.answer(question)
             server.counts(9, 1)
@@ -143,7 +150,7 @@ async def test_too_long_a_page_is_not_read_to_its_end() -> None:
     server.page = "x" * (5 << 20)
     try:
         async with Answers(Config()) as answers:
-            answer = await answers.answer(Scrape(NOW, (("pod", url),), FAILED, ALL))
+            answer = await answers.answer(Scrape(NOW, NOW, (("pod", url),), FAILED, ALL))
         assert "more than 4 MiB" in answer.error
     finally:
         await server.runner.cleanup()
