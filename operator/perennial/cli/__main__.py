@@ -49,6 +49,13 @@ def _decide(given: argparse.Namespace) -> str:
     return approval.run(there, given.version, given.decision, overwrite=given.overwrite)
 
 
+def _rollout(given: argparse.Namespace) -> str:
+    from perennial.cli import cluster, rollout
+
+    there = cluster.connect(given.kubeconfig, given.context, given.namespace)
+    return rollout.run(there, given.command, given.deployment, given.revision)
+
+
 def _digest(given: argparse.Namespace) -> str:
     from perennial.cli import digest
 
@@ -73,6 +80,7 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace], str]] = {
     "trace": _trace,
     "approve": _decide,
     "reject": _decide,
+    **dict.fromkeys(arguments.OF_ROLLOUTS, _rollout),
     "digest": _digest,
     "report": _report,
 }

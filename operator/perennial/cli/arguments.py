@@ -11,6 +11,16 @@ from perennial.api.base import parse_time
 from perennial.api.modelversion import Decision
 from perennial.api.task import METRIC_NAME
 
+OF_ROLLOUTS = {
+    "promote": "leave out the steps that are left of a rollout",
+    "skip-step": "end the step of a rollout that is under way",
+    "abort": "roll back, and veto, what is rolled out",
+    "undo": "go back to a revision that served before",
+    "retry": "lift the vetoes of a ModelDeployment",
+    "pause": "hold the rollout where it is, and begin no other",
+    "resume": "let rollouts go on",
+}
+_DEPLOYMENT = re.compile(r"(?:(?:modeldeployments?|mdep)/)?([a-z0-9][-a-z0-9]*)")
 _VERSION = re.compile(r"(?:(?:modelversions?|mv)/)?([a-z0-9][-a-z0-9]*)")
 
 
@@ -18,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line; its errors end the process with 2."""
     whole = _Parser(
         prog="kubectl perennial",
-        description="Trace what serves, decide on versions, report metrics.",
+        description="Trace what serves, decide on versions and rollouts, report metrics.",
         epilog="docs/cli.md has an example of each.",
     )
     commands = whole.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
@@ -42,6 +52,13 @@ def parser() -> argparse.ArgumentParser:
         decide.add_argument("version", metavar="VERSION", type=_version, help="name of the ModelVersion: churn-5")
         decide.add_argument("--overwrite", action="store_true", help="also when somebody decided otherwise")
         decide.set_defaults(decision=decision)
+
+    for name, words in OF_ROLLOUTS.items():
+        asked = commands.add_parser(name, parents=[cluster], help=words)
+        asked.add_argument("deployment", metavar="DEPLOYMENT", type=_deployment, help="name of the ModelDeployment")
+        if name == "undo":
+            asked.add_argument("revision", metavar="REVISION", nargs="?", help="default: what served before")
+        asked.set_defaults(revision=None)
 
     report = commands.add_parser("report", parents=[cluster], help="report metrics of a served model")
     report.add_argument("deployment", metavar="DEPLOYMENT", help="name of the ModelDeployment")
@@ -90,6 +107,13 @@ def _version(text: str) -> str:
     found = _VERSION.fullmatch(text)
     if not found:
         raise argparse.ArgumentTypeError(f"{text!r} is no name of a ModelVersion, such as churn-5")
+    return found[1]
+
+
+def _deployment(text: str) -> str:
+    found = _DEPLOYMENT.fullmatch(text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a ModelDeployment, such as churn")
     return found[1]
 
 
