@@ -225,6 +225,45 @@ class TestDecisions:
         )
 
 
+@pytest.mark.usefixtures("operator")
+class TestRollouts:
+    """What people want of a rollout, and get."""
+
+    def test_a_canary_is_led_by_hand(self, place: Place) -> None:
+        template = {"spec": {"containers": [{"name": "server", "image": "server:1"}]}}
+        canary = {"canary": {"steps": [{"setWeight": 50}, {"pause": {}}, {"pause": {}}]}}
+        spec = {"model": {"name": "churn"}, "template": template, "strategy": canary, "scaleDownDelay": "1s"}
+        editor = place.person(EDITOR)
+        place.make(MODELDEPLOYMENTS, "churn", spec)
+        place.version(1)
+        place.serves("churn-1")
+        refused = editor.kubectl("skip-step", "churn").error()
+        assert refused == "error: modeldeployment churn: nothing is rolled out now"
+        place.version(2)
+
+        def step() -> int:
+            rollout = self.status(place).get("rollout") or {}
+            return int(rollout.get("step", 0)) if "stepTime" in rollout else 0
+
+        eventually(lambda: step() == 1, 60)
+        assert shape(editor.says("skip-step", "churn")) == documented("skip-step churn")[0]
+        eventually(lambda: step() == 2, 30)
+        editor.says("promote", "mdep/churn")
+        place.serves("churn-2")
+        eventually(lambda: "rollout" not in self.status(place), 60)
+        assert shape(editor.says("undo", "churn")) == documented("undo churn")[0]
+        eventually(lambda: "rollout" in self.status(place), 30)
+        editor.says("abort", "churn")
+        eventually(lambda: "rollout" not in self.status(place), 60)
+        assert "may be tried again" in editor.says("retry", "churn")
+        assert editor.says("pause", "churn") == "modeldeployment churn: paused"
+        assert place.there(MODELDEPLOYMENTS, "churn")["spec"]["paused"] is True
+
+    def status(self, place: Place) -> Body:
+        found: Body = place.there(MODELDEPLOYMENTS, "churn").get("status") or {}
+        return found
+
+
 class TestTheCluster:
     """Which one is asked, and what is said when none answers."""
 
