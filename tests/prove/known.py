@@ -192,9 +192,13 @@ def _analysis(place: Callable[[Body], Body]) -> dict[str, Known]:
         "metrics[].name": Known(also=also),
         "metrics[].source.reported": Known(also=also),
         **{
-            f"metrics[].source.pods.{counter}.{field}": Known(also=pods, needed=counter, wrong=wrong)
+            f"metrics[].source.pods.{counter}.{field}": known
             for counter in ("numerator", "denominator")
-            for field, wrong in (("metric", _COUNTER), ("labels", (Wrong({"a-b": "1"}, "labels"),)))
+            for field, known in {
+                "metric": Known(also=pods, needed=counter, wrong=_COUNTER),
+                "labels": Known(also=pods, wrong=(Wrong({"a-b": "1"}, "labels"),)),
+                "labels.*": Known(also=pods),
+            }.items()
         },
         "metrics[].source.pods.path": Known(
             good=("/metrics", "/v2/a.b"), also=pods, wrong=(Wrong("metrics"), Wrong("/a?b"))

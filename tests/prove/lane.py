@@ -21,16 +21,16 @@ QUIET = 2.5
 
 
 class Crash(Faults):
-    """Ends the operator when its write of this number is accepted, and starts it again at once."""
+    """Ends the operator when its writes of these numbers are accepted, and starts it again at once each time."""
 
-    def __init__(self, at: int) -> None:
+    def __init__(self, *at: int) -> None:
         self.at = at
         self.lane: Lane | None = None
-        self.died: Write | None = None
+        self.died: list[Write] = []
 
     def written(self, write: Write) -> None:
-        if write.number == self.at and self.lane:
-            self.died = write
+        if write.number in self.at and self.lane:
+            self.died.append(write)
             self.lane.restart()
 
 

@@ -213,10 +213,13 @@ def _kind(resource: Resource) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Without messages, which are for people, and with conditions in order: none may come or go."""
+    """Without messages, which are for people, and with conditions in order: none may come or go, but the one that says
+    that this release would make a pod otherwise.
+    """
     if isinstance(value, dict):
         plain = {key: _plain(item) for key, item in value.items() if key != "message" and item is not None}
         if "conditions" in plain:
-            plain["conditions"].sort(key=lambda condition: condition["type"])
+            told = (condition for condition in plain["conditions"] if condition["type"] != "UpdateAvailable")
+            plain["conditions"] = sorted(told, key=lambda condition: condition["type"])
         return plain
     return [_plain(item) for item in value] if isinstance(value, list) else value

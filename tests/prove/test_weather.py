@@ -197,6 +197,8 @@ def counts(lane: Guest, over: threading.Event) -> int:
     return done
 
 
+# A lease is a matter of seconds: what is slow shall be the weather alone.
+@pytest.mark.alone
 @pytest.mark.proof("API weather")
 def test_in_foul_weather_all_ends_as_in_fair(busy: ApiServer, config: Path, proof: Proof) -> None:
     names = [name for name in WORKLOADS if name not in APART] if FULL else list(PART)
