@@ -3,6 +3,7 @@
 import argparse
 import math
 import re
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
@@ -20,8 +21,6 @@ OF_ROLLOUTS = {
     "pause": "hold the rollout where it is, and begin no other",
     "resume": "let rollouts go on",
 }
-_DEPLOYMENT = re.compile(r"(?:(?:modeldeployments?|mdep)/)?([a-z0-9][-a-z0-9]*)")
-_VERSION = re.compile(r"(?:(?:modelversions?|mv)/)?([a-z0-9][-a-z0-9]*)")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,13 +48,23 @@ def parser() -> argparse.ArgumentParser:
 
     for name, decision in (("approve", Decision.APPROVED), ("reject", Decision.REJECTED)):
         decide = commands.add_parser(name, parents=[cluster], help=f"write spec.approval: {decision} on a ModelVersion")
-        decide.add_argument("version", metavar="VERSION", type=_version, help="name of the ModelVersion: churn-5")
+        decide.add_argument(
+            "version",
+            metavar="VERSION",
+            type=_named("ModelVersion", "mv", "churn-5"),
+            help="name of the ModelVersion: churn-5",
+        )
         decide.add_argument("--overwrite", action="store_true", help="also when somebody decided otherwise")
         decide.set_defaults(decision=decision)
 
     for name, words in OF_ROLLOUTS.items():
         asked = commands.add_parser(name, parents=[cluster], help=words)
-        asked.add_argument("deployment", metavar="DEPLOYMENT", type=_deployment, help="name of the ModelDeployment")
+        asked.add_argument(
+            "deployment",
+            metavar="DEPLOYMENT",
+            type=_named("ModelDeployment", "mdep", "churn"),
+            help="name of the ModelDeployment",
+        )
         if name == "undo":
             asked.add_argument("revision", metavar="REVISION", nargs="?", help="default: what served before")
         asked.set_defaults(revision=None)
@@ -103,18 +112,17 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message}; see `{self.prog} --help`\n")
 
 
-def _version(text: str) -> str:
-    found = _VERSION.fullmatch(text)
-    if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is no name of a ModelVersion, such as churn-5")
-    return found[1]
+def _named(kind: str, short: str, example: str) -> Callable[[str], str]:
+    """The name of an object, also as kubectl prints it: with its kind before it."""
+    pattern = re.compile(rf"(?:(?:{kind.lower()}s?|{short})/)?([a-z0-9][-a-z0-9]*)")
 
+    def name(text: str) -> str:
+        found = pattern.fullmatch(text)
+        if not found:
+            raise argparse.ArgumentTypeError(f"{text!r} is no name of a {kind}, such as {example}")
+        return found[1]
 
-def _deployment(text: str) -> str:
-    found = _DEPLOYMENT.fullmatch(text)
-    if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is no name of a ModelDeployment, such as churn")
-    return found[1]
+    return name
 
 
 def _metric(text: str) -> tuple[str, float]:

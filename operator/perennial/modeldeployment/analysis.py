@@ -20,7 +20,8 @@ def begins(scene: Scene) -> bool:
 
 def questions(scene: Scene) -> Sequence[Question]:
     """What the look that is due asks of others."""
-    rolling, analysis = scene.memory.rollout, scene.stage.analysis
+    rolling = scene.memory.rollout
+    analysis = scene.stage.analysis if rolling else None
     if rolling is None or analysis is None or not _is_due(scene):
         return ()
     asked = (
@@ -38,8 +39,9 @@ def _is_due(scene: Scene) -> bool:
 
 def _revisions(scene: Scene, rolling: Rollout, metric: AnalysisMetric) -> Sequence[str]:
     """Of which revisions a metric is wanted."""
-    compared = metric.no_worse_than_stable_by is not None and scene.stable is not None
-    return (rolling.revision, scene.stable) if compared and scene.stable else (rolling.revision,)
+    if metric.no_worse_than_stable_by is None or scene.stable is None:
+        return (rolling.revision,)
+    return rolling.revision, scene.stable
 
 
 def _question(scene: Scene, analysis: Analysis, metric: AnalysisMetric, revision: str) -> Question | Answer | None:
