@@ -142,14 +142,14 @@ class Space:
         """How often the operator wrote in this namespace."""
         return sum(count for what, count in self.requests().items() if what.split()[0] in WRITES)
 
-    def rests(self, seconds: float = 2.0) -> None:
+    def rests(self, seconds: float = 2.0, within: float = 30.0) -> None:
         """Wait until the operator has asked for nothing in this namespace for so long."""
-        deadline, before, since = time.monotonic() + 30, self.requests(), time.monotonic()
+        deadline, known, since = time.monotonic() + within, self.requests(), time.monotonic()
         while time.monotonic() - since < seconds:
-            assert time.monotonic() < deadline, "no rest"
             time.sleep(0.2)
-            if (now := self.requests()) != before:
-                before, since = now, time.monotonic()
+            if (now := self.requests()) != known:
+                known, since = now, time.monotonic()
+            assert time.monotonic() < deadline, f"it does not come to rest: {known}"
 
     def idle(self, seconds: float) -> None:
         """Assert that the operator asks for nothing in this namespace any more."""

@@ -1,6 +1,5 @@
 """Objects of each kind in each state, in one namespace, and the kubelet of their pods: what an upgrade meets."""
 
-import time
 from datetime import UTC, datetime
 
 from perennial.api.base import format_time
@@ -95,13 +94,7 @@ class Fleet:
 
     def rest(self) -> None:
         """Return when the operator has asked for nothing for a while."""
-        deadline = time.monotonic() + 60
-        known, since = self.space.requests(), time.monotonic()
-        while time.monotonic() - since < REST:
-            time.sleep(0.3)
-            if (now := self.space.requests()) != known:
-                known, since = now, time.monotonic()
-            assert time.monotonic() < deadline, f"it does not come to rest: {known}"
+        self.space.rests(REST, within=60)
 
     def state(self) -> State:
         """Everything that is there, by kind and name, without what every write changes."""
