@@ -49,7 +49,7 @@ class FakeClient:
 
     @property
     def writes(self) -> list[tuple[str, str]]:
-        return [call for call in self.calls if call[0] not in ("get", "list")]
+        return [call for call in self.calls if call[0] not in ("get", "list", "dry run")]
 
     def fail(self, verb: str, resource: Resource, error: ApiError, *, always: bool = False) -> None:
         self._failures.append((verb, resource, error, always))
@@ -97,11 +97,13 @@ class FakeClient:
             raise AlreadyExists(f"{key} already exists", code=409, reason="AlreadyExists")
         return self._store(key, {k: v for k, v in copy.deepcopy(body).items() if k != "status" or resource in _RECORDS})
 
-    async def apply(self, body: Body) -> Body:
+    async def apply(self, body: Body, *, dry_run: bool = False) -> Body:
         resource = of(body)
         key = key_of(resource, body)
-        self._called("apply", resource, key.name)
+        self._called("dry run" if dry_run else "apply", resource, key.name)
         self._precondition(key, body["metadata"])
+        if dry_run:
+            return merged(self.objects.get(key), copy.deepcopy(body))  # type: ignore[no-any-return]
         return self._store(key, merged(self.objects.get(key), copy.deepcopy(body)))
 
     async def patch(

@@ -69,7 +69,8 @@ class Assassin:
         async with self._session.request(
             request.method, request.rel_url, headers=headers, data=body, timeout=aiohttp.ClientTimeout(total=None)
         ) as answer:
-            if request.method in WRITES and answer.status < 300 and not any(part in request.path for part in SPARED):
+            writes = request.method in WRITES and "dryRun" not in request.query
+            if writes and answer.status < 300 and not any(part in request.path for part in SPARED):
                 await answer.read()
                 self.victims.append(f"{request.method} {request.path}")
                 self._kill()

@@ -126,7 +126,8 @@ class Space:
         return [one for one in ours if one["involvedObject"]["name"] == name]
 
     def requests(self) -> Counter[str]:
-        """What the operator asked for in this namespace and got, Events apart, as `verb resource/subresource`."""
+        """What the operator asked for in this namespace and got, Events apart, as `verb resource/subresource`; the verb
+        of a dry run is `try`."""
         counted: Counter[str] = Counter()
         for line in self.server.audit_log.read_text().splitlines():
             if self.name not in line or f'"username":"{USER}"' not in line:
@@ -135,7 +136,8 @@ class Space:
             about = entry["objectRef"]
             if about["resource"] != "events" and about.get("namespace") == self.name:
                 part = f"/{about['subresource']}" if "subresource" in about else ""
-                counted[f"{entry['verb']} {about['resource']}{part}"] += entry["responseStatus"]["code"] < 400
+                verb = "try" if "dryRun=All" in entry["requestURI"] else entry["verb"]
+                counted[f"{verb} {about['resource']}{part}"] += entry["responseStatus"]["code"] < 400
         return +counted
 
     def writes(self) -> int:

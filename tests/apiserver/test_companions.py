@@ -57,6 +57,25 @@ def test_all_three_are_made_once_and_then_nothing_is_written(serving: Serving, p
         assert asked[f"patch {resource.plural}"] == 1
 
 
+def test_what_the_server_made_of_it_is_not_written_again_after_a_restart(
+    serving: Serving, perennial: Perennial
+) -> None:
+    slow = {"scaleDown": {"stabilizationWindowSeconds": 600}}
+    serving.serve_first(autoscaling={"maxReplicas": 3, "behavior": slow})
+    made = spec_of(serving, HORIZONTALPODAUTOSCALERS)
+    assert made["behavior"]["scaleDown"] != slow["scaleDown"], "the server fills in the rest"
+    for _ in range(2):
+        perennial.kill()
+        perennial.restart()
+        eventually(perennial.watches, 30)
+        serving.space.rests(3)
+    assert serving.space.requests()["patch horizontalpodautoscalers"] == 1
+    perennial.kill()
+    serving.space.patch(HORIZONTALPODAUTOSCALERS, "churn", {"spec": {"maxReplicas": 9}})
+    perennial.restart()
+    eventually(lambda: spec_of(serving, HORIZONTALPODAUTOSCALERS) == made)
+
+
 def test_edits_of_the_fields_are_followed(serving: Serving) -> None:
     serving.deploy(**ALL)
     for resource in FIELDS:
@@ -204,7 +223,7 @@ def test_what_the_server_refuses_is_said_in_its_words(serving: Serving, wrong: B
     serving.edit(**{field: None})
     serving.edit(**{field: ALL[field]})
     serving.says("Ready", "True", "Serving")
-    assert any(serving.space.get(resource, "churn") for resource in FIELDS)
+    assert eventually(lambda: any(serving.space.get(resource, "churn") for resource in FIELDS))
 
 
 def test_the_autoscaler_scales_it_and_says_why_it_cannot(serving: Serving) -> None:

@@ -56,7 +56,8 @@ class Request:
     @property
     def writes(self) -> bool:
         """Whether it changes what the work is about."""
-        return self.method in WRITES and bool(self.resource) and self.resource not in APART
+        changes = self.method in WRITES and "dryRun" not in self.query
+        return changes and bool(self.resource) and self.resource not in APART
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def test_no_decision_raises_whatever_others_wrote(proof: Proof) -> None:
 async def test_whatever_others_write_on_an_object_the_process_goes_on_and_says_what_is_wrong(
     space: Space, perennial: Perennial, proof: Proof
 ) -> None:
-    number = scaled(12_600, 150)
+    number = scaled(10_000, 150)
     async with HttpClient(login.load(str(space.server.kubeconfig))) as client:
         poison = poisoning.Poison(space.name, client)
         await poison.make()

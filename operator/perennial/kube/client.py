@@ -52,8 +52,9 @@ class Client(Protocol):
         """Make an object, in the namespace that its metadata names. If `strict`, an unknown field is a BadRequest."""
         ...
 
-    async def apply(self, body: Body) -> Body:
-        """Server-side apply of a full intent, as field manager `perennial`, taking over fields of others."""
+    async def apply(self, body: Body, *, dry_run: bool = False) -> Body:
+        """Server-side apply of a full intent, as field manager `perennial`, taking over fields of others. `dry_run`:
+        what would come of it, and nothing is written."""
         ...
 
     async def patch(
@@ -130,10 +131,10 @@ class Fenced:
         self._check()
         return await self._client.create(body, strict=strict)
 
-    async def apply(self, body: Body) -> Body:
+    async def apply(self, body: Body, *, dry_run: bool = False) -> Body:
         """As Client.apply."""
         self._check()
-        return await self._client.apply(body)
+        return await self._client.apply(body, dry_run=dry_run)
 
     async def patch(
         self, resource: Resource, namespace: str | None, name: str, patch: Body, *, subresource: str | None = None

@@ -94,11 +94,13 @@ class HttpClient:
         query = {"fieldManager": FIELD_MANAGER} | ({"fieldValidation": "Strict"} if strict else {})
         return await self._request("POST", "create", resource, path, body, query=query)
 
-    async def apply(self, body: Body) -> Body:
+    async def apply(self, body: Body, *, dry_run: bool = False) -> Body:
         """Server-side apply."""
         resource = of(body)
         path = resource.path(body["metadata"].get("namespace"), body["metadata"]["name"])
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        if dry_run:
+            query["dryRun"] = "All"
         return await self._request("PATCH", "apply", resource, path, body, query=query, content=_APPLY)
 
     async def patch(

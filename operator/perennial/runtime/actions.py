@@ -157,6 +157,7 @@ class Actor:
             except NotFound:
                 existing = None
         metadata = dict(body["metadata"])
+        unsure = False
         if existing is not None:
             if controller_uid(existing) != controller_uid(body):
                 raise _taken(target, existing)
@@ -166,20 +167,33 @@ class Actor:
                 if self._applied.get(target) == known or (alone and shows(existing, body)):
                     self._cache.put(target.resource, existing)
                     return
+                unsure = target not in self._applied
             # Neither over one that was made anew meanwhile, nor late over what others did since.
             metadata |= {key: existing["metadata"][key] for key in ("uid", "resourceVersion")}
         metadata["annotations"] = {**metadata.get("annotations", {}), ANNOTATION_APPLIED: intent}
         wanted = {**body, "metadata": metadata}
         try:
-            made = await self._applied_or_merged(target, wanted, existing)
+            if existing and unsure and await self._stands(existing, wanted):
+                made = existing
+            else:
+                made = await self._applied_or_merged(target, wanted, existing)
+                logger.info("applied %s", target)
         except Conflict as error:
             await self.refresh(target)
             raise Conflict(error.message, code=error.code, reason=error.reason) from error
-        logger.info("applied %s", target)
         self._applied[target] = (intent, digest(_covered(project(target.resource, made), body, whole)))
         if len(self._applied) > _REMEMBERED:
             del self._applied[next(iter(self._applied))]
         self._cache.put(target.resource, made)
+
+    async def _stands(self, existing: Body, wanted: Body) -> bool:
+        """Whether an apply would change nothing. After a start nobody remembers what the server made of the intent."""
+        resource = of(wanted)
+        try:
+            made = await self._client.apply(wanted, dry_run=True)
+        except Invalid:
+            return False
+        return project(resource, made) == project(resource, existing)
 
     async def _applied_or_merged(self, target: Key, wanted: Body, existing: Body | None) -> Body:
         try:
