@@ -13,7 +13,7 @@ from perennial.api.meta import DEFAULT_CLAIM
 from tests.prove.report import Proof
 
 # What a ModelDeployment may have beside its pods.
-BESIDE = ("horizontalpodautoscalers", "poddisruptionbudgets", "networkpolicies")
+BESIDE = ("horizontalpodautoscalers", "poddisruptionbudgets", "networkpolicies", "ingresses")
 # Rights that a run need not use, each for a reason.
 RARE = {
     **dict.fromkeys(
@@ -70,7 +70,12 @@ def test_what_others_made_is_read_and_left_alone(space: Space, lab: Lab, began: 
 
 
 def test_what_is_asked_for_beside_the_pods_comes_and_goes(space: Space) -> None:
-    fields = {"autoscaling": {"maxReplicas": 2}, "disruption": {"maxUnavailable": 1}, "network": {"allowFrom": []}}
+    fields = {
+        "autoscaling": {"maxReplicas": 2},
+        "disruption": {"maxUnavailable": 1},
+        "network": {"allowFrom": []},
+        "ingress": {},
+    }
     space.apply(serving("beside", **fields))
     space.until("all of it is made", lambda: all(space.get(kind, "beside") for kind in BESIDE))
     patch = json.dumps({"spec": dict.fromkeys(fields)})

@@ -56,7 +56,8 @@ async def run(
     """Serve health and `services` at once, reconcile while the lease is ours, and return the exit code.
 
     namespace: the only one whose objects are read, watched and written; None: all.
-    0 after SIGTERM or SIGINT; 1 when the lease was lost or a part ended by itself: the pod is to be started anew.
+    0 after SIGTERM or SIGINT, or when optional kinds have come or gone; 1 when the lease was lost or a part ended by
+    itself: the pod is to be started anew.
     """
     stop = asyncio.Event()
     _on_signals(stop)
@@ -109,6 +110,7 @@ async def _lead(
     kopf_stop = asyncio.Event()
     shell: asyncio.Task[Any] | None = None
     filling = asyncio.create_task(resync.fill(lease.version), name="fill")
+    passing: list[asyncio.Task[Any]] = [filling]
     try:
         await asyncio.wait({stopping, filling, *tasks}, return_when=asyncio.FIRST_COMPLETED)
         if filling.done():
@@ -118,13 +120,18 @@ async def _lead(
                 asyncio.create_task(engine.run(), name="engine"),
                 asyncio.create_task(resync.run(), name="resync"),
             ]
-            watching = _watch(engine.cache, selectors, versions, namespace, credentials, kopf_stop, stop)
+            there = {resource: selectors[resource] for resource in versions}
+            watching = _watch(engine.cache, there, versions, namespace, credentials, kopf_stop, stop)
             shell = asyncio.create_task(watching, name="kopf")
-            await asyncio.wait({stopping, shell, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+            other_kinds = asyncio.create_task(resync.kinds_change(), name="kinds")
+            passing.append(other_kinds)
+            await asyncio.wait({stopping, shell, other_kinds, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+            if other_kinds.done():
+                logger.info("ending, to be started again for the kinds that there are")
     finally:
         # First nothing is written any more, then another may lead, then the rest ends.
         ended = [task for task in (*tasks, shell) if task and task.done()]
-        await _cancel(filling, *tasks)
+        await _cancel(*passing, *tasks)
         await lease.release()
         kopf_stop.set()
         if shell:

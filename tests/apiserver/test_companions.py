@@ -7,6 +7,7 @@ import pytest
 
 from perennial.api.resources import (
     HORIZONTALPODAUTOSCALERS,
+    INGRESSES,
     MODELDEPLOYMENTS,
     NETWORKPOLICIES,
     PODDISRUPTIONBUDGETS,
@@ -24,8 +25,14 @@ FIELDS: dict[Resource, str] = {
     NETWORKPOLICIES: "network",
     PODDISRUPTIONBUDGETS: "disruption",
     HORIZONTALPODAUTOSCALERS: "autoscaling",
+    INGRESSES: "ingress",
 }
-ALL: Body = {"autoscaling": {"maxReplicas": 3}, "disruption": {"maxUnavailable": 1}, "network": {"allowFrom": [TEAM]}}
+ALL: Body = {
+    "autoscaling": {"maxReplicas": 3},
+    "disruption": {"maxUnavailable": 1},
+    "network": {"allowFrom": [TEAM]},
+    "ingress": {"hosts": ["churn.acme.dev"]},
+}
 each = pytest.mark.parametrize("resource", FIELDS, ids=FIELDS.values())
 
 
@@ -47,6 +54,8 @@ def test_all_three_are_made_once_and_then_nothing_is_written(serving: Serving, p
     assert spec_of(serving, PODDISRUPTIONBUDGETS) == budget
     autoscaler = spec_of(serving, HORIZONTALPODAUTOSCALERS)
     assert (autoscaler["scaleTargetRef"]["kind"], autoscaler["maxReplicas"]) == ("ModelDeployment", 3)
+    (way_in,) = spec_of(serving, INGRESSES)["rules"]
+    assert way_in["host"] == "churn.acme.dev"
     serving.space.idle(5)
     perennial.kill()
     perennial.restart()
@@ -109,6 +118,7 @@ def test_edits_of_the_fields_are_followed(serving: Serving) -> None:
         pytest.param(PODDISRUPTIONBUDGETS, {"minAvailable": 2, "maxUnavailable": None}, id="the other limit"),
         pytest.param(PODDISRUPTIONBUDGETS, {"selector": {"matchLabels": {"app": "x"}}}, id="of no pod"),
         pytest.param(HORIZONTALPODAUTOSCALERS, {"maxReplicas": 9}, id="another bound"),
+        pytest.param(INGRESSES, {"rules": [{"host": "theirs.dev"}]}, id="another host"),
         pytest.param(
             HORIZONTALPODAUTOSCALERS, {"behavior": {"scaleUp": {"selectPolicy": "Disabled"}}}, id="a brake of their own"
         ),
@@ -156,6 +166,7 @@ THEIRS: dict[Resource, Body] = {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "theirs"},
         "maxReplicas": 7,
     },
+    INGRESSES: {"defaultBackend": {"service": {"name": "theirs", "port": {"number": 80}}}},
 }
 
 
@@ -208,6 +219,12 @@ CPU: Any = {"name": "cpu", "target": {"type": "Utilization", "averageUtilizatio"
             "Invalid",
             "spec.ingress[0].from[0]: Required value: must specify a peer",
             id="nobody is named",
+        ),
+        pytest.param(
+            {"ingress": {"annotations": {"-": "x"}}},
+            "Invalid",
+            "metadata.annotations: Invalid value",
+            id="no name of an annotation",
         ),
     ],
 )

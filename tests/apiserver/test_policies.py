@@ -299,6 +299,8 @@ class TestWhoWritesWhatBecomesPods:
             ("horizontalpodautoscalers", "autoscaling", {"maxReplicas": 2}, {"maxReplicas": 3}),
             ("poddisruptionbudgets", "disruption", {"maxUnavailable": 1}, {"maxUnavailable": 2}),
             ("networkpolicies", "network", {"allowFrom": []}, {"allowFrom": [{"podSelector": {}}]}),
+            ("ingresses", "ingress", {}, {"hosts": ["churn.acme.dev"]}),
+            ("httproutes", "route", {"parentRefs": [{"name": "a"}]}, {"parentRefs": [{"name": "b"}]}),
         ],
     )
     def test_may_create_what_a_deployment_asks_for_beside_its_pods(

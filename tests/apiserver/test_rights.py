@@ -64,6 +64,7 @@ def test_the_loop_needs_no_right_that_the_chart_does_not_give(server: ApiServer,
         "autoscaling": {"maxReplicas": 2},
         "disruption": {"maxUnavailable": 1},
         "network": {"allowFrom": []},
+        "ingress": {},
     }
     make(MODELDEPLOYMENTS, "churn", {"model": {"name": "churn"}, **beside})
     space.there(SERVICES, "churn")

@@ -317,6 +317,11 @@ KNOWN: Mapping[str, Mapping[str, Known]] = {
                 Wrong({"ipBlock": {"cidr": "10.0.0.0"}}, "spec.network"),
             ),
         ),
+        "spec.ingress.className": Known(good=("nginx", "a" * 253), wrong=(Wrong("-"), Wrong(""))),
+        "spec.ingress.hosts": Known(good=([], ["*.acme.dev"] * 16), wrong=(Wrong(["a..b"]),)),
+        "spec.ingress.hosts[]": Known(good=("a.dev", "*.a.dev"), wrong=(Wrong("*.*.a"), Wrong("A.dev"))),
+        "spec.ingress.tlsSecretName": Known(good=("cert", "a" * 253), wrong=(Wrong("-"), Wrong(""))),
+        "spec.ingress.annotations": Known(good=({}, {"a": "b"}), wrong=(Wrong({"-": "b"}, "spec.ingress"),)),
         "spec.maxSurge": Known(
             good=(0, 10_000, "0%", "999%"),
             also={"spec.maxUnavailable": 1},

@@ -140,7 +140,7 @@ def a_canary_that_is_worse(lane: Lane) -> None:
 @workload
 def what_stands_beside_the_pods_comes_and_goes(lane: Lane) -> None:
     lane.version(1)
-    beside = {"disruption": {"maxUnavailable": 1}, "network": {"allowFrom": []}}
+    beside = {"disruption": {"maxUnavailable": 1}, "network": {"allowFrom": []}, "ingress": {"hosts": ["a.dev"]}}
     lane.deploy(autoscaling={"maxReplicas": 2}, **beside)
     lane.serves(1)
     lane.until("it is scaled", lambda: lane.space.get(HORIZONTALPODAUTOSCALERS, "churn"))

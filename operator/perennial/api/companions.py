@@ -1,4 +1,4 @@
-"""What a ModelDeployment may have beside its pods: an autoscaler, a disruption budget, a network policy."""
+"""What a ModelDeployment may have beside its pods: an autoscaler, a disruption budget, a network policy, an ingress."""
 
 from typing import Annotated
 
@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from perennial.api.base import INT_OR_PERCENT, ApiModel, Verbatim
 from perennial.api.oneof import OneOf
+from perennial.api.route import DnsName, Hostname
 from perennial.api.rules import rule, validations
 
 # A PodDisruptionBudget takes no more than all.
@@ -50,4 +51,17 @@ class Network(ApiModel):
     allow_from: Annotated[list[Verbatim], Field(max_length=64)] = Field(
         description="Who may call the port `http`, each as a NetworkPolicyPeer of networking.k8s.io/v1; an empty list: "
         "nobody. Nobody may call any other port."
+    )
+
+
+class Ingress(ApiModel):
+    """How requests from outside get to the Service, by an Ingress."""
+
+    class_name: DnsName | None = Field(None, description="The IngressClass; default: that of the cluster.")
+    hosts: Annotated[list[Hostname], Field(max_length=16)] = Field(
+        default=[], description="Only requests for these hosts; default: for any."
+    )
+    tls_secret_name: DnsName | None = Field(None, description="The Secret with the certificate for the hosts.")
+    annotations: Annotated[dict[str, str], Field(max_length=32)] = Field(
+        default={}, description="For the controller, or for who makes the certificate."
     )

@@ -21,9 +21,10 @@ from perennial.api.base import (
     StorageUri,
     Time,
 )
-from perennial.api.companions import Autoscaling, Disruption, Network
+from perennial.api.companions import Autoscaling, Disruption, Ingress, Network
 from perennial.api.modelversion import DeploymentState
 from perennial.api.oneof import not_in_the_schema
+from perennial.api.route import Route
 from perennial.api.rules import rule, validations
 from perennial.api.trainingjob import Format, ModelName
 from perennial.strategies import RollingUpdate, Strategy
@@ -156,6 +157,14 @@ class ModelDeploymentSpec(ApiModel):
         None, description="A PodDisruptionBudget of this name: pods that may be missing, or must stay."
     )
     network: Network | None = Field(None, description="A NetworkPolicy of this name: who may call the pods.")
+    ingress: Ingress | None = Field(
+        None, description="An Ingress of this name: requests from outside get to the Service."
+    )
+    route: Route | None = Field(
+        None,
+        description="An HTTPRoute of this name: gateways send requests to the deployment, and a canary gets its share "
+        "by exact weights. Its pods then come on top of the others, whatever maxSurge says.",
+    )
     strategy: Strategy = Field(
         default=Strategy(rolling_update=RollingUpdate()),
         json_schema_extra=not_in_the_schema,
@@ -222,14 +231,23 @@ class Traffic(ApiModel):
     """Where the Service sends requests."""
 
     revision: str | None = Field(None, description="The only one that gets them; none while a rollout shares them.")
-    since: Time = Field(description="Since when it was seen to.")
+    since: Time = Field(description="Since when this, and what is said of the preview, was seen.")
+    preview_revision: str | None = Field(
+        None, description="With a route: the revision that the preview Service leads to."
+    )
+    preview_weight: Count | None = Field(None, description="Percent that the gateways were last seen to send there.")
     mechanism: str | None = Field(
         None,
-        description="During a rollout: ReplicaRatio, by how many pods of each revision are ready, or ServiceSelector: "
-        "all of them to one revision.",
+        description="During a rollout: HTTPRoute, by the weights of the route, ReplicaRatio, by how many pods of each "
+        "revision are ready, or ServiceSelector: all of them to one revision.",
     )
     requested_weight: Count | None = Field(None, description="Percent that the new revision is to get now.")
     actual_weight: Count | None = Field(None, description="Percent that the new revision gets now.")
+
+    @property
+    def led(self) -> tuple[str | None, str | None, int | None]:
+        """Who gets requests."""
+        return self.revision, self.preview_revision, self.preview_weight
 
 
 class Rollout(ApiModel):

@@ -45,6 +45,8 @@ SERVICES = Resource("", "v1", "services", "Service")
 HORIZONTALPODAUTOSCALERS = Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
 PODDISRUPTIONBUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 NETWORKPOLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
+INGRESSES = Resource("networking.k8s.io", "v1", "ingresses", "Ingress")
+HTTPROUTES = Resource("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
 PVCS = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 CONFIGMAPS = Resource("", "v1", "configmaps", "ConfigMap")
 EVENTS = Resource("", "v1", "events", "Event")
@@ -69,8 +71,12 @@ CHILD_KINDS = (
     HORIZONTALPODAUTOSCALERS,
     PODDISRUPTIONBUDGETS,
     NETWORKPOLICIES,
+    INGRESSES,
+    HTTPROUTES,
     PVCS,
 )
+# Which a cluster need not have.
+OPTIONAL_KINDS = (HTTPROUTES,)
 
 _BY_KIND = {
     (resource.api_version, resource.kind): resource

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from perennial.api.resources import DEPLOYMENTS, SERVICES
 from perennial.modeldeployment import children
 from perennial.modeldeployment.companions import companions
+from perennial.modeldeployment.route import routing
 from perennial.modeldeployment.scene import Scene
 from perennial.modeldeployment.snapshot import preview_name
 from perennial.plan import Action, Apply, Body, Create, Delete, Find, Patch
-from perennial.strategies.step import Targets, Traffic, step
+from perennial.strategies.step import Route, Targets, Traffic, step
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +43,21 @@ def act(scene: Scene) -> Act:
     if scene.stable is not None and targets.stable is not None:
         wanted[scene.stable] = targets.stable
     made, lost = _made(scene, wanted)
+    route = tuple(routing(scene.seen, scene.spec.route, targets.route.weight if targets.route else None))
+    # Made last: a cluster without the Gateway API refuses it.
+    early, late = (route, ()) if scene.seen.route else ((), route)
     actions = (
         *_traffic(scene, targets.traffic),
-        *_preview(scene),
+        *_preview(scene, targets.route),
+        *early,
         *_scaled(scene, wanted),
         *_removed(scene, wanted),
         *made,
+        *_sought(scene, wanted),
+        *companions(scene),
+        *late,
     )
-    return Act((*actions, *_sought(scene, wanted), *companions(scene)), lost)
+    return Act(actions, lost)
 
 
 def _traffic(scene: Scene, traffic: Traffic) -> list[Action]:
@@ -57,10 +65,12 @@ def _traffic(scene: Scene, traffic: Traffic) -> list[Action]:
     return _led(scene, scene.seen.service, children.service(scene.seen, scene.seen.name, revision))
 
 
-def _preview(scene: Scene) -> list[Action]:
+def _preview(scene: Scene, route: Route | None) -> list[Action]:
     """The Service of the revision that comes; between rollouts of the one that serves."""
     there = scene.seen.preview
-    if scene.strategy.preview and scene.incoming is not None:
+    if scene.incoming is not None and (scene.strategy.preview or route):
+        if there is not None and route and route.leads is not Traffic.INCOMING:
+            return []
         return _led(scene, there, children.service(scene.seen, preview_name(scene.seen.name), scene.incoming))
     if there is None:
         return []

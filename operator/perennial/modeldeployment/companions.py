@@ -1,13 +1,14 @@
-"""What the spec asks for beside the pods: a NetworkPolicy, a PodDisruptionBudget, a HorizontalPodAutoscaler."""
+"""What the spec asks for beside the pods: who may call, how many may be missing, how many serve, a way in."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from perennial.api.companions import Autoscaling, Disruption, Network
+from perennial.api.companions import Autoscaling, Disruption, Ingress, Network
 from perennial.api.conditions import Said, find
 from perennial.api.resources import (
     HORIZONTALPODAUTOSCALERS,
+    INGRESSES,
     MODELDEPLOYMENTS,
     NETWORKPOLICIES,
     PODDISRUPTIONBUDGETS,
@@ -35,7 +36,12 @@ def companions(scene: Scene) -> Iterator[Action]:
         asked, there = getattr(scene.spec, field), seen.companions.get(resource)
         if asked is not None:
             spec = _BUILDERS[resource](seen, asked)
-            yield Apply(beside(seen, resource, seen.name, spec), whole=True)
+            intent = beside(seen, resource, seen.name, spec)
+            if resource == INGRESSES:
+                # Its class may be the cluster's choice, and its certificates somebody else's.
+                yield Apply({**intent, "metadata": {**intent["metadata"], "annotations": asked.annotations}})
+                continue
+            yield Apply(intent, whole=True)
             # An apply leaves what it does not name, and the defaults of what it named before.
             left: Body = {key: None for key in (there or {}).get("spec", {}) if spec.get(key) is None}
             if there and left:
@@ -91,8 +97,21 @@ def _autoscaler(seen: Snapshot, asked: Autoscaling) -> Body:
     }
 
 
+def _ingress(seen: Snapshot, asked: Ingress) -> Body:
+    backend: Body = {"service": {"name": seen.name, "port": {"name": PORT_NAME}}}
+    http: Body = {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}
+    spec: Body = {"rules": [{"host": host, "http": http} for host in asked.hosts] or [{"http": http}]}
+    if asked.class_name:
+        spec["ingressClassName"] = asked.class_name
+    if asked.tls_secret_name:
+        hosts = {"hosts": asked.hosts} if asked.hosts else {}
+        spec["tls"] = [{**hosts, "secretName": asked.tls_secret_name}]
+    return spec
+
+
 _BUILDERS: Mapping[Resource, Callable[[Snapshot, Any], Body]] = {
     NETWORKPOLICIES: _network_policy,
     PODDISRUPTIONBUDGETS: _disruption_budget,
     HORIZONTALPODAUTOSCALERS: _autoscaler,
+    INGRESSES: _ingress,
 }

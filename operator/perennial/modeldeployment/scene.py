@@ -12,10 +12,11 @@ from perennial.config import Config
 from perennial.modeldeployment.candidate import Choice, Situation, choose, version_name
 from perennial.modeldeployment.failure import Failure, failure_of, ready_since
 from perennial.modeldeployment.revision import Model, digest_of, revision_of
+from perennial.modeldeployment.route import accepted, weight_of
 from perennial.modeldeployment.snapshot import Snapshot
 from perennial.plan import Body
 from perennial.strategies import Rollout, Stage
-from perennial.strategies.step import Aim, Limits, Pods, State, Traffic, reached
+from perennial.strategies.step import Aim, Limits, Pods, Route, State, Traffic, reached
 
 # From a change of the Service until every node routes by it; nothing that was selected before is taken away earlier.
 SETTLE = timedelta(seconds=10)
@@ -102,7 +103,8 @@ class Scene:
         state = self.state
         aim = self.stage.aim(state)
         if self.spec.paused and state.stable is not None:
-            return replace(aim, incoming=state.incoming.wanted, stable=state.stable.wanted)
+            weight = state.route.weight if state.route else aim.weight
+            return replace(aim, incoming=state.incoming.wanted, stable=state.stable.wanted, weight=weight)
         return aim
 
     @property
@@ -155,16 +157,37 @@ class Scene:
         return rolling.step_time + hold if rolling and rolling.step_time and hold is not None else None
 
     @property
+    def routed(self) -> bool:
+        """Whether gateways share the requests."""
+        return self.spec.route is not None and self.strategy.routed
+
+    @property
     def selected(self) -> str | None:
         """The revision that the Service is pinned to, as the cluster shows it."""
         return _selected(self.seen.service)
+
+    @property
+    def previewed(self) -> str | None:
+        """The revision that the preview Service is pinned to, where it has a part in the sharing."""
+        return _selected(self.seen.preview) if self.routed else None
+
+    @property
+    def preview_weight(self) -> int | None:
+        """Percent that the gateways send to the preview Service, as they were last seen to have taken it."""
+        if not self.routed:
+            return None
+        if accepted(self.seen.route):
+            return weight_of(self.seen.route, self.seen.name)
+        return self.memory.traffic.preview_weight if self.memory.traffic else None
 
     @property
     def settled_at(self) -> datetime | None:
         """When every node routes by what the Service selects, and to a pod of each revision that serves or comes; None
         while that is not known."""
         traffic = self.memory.traffic
-        if self.seen.service is None or traffic is None or traffic.revision != self.selected:
+        if self.seen.service is None or traffic is None or (self.routed and not accepted(self.seen.route)):
+            return None
+        if traffic.led != (self.selected, self.previewed, self.preview_weight):
             return None
         times = [traffic.since]
         for revision in (self.stable, self.incoming):
@@ -187,7 +210,8 @@ class Scene:
             incoming=self.pods(self.incoming),
             stable=self.pods(self.stable) if rolling else None,
             leaving={name: pods for name in leaving if (pods := self.pods(name)).count},
-            selected=self._traffic(),
+            selected=self._traffic(self.seen.service, self.selected),
+            route=self._route(),
             settled=settled is not None and self.now >= settled,
             warm=self.warm if self.limits.replicas else None,
         )
@@ -195,16 +219,22 @@ class Scene:
     def _first_ready(self, revision: str | None) -> datetime | None:
         return min(filter(None, map(ready_since, self.seen.pods.get(revision or "", ()))), default=None)
 
-    def _traffic(self) -> Traffic | None:
-        if self.seen.service is None:
+    def _traffic(self, service: Body | None, selected: str | None) -> Traffic | None:
+        if service is None:
             return None
-        if self.selected is None:
+        if selected is None:
             return Traffic.SHARED
-        if self.selected == self.incoming:
+        if selected == self.incoming:
             return Traffic.INCOMING
-        if self.selected == self.stable:
+        if selected == self.stable:
             return Traffic.STABLE
-        return Traffic.LEAVING if self.selected in self.leaving else None
+        return Traffic.LEAVING if selected in self.leaving else None
+
+    def _route(self) -> Route | None:
+        if not self.routed:
+            return None
+        weight = weight_of(self.seen.route, self.seen.name)
+        return Route(weight or 0, self._traffic(self.seen.preview, self.previewed))
 
     @property
     def leaving(self) -> list[str]:
@@ -248,13 +278,17 @@ def look(
     )
     choice = choose(situation)
     strategy: Rollout = spec.strategy.chosen
+    limits = strategy.limits(Limits.of(spec.replicas, spec.max_surge, spec.max_unavailable))
+    if spec.route is not None and strategy.routed:
+        # Weights need no pods to be taken away from the stable revision.
+        limits = replace(limits, surge=max(limits.surge, limits.replicas))
     return Scene(
         seen=seen,
         spec=spec,
         memory=memory,
         now=now,
         config=config,
-        limits=strategy.limits(Limits.of(spec.replicas, spec.max_surge, spec.max_unavailable)),
+        limits=limits,
         choice=choice,
         target=situation.revision(choice.model) if choice.model else None,
     )

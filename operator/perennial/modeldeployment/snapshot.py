@@ -13,6 +13,8 @@ from perennial.api.modelversion import ModelVersionSpec
 from perennial.api.resources import (
     DEPLOYMENTS,
     HORIZONTALPODAUTOSCALERS,
+    HTTPROUTES,
+    INGRESSES,
     METRICSERIES,
     MODELDEPLOYMENTS,
     MODELVERSIONS,
@@ -33,6 +35,7 @@ COMPANIONS: Mapping[Resource, str] = {
     NETWORKPOLICIES: "network",
     PODDISRUPTIONBUDGETS: "disruption",
     HORIZONTALPODAUTOSCALERS: "autoscaling",
+    INGRESSES: "ingress",
 }
 
 
@@ -49,6 +52,7 @@ class Snapshot(Subject):
     pods: Mapping[str, Sequence[Body]] = field(default_factory=dict)  # by revision
     service: Body | None = None
     preview: Body | None = None  # the Service of the revision that comes
+    route: Body | None = None
     companions: Mapping[Resource, Body] = field(default_factory=dict)
     series: Body | None = None  # what was reported
     refusal: Refusal | None = None
@@ -84,6 +88,7 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
         series=view.get(METRICSERIES, namespace, name),
         service=_own(view, SERVICES, namespace, name, uid),
         preview=_own(view, SERVICES, namespace, preview_name(name), uid),
+        route=_own(view, HTTPROUTES, namespace, name, uid),
         companions={kind: child for kind in COMPANIONS if (child := _own(view, kind, namespace, name, uid))},
         refusal=view.refusal(MODELDEPLOYMENTS, namespace, name),
         answers=view.answers(MODELDEPLOYMENTS, namespace, name),
@@ -137,6 +142,7 @@ def _of_pod(_: View, pod: Body) -> Iterable[Name]:
 WATCHES: Mapping[Any, Watch] = {
     DEPLOYMENTS: owner_of(MODELDEPLOYMENTS),
     SERVICES: owner_of(MODELDEPLOYMENTS),
+    HTTPROUTES: owner_of(MODELDEPLOYMENTS),
     PODS: _of_pod,
     MODELVERSIONS: _of_version,
     **dict.fromkeys(COMPANIONS, owner_of(MODELDEPLOYMENTS)),

@@ -10,6 +10,7 @@ from perennial.api.conditions import Said, merge
 from perennial.api.meta import ANNOTATION_RENDERED, ANNOTATION_SKIP_STEP, LABEL_MODEL_VERSION, LABEL_MODELDEPLOYMENT
 from perennial.api.modeldeployment import Candidate, ReadyWhen, RevisionStatus, Rollout, Traffic
 from perennial.api.modelversion import DeploymentState
+from perennial.api.resources import HTTPROUTES
 from perennial.modeldeployment.act import Act
 from perennial.modeldeployment.analysis import begins, unanswered
 from perennial.modeldeployment.candidate import Block, by_annotation, version_name
@@ -17,6 +18,7 @@ from perennial.modeldeployment.companions import unscaled
 from perennial.modeldeployment.failure import last_failure, unready
 from perennial.modeldeployment.pod import Unrenderable, pod_template
 from perennial.modeldeployment.revision import Model, digest_of
+from perennial.modeldeployment.route import pending, refused
 from perennial.modeldeployment.scene import Scene
 from perennial.modeldeployment.snapshot import COMPANIONS, Snapshot, preview_name
 from perennial.plan import Body
@@ -24,6 +26,10 @@ from perennial.strategies.step import weight
 
 _SHOWN = 20
 _PAUSED = "it waits for spec.paused to be false"
+_NO_GATEWAY_API = (
+    "spec.route: this cluster does not know HTTPRoutes (gateway.networking.k8s.io/v1): install the Gateway API and a "
+    "gateway, or leave spec.route out"
+)
 _HELD = (DeploymentState.WAITING, DeploymentState.REJECTED)
 
 
@@ -55,23 +61,35 @@ def _url(scene: Scene, service: str) -> str:
 
 
 def _preview(scene: Scene) -> str | None:
-    return _url(scene, preview_name(scene.seen.name)) if scene.strategy.preview else None
+    shown = scene.strategy.preview or scene.routed
+    return _url(scene, preview_name(scene.seen.name)) if shown else None
 
 
 def _traffic(scene: Scene) -> Traffic | None:
     known = scene.memory.traffic
     if scene.seen.service is None:
         return None
-    since = known.since if known is not None and known.revision == scene.selected else scene.now
-    if scene.memory.rollout is None or scene.stable is None:
-        return Traffic(revision=scene.selected, since=since)
-    return Traffic(
+    now = Traffic(
         revision=scene.selected,
-        since=since,
-        mechanism=scene.strategy.mechanism,
-        requested_weight=scene.stage.weight,
-        actual_weight=weight(scene.state),
+        preview_revision=scene.previewed,
+        preview_weight=scene.preview_weight,
+        since=scene.now,
     )
+    if known is not None and known.led == now.led:
+        now = now.model_copy(update={"since": known.since})
+    if scene.memory.rollout is None or scene.stable is None:
+        return now
+    told = {
+        "mechanism": "HTTPRoute" if scene.routed else scene.strategy.mechanism,
+        "requested_weight": scene.stage.weight,
+        "actual_weight": _taken_weight(scene) if scene.routed else weight(scene.state),
+    }
+    return now.model_copy(update=told)
+
+
+def _taken_weight(scene: Scene) -> int:
+    """Percent for the new revision as the gateways have taken it, which may be another than the route says."""
+    return scene.preview_weight or 0 if scene.previewed == scene.incoming else 0
 
 
 def _rollout(scene: Scene) -> Rollout | None:
@@ -113,7 +131,8 @@ def _waiting_words(scene: Scene) -> str:
     if ready < aim.incoming:
         return f"{words}; {failure.message}" if failure else words
     if not scene.arrived:
-        return f"{words}; traffic moves over"
+        waits = pending(scene.seen.route) if scene.routed else ""
+        return f"{words}; traffic moves over{f': {waits}' if waits else ''}"
     got = f"gets {weight(scene.state)}% of the requests"
     if scene.strategy.preview and not scene.stage.weight:
         got = f"answers at {_preview(scene)}"
@@ -179,6 +198,7 @@ def _conditions(scene: Scene, doing: Act) -> list[Said]:
         or _overdue(scene)
         or _obstacle(scene)
         or _unanswered(scene)
+        or _unrouted(scene)
         or (None if scene.memory.rollout else _lost(doing) or scene.choice.block)
     )
     rolling = scene.memory.rollout is not None
@@ -203,6 +223,10 @@ def _refused(scene: Scene, doing: Act) -> Block | None:
     if refusal is None or (refusal.resource.kind, refusal.name) not in doing.names:
         return None
     field = f"spec.{COMPANIONS[refusal.resource]}: " if refusal.resource in COMPANIONS else ""
+    if refusal.resource == HTTPROUTES:
+        if refusal.reason == "NotFound":
+            return Block("GatewayAPIMissing", _NO_GATEWAY_API, stalled=True)
+        field = "spec.route: "
     return Block(refusal.reason, f"{field}{refusal.resource.kind} {refusal.name}: {refusal.message}", stalled=True)
 
 
@@ -228,6 +252,18 @@ def _unanswered(scene: Scene) -> Block | None:
     how = by_annotation(scene.seen.name, ANNOTATION_SKIP_STEP)
     said = f"{_rolling_words(scene)}. More samples, or a person, decide: {how} (or perennial.dev/abort)"
     return Block(reason, said, stalled=True)
+
+
+def _unrouted(scene: Scene) -> Block | None:
+    """Who calls from outside does not get here. In a rollout a gateway has to take one change after the other."""
+    route = scene.seen.route
+    if scene.spec.route is None or route is None:
+        return None
+    if said := refused(route):
+        return Block("RouteNotAccepted", f"HTTPRoute {scene.seen.name}: {said}", stalled=True)
+    if scene.memory.rollout or not (waits := pending(route)):
+        return None
+    return Block("RouteNotAccepted", f"HTTPRoute {scene.seen.name}: {waits}", stalled=False)
 
 
 def _lost(doing: Act) -> Block | None:

@@ -8,7 +8,7 @@ import logging
 import random
 from collections.abc import Mapping, Sequence
 
-from perennial.api.resources import Resource
+from perennial.api.resources import OPTIONAL_KINDS, Resource
 from perennial.kube.client import Client, list_all
 from perennial.kube.errors import ApiError, NotFound, Unavailable
 from perennial.runtime.key import Key, key_of, version_of
@@ -43,7 +43,7 @@ class Resync:
         self._client = client
         self._engine = engine
         self._cache = engine.cache
-        self._selectors = selectors
+        self._wanted = self._selectors = selectors
         self._owners = owners
         self._namespace = namespace
         self._period = period
@@ -56,11 +56,11 @@ class Resync:
 
         since: a resourceVersion that was there before. An older list is of a server that lags behind: what it does not
         know yet would be done again. It is asked for again some times; then versions are taken to be of several stores.
-        Returns the resourceVersion of each list, from which on to watch.
+        Returns the resourceVersion of each list, from which on to watch; of optional kinds only where they are.
         """
         versions: dict[Resource, str] = {}
         lags = _LAGS
-        for resource, selector in self._selectors.items():
+        for resource, selector in self._wanted.items():
             while True:
                 try:
                     async for page in list_all(self._client, resource, self._namespace, labels=selector):
@@ -71,11 +71,34 @@ class Resync:
                             self._cache.put(resource, body)
                         versions[resource] = page.resource_version
                 except ApiError as error:
+                    if isinstance(error, NotFound) and resource in OPTIONAL_KINDS:
+                        logger.info("this cluster has no %s", resource.plural)
+                        break
                     logger.warning("cannot list %s, again in %g s: %s", resource.plural, self._retry, error)
                     await asyncio.sleep(self._retry)
                 else:
                     break
+        self._selectors = {resource: self._wanted[resource] for resource in versions}
         return versions
+
+    async def kinds_change(self) -> None:
+        """Return when an optional kind has come to the cluster or gone: what is watched is settled at the start."""
+        optional = [resource for resource in self._wanted if resource in OPTIONAL_KINDS]
+        while True:
+            await asyncio.sleep(self._period * random.uniform(0.8, 1.2))
+            for resource in optional:
+                there = resource in self._selectors
+                try:
+                    await self._client.list(resource, self._namespace, limit=1)
+                except NotFound:
+                    found = False
+                except ApiError:
+                    continue
+                else:
+                    found = True
+                if found != there:
+                    logger.info("%s %s", resource.plural, "are there now" if found else "are gone")
+                    return
 
     async def run(self) -> None:
         """Compare and repair, until cancelled."""

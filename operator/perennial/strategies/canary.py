@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 
@@ -61,6 +61,8 @@ class Canary(Rollout):
             )
         )
     )
+
+    routed: ClassVar[bool] = True
 
     steps: Annotated[list[CanaryStep], Field(min_length=1, max_length=32)] = Field(
         description="In this order. Before the first setWeight the new revision has one pod, which gets no requests."

@@ -13,11 +13,12 @@ class Rollout(ApiModel, ABC):
     """How a new revision takes over, without I/O.
 
     `mechanism`: by what the requests are shared, for people. `preview`: whether a Service of its own leads to the new
-    revision, before it gets any requests.
+    revision, before it gets any requests. `routed`: whether a gateway shares the requests where there is a route.
     """
 
     mechanism: ClassVar[str] = "ReplicaRatio"
     preview: ClassVar[bool] = False
+    routed: ClassVar[bool] = False
 
     @abstractmethod
     def stages(self) -> Sequence[Stage]:

@@ -1,11 +1,12 @@
 """The stages of a rollout: what a strategy is made of."""
 
+import math
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from perennial.analysis import Analysis
 from perennial.strategies.ratio import Split, split
-from perennial.strategies.step import Aim, Pods, State, Traffic
+from perennial.strategies.step import Aim, Limits, Pods, State, Traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,10 @@ class Stage:
     analysed: bool = False
 
     def aim(self, state: State) -> Aim:
-        """The pods of the two revisions, by which one Service shares the requests so."""
+        """The pods of the two revisions, by which one Service shares the requests so, or with a gateway bear them."""
         limits = state.limits
+        if state.route is not None:
+            return self._by_gateway(limits)
         if self.weight == 100:
             stable = min((state.stable or Pods()).wanted, limits.surge)
             traffic = Traffic.INCOMING if self.alone else Traffic.SHARED
@@ -43,6 +46,12 @@ class Stage:
             return Aim(found.incoming, found.stable, Traffic.STABLE)
         missed = self.most_error is not None and abs(found.weight - self.weight) > self.most_error
         return Aim(found.incoming, found.stable, obstacle=_missed(self.words, found, state) if missed else "")
+
+    def _by_gateway(self, limits: Limits) -> Aim:
+        """The stable revision keeps its pods, so that it can have all requests back at once."""
+        share = math.ceil(limits.replicas * self.weight / 100)
+        incoming = min(limits.replicas, share if self.weight else self.pods)
+        return Aim(incoming, limits.replicas, Traffic.STABLE, weight=self.weight)
 
     @property
     def plain(self) -> "Stage":

@@ -65,11 +65,21 @@ class Traffic(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """What a gateway does, which shares the requests by weights: `weight` percent go to the preview Service, and that
+    selects `leads`; None for anything else."""
+
+    weight: int
+    leads: Traffic | None
+
+
+@dataclass(frozen=True, slots=True)
 class Aim:
     """Where a rollout is to get: pods of the incoming and of the stable revision, and who gets the requests.
 
-    `at_once`: on the way there the requests are not shared. `obstacle`: why that is not what the user asked for; the
-    rollout goes no further while there is one.
+    `at_once`: on the way there the requests are not shared. `weight`: percent of the requests that the gateway sends to
+    the incoming revision, where there is a gateway. `obstacle`: why that is not what the user asked for; the rollout
+    goes no further while there is one.
     """
 
     incoming: int
@@ -77,12 +87,14 @@ class Aim:
     traffic: Traffic = Traffic.SHARED
     obstacle: str = ""
     at_once: bool = False
+    weight: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is there. `selected`: what the Service selects now, None for anything else. `settled`: and that is known
-    on every node. `warm`: the leaving revision that may stay, within the surge."""
+    """What is there. `selected`: what the Service selects now, None for anything else. `route`: what the gateway does,
+    None where pods share the requests. `settled`: and that is known on every node, and to the gateway. `warm`: the
+    leaving revision that may stay, within the surge."""
 
     limits: Limits
     incoming: Pods
@@ -91,6 +103,7 @@ class State:
     selected: Traffic | None = None
     settled: bool = False
     warm: str | None = None
+    route: Route | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +114,7 @@ class Targets:
     stable: int | None
     leaving: Mapping[str, int]
     traffic: Traffic
+    route: Route | None = None
 
 
 def step(state: State, aim: Aim) -> Targets:
@@ -114,8 +128,8 @@ def step(state: State, aim: Aim) -> Targets:
     """
     if state.stable is None:
         aim = Aim(state.limits.replicas, 0)
-    traffic = _traffic(state, aim)
-    if traffic is not state.selected:
+    traffic, route = _traffic(state, aim), routed(state, aim)
+    if traffic is not state.selected or route != state.route:
         # What is selected until now goes on serving until the change is known everywhere.
         state = replace(state, settled=False)
     incoming = _incoming(state, aim, traffic)
@@ -128,7 +142,7 @@ def step(state: State, aim: Aim) -> Targets:
     if state.stable is not None and stable is not None and stable > state.stable.wanted:
         grown = min(stable - state.stable.wanted, room)
         stable, room = state.stable.wanted + grown, room - grown
-    return Targets(min(incoming, state.incoming.wanted + room), stable, leaving, traffic)
+    return Targets(min(incoming, state.incoming.wanted + room), stable, leaving, traffic, route)
 
 
 def reached(state: State, aim: Aim) -> bool:
@@ -141,17 +155,37 @@ def reached(state: State, aim: Aim) -> bool:
     if not state.stable.ready:
         return True
     gone = state.stable.present <= aim.stable and not any(pods.count for pods in state.leaving.values())
-    return gone and state.selected is aim.traffic and state.settled
+    there = state.route is None or state.route == Route(aim.weight, Traffic.INCOMING)
+    return gone and there and state.selected is aim.traffic and state.settled
 
 
 def weight(state: State) -> int:
-    """Percent of the requests that reach the incoming revision now, one pod getting as many as another."""
+    """Percent of the requests that reach the incoming revision now: by the gateway, or one pod getting as many as
+    another."""
+    if state.route is not None:
+        return state.route.weight if state.route.leads is Traffic.INCOMING else 0
     ready = {
         Traffic.INCOMING: [state.incoming],
         Traffic.SHARED: [state.incoming, *([state.stable] if state.stable else []), *state.leaving.values()],
     }.get(state.selected or Traffic.STABLE, [])
     total = sum(pods.ready for pods in ready)
     return round(100 * state.incoming.ready / total) if total else 0
+
+
+def routed(state: State, aim: Aim) -> Route | None:
+    """What the gateway should do next. Whom the preview Service selects is changed while nobody is sent there; the
+    weight grows only when all its pods are there, and falls at once."""
+    now = state.route
+    if now is None:
+        return None
+    if now.leads is not Traffic.INCOMING:
+        return Route(0, Traffic.INCOMING if not now.weight and state.settled else now.leads)
+    if state.stable is None:
+        # Promoted: until the Service leads to it, too, the gateway stays with the preview.
+        known = state.selected is Traffic.INCOMING and state.settled
+        return Route(0 if known else now.weight, now.leads)
+    grows = state.settled and state.incoming.ready >= max(1, aim.incoming)
+    return Route(aim.weight if aim.weight < now.weight or grows else now.weight, now.leads)
 
 
 def _missing(state: State) -> int:

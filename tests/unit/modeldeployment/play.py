@@ -17,7 +17,7 @@ def rolling(strategy: Body, **spec: Any) -> World:
     return world
 
 
-def passes(world: World, seconds: float = 0, ready: bool = True) -> None:
+def passes(world: World, seconds: float = 0, ready: bool = True, gateways: bool = True) -> None:
     """What happens by itself until nothing does, or for so many seconds."""
     end = world.now.timestamp() + max(seconds, 40)
     while world.now.timestamp() < end:
@@ -26,6 +26,8 @@ def passes(world: World, seconds: float = 0, ready: bool = True) -> None:
             if not any(pod["status"].get("broken") for pod in world.pods(name)):
                 world.make_ready(name)
         world.controller()
+        if gateways:
+            world.gateways()
         world.reconcile()
         world.pass_time(2)
 

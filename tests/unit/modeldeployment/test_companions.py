@@ -6,6 +6,7 @@ import pytest
 
 from perennial.api.resources import (
     HORIZONTALPODAUTOSCALERS,
+    INGRESSES,
     MODELDEPLOYMENTS,
     NETWORKPOLICIES,
     PODDISRUPTIONBUDGETS,
@@ -13,6 +14,7 @@ from perennial.api.resources import (
 )
 from perennial.modeldeployment import CONTROLLER
 from perennial.plan import Apply, Body, Delete, Patch
+from perennial.runtime.merge import shows
 from perennial.view import Refusal
 from tests.unit.modeldeployment.world import NAME, NAMESPACE, World, a_version
 
@@ -22,8 +24,16 @@ CPU = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utili
 QUEUE = {"type": "External", "external": {"metric": {"name": "q"}, "target": {"type": "Value", "value": "1"}}}
 TARGET = {"apiVersion": "perennial.dev/v1alpha1", "kind": "ModelDeployment", "name": NAME}
 SLOW = {"scaleDown": {"stabilizationWindowSeconds": 600}}
-ALL: Body = {"autoscaling": {"maxReplicas": 3}, "disruption": {"maxUnavailable": 1}, "network": {"allowFrom": [TEAM]}}
-KINDS = (NETWORKPOLICIES, PODDISRUPTIONBUDGETS, HORIZONTALPODAUTOSCALERS)
+ALL: Body = {
+    "autoscaling": {"maxReplicas": 3},
+    "disruption": {"maxUnavailable": 1},
+    "network": {"allowFrom": [TEAM]},
+    "ingress": {"hosts": ["churn.acme.dev"]},
+}
+KINDS = (NETWORKPOLICIES, PODDISRUPTIONBUDGETS, HORIZONTALPODAUTOSCALERS, INGRESSES)
+HTTP = {
+    "paths": [{"path": "/", "pathType": "Prefix", "backend": {"service": {"name": NAME, "port": {"name": "http"}}}}]
+}
 
 
 @pytest.mark.parametrize(
@@ -75,6 +85,18 @@ KINDS = (NETWORKPOLICIES, PODDISRUPTIONBUDGETS, HORIZONTALPODAUTOSCALERS)
             {"scaleTargetRef": TARGET, "minReplicas": 2, "maxReplicas": 3, "metrics": [QUEUE], "behavior": SLOW},
             id="by what is said",
         ),
+        pytest.param("ingress", {}, INGRESSES, {"rules": [{"http": HTTP}]}, id="any host, of the cluster's class"),
+        pytest.param(
+            "ingress",
+            {"className": "nginx", "hosts": ["a.dev", "b.dev"], "tlsSecretName": "cert"},
+            INGRESSES,
+            {
+                "ingressClassName": "nginx",
+                "rules": [{"host": "a.dev", "http": HTTP}, {"host": "b.dev", "http": HTTP}],
+                "tls": [{"hosts": ["a.dev", "b.dev"], "secretName": "cert"}],
+            },
+            id="some hosts, with a certificate",
+        ),
     ],
 )
 def test_what_is_made_of_a_field(field: str, asked: Body, resource: Resource, expected: Body) -> None:
@@ -120,6 +142,18 @@ def test_what_an_apply_leaves_is_taken_away() -> None:
     ]
 
 
+def test_what_others_add_to_an_ingress_stays() -> None:
+    world = World(a_version(1), ingress={"annotations": {"cert-manager.io/issuer": "acme"}})
+    world.settle()
+    made = world.objects[INGRESSES, NAME]
+    assert made["metadata"]["annotations"] == {"cert-manager.io/issuer": "acme"}
+    made["spec"] |= {"ingressClassName": "default", "tls": [{"secretName": "theirs"}]}
+    (applied,) = [one for one in world.plan().actions if isinstance(one, Apply) and one.body["kind"] == "Ingress"]
+    assert not applied.whole
+    assert shows(made, applied.body)
+    assert not any(isinstance(one, Patch) for one in world.plan().actions)
+
+
 def test_an_autoscaler_has_the_replicas_to_itself() -> None:
     world = World(a_version(1), **ALL)
     world.settle()
@@ -130,7 +164,9 @@ def test_an_autoscaler_has_the_replicas_to_itself() -> None:
     assert not any(isinstance(write, Apply) and write.body["kind"] == MODELDEPLOYMENTS.kind for write in world.writes)
 
 
-@pytest.mark.parametrize(("field", "resource"), list(zip(("network", "disruption", "autoscaling"), KINDS, strict=True)))
+@pytest.mark.parametrize(
+    ("field", "resource"), list(zip(("network", "disruption", "autoscaling", "ingress"), KINDS, strict=True))
+)
 def test_it_goes_with_its_field(field: str, resource: Resource) -> None:
     world = World(a_version(1), **ALL)
     world.settle()

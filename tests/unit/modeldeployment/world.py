@@ -10,7 +10,16 @@ from typing import Any
 
 from perennial.api.base import format_time
 from perennial.api.meta import API_VERSION, LABEL_MODELDEPLOYMENT, LABEL_REVISION
-from perennial.api.resources import DEPLOYMENTS, MODELDEPLOYMENTS, MODELVERSIONS, PODS, SERVICES, Resource, of
+from perennial.api.resources import (
+    DEPLOYMENTS,
+    HTTPROUTES,
+    MODELDEPLOYMENTS,
+    MODELVERSIONS,
+    PODS,
+    SERVICES,
+    Resource,
+    of,
+)
 from perennial.config import Config, ServingRuntime
 from perennial.indexes import INDEXES
 from perennial.modeldeployment import CONTROLLER
@@ -154,6 +163,14 @@ class World:
             pods = self.pods(name)
             deployment["status"] = {"replicas": len(pods), "readyReplicas": sum(map(is_ready, pods))}
 
+    def gateways(self, status: str = "True", message: str = "") -> None:
+        """What each gateway does that a route asks for: it takes the route as it is now, or says why not."""
+        for route in self.list(HTTPROUTES, NAMESPACE):
+            seen = {"status": status, "message": message, "observedGeneration": route["metadata"].get("generation", 0)}
+            said = [{"type": type_, "reason": type_, **seen} for type_ in ("Accepted", "ResolvedRefs")]
+            parents = route["spec"]["parentRefs"]
+            route["status"] = {"parents": [{"parentRef": parent, "conditions": said} for parent in parents]}
+
     def make_ready(self, revision: str, number: int | None = None) -> None:
         for pod in self.pods(revision)[:number]:
             if not is_ready(pod):
@@ -224,7 +241,9 @@ class World:
                     self._made(without_none(body))
                     self.writes.append(action)
             case Patch(resource, _, name, patch):
-                self.put(merged(self.objects[resource, name], patch))
+                changed = merged(self.objects[resource, name], patch)
+                changed["metadata"]["generation"] = changed["metadata"].get("generation", 1) + 1
+                self.put(changed)
                 self.writes.append(action)
             case Delete(resource, _, name):
                 del self.objects[resource, name]

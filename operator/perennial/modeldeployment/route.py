@@ -1,0 +1,143 @@
+"""The HTTPRoute of a ModelDeployment: what is wanted of it, and what a gateway says of it.
+
+Gateway API v1 (https://gateway-api.sigs.k8s.io). Others may write in it: their rules, filters and backends stay.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from perennial.api.conditions import find
+from perennial.api.resources import HTTPROUTES
+from perennial.api.route import Route
+from perennial.modeldeployment.children import SERVICE_PORT, beside
+from perennial.modeldeployment.snapshot import Snapshot, preview_name
+from perennial.plan import Action, Body, Create, Delete, Patch
+
+_ACCEPTED, _RESOLVED = "Accepted", "ResolvedRefs"
+# By which a gateway tells of a parent that it took.
+_PARENT = ("group", "kind", "namespace", "name", "sectionName", "port")
+_DEFAULTS: Body = {"group": "gateway.networking.k8s.io", "kind": "Gateway"}
+
+
+def routing(seen: Snapshot, asked: Route | None, weight: int | None) -> Iterator[Action]:
+    """What makes the route as it is wanted. `weight`: percent for the preview Service; None: there is none."""
+    there = seen.route
+    if asked is None:
+        if there is not None and not there["metadata"].get("deletionTimestamp"):
+            yield Delete(HTTPROUTES, seen.namespace, seen.name, there["metadata"]["uid"])
+        return
+    spec: Body = {
+        "parentRefs": [parent.body() for parent in asked.parent_refs],
+        "hostnames": asked.hostnames or None,
+        "rules": rules(_rules(there), seen.name, weight),
+    }
+    if there is None:
+        made = {key: value for key, value in spec.items() if value is not None}
+        yield Create(beside(seen, HTTPROUTES, seen.name, made))
+        return
+    now = there.get("spec") or {}
+    changed = {key: value for key, value in spec.items() if _plain(key, now.get(key)) != _plain(key, value)}
+    if changed:
+        yield Patch(HTTPROUTES, seen.namespace, seen.name, {"spec": changed}, there["metadata"]["uid"])
+
+
+def rules(now: Sequence[Body], name: str, weight: int | None) -> list[Body]:
+    """The rules with the weights of our two Services; a rule of our own where none leads to them."""
+    if not any(_leads(rule, name) for rule in now):
+        return [*now, {"backendRefs": _backends((), name, weight)}]
+    return [
+        {**rule, "backendRefs": _backends(rule["backendRefs"], name, weight)} if _leads(rule, name) else rule
+        for rule in now
+    ]
+
+
+def weight_of(route: Body | None, name: str) -> int | None:
+    """Percent for the preview Service as the route says it; None when it says nothing of it."""
+    for rule in _rules(route):
+        if _leads(rule, name):
+            found = {ref["name"]: ref.get("weight", 1) for ref in rule["backendRefs"] if _ours(ref, name)}
+            return int(found.get(preview_name(name), 0))
+    return None
+
+
+def refused(route: Body) -> str:
+    """Why a gateway does not take the route as it is now; empty while none says so."""
+    for parent in _parents(route):
+        for condition in (find(parent.get("conditions"), type_) for type_ in (_ACCEPTED, _RESOLVED)):
+            if condition and condition["status"] == "False" and _is_current(condition, route):
+                said = condition.get("message") or condition.get("reason") or condition["type"]
+                return f"{_named(parent.get('parentRef') or {})}: {said}"
+    return ""
+
+
+def accepted(route: Body | None) -> bool:
+    """Whether each gateway that is asked for has taken the route as it is now, and found all that it leads to."""
+    return route is not None and not any(_unanswered(route))
+
+
+def pending(route: Body | None) -> str:
+    """Which gateway has not taken the route as it is now; empty when all have."""
+    return next(_unanswered(route), "") if route is not None else "the route is being made"
+
+
+def _unanswered(route: Body) -> Iterator[str]:
+    for wanted in (route.get("spec") or {}).get("parentRefs") or ():
+        of_it = [one for one in _parents(route) if _same(one.get("parentRef") or {}, wanted, route)]
+        if not any(_takes(one, route) for one in of_it):
+            yield f"{_named(wanted)} has not taken it yet"
+
+
+def _takes(parent: Body, route: Body) -> bool:
+    conditions = [find(parent.get("conditions"), type_) for type_ in (_ACCEPTED, _RESOLVED)]
+    return all(one is not None and one["status"] == "True" and _is_current(one, route) for one in conditions)
+
+
+def _is_current(condition: Mapping[str, Any], route: Body) -> bool:
+    generation: int = route["metadata"].get("generation", 0)
+    observed = condition.get("observedGeneration")
+    return isinstance(observed, int) and observed >= generation
+
+
+def _same(one: Body, other: Body, route: Body) -> bool:
+    known = {**_DEFAULTS, "namespace": route["metadata"]["namespace"]}
+    return all((one.get(key) or known.get(key)) == (other.get(key) or known.get(key)) for key in _PARENT)
+
+
+def _named(parent: Body) -> str:
+    return f"{parent.get('kind') or _DEFAULTS['kind']} {parent.get('name', '')}"
+
+
+def _parents(route: Body) -> Sequence[Body]:
+    return (route.get("status") or {}).get("parents") or ()
+
+
+def _rules(route: Body | None) -> Sequence[Body]:
+    return ((route or {}).get("spec") or {}).get("rules") or ()
+
+
+def _leads(rule: Body, name: str) -> bool:
+    """Whether requests of this rule are shared between the revisions."""
+    return any(_ours(ref, name) and ref["name"] == name for ref in rule.get("backendRefs") or ())
+
+
+def _ours(ref: Body, name: str) -> bool:
+    local = not ref.get("namespace") and (ref.get("kind") or "Service") == "Service" and not ref.get("group")
+    return local and ref.get("name") in (name, preview_name(name))
+
+
+def _backends(now: Sequence[Body], name: str, weight: int | None) -> list[Body]:
+    shares = {name: 100 - (weight or 0)} | ({} if weight is None else {preview_name(name): weight})
+    backends = []
+    for ref in now:
+        if not _ours(ref, name):
+            backends.append(ref)
+        elif ref["name"] in shares:
+            backends.append({**ref, "port": SERVICE_PORT, "weight": shares.pop(ref["name"])})
+    return [*backends, *({"name": service, "port": SERVICE_PORT, "weight": share} for service, share in shares.items())]
+
+
+def _plain(key: str, value: Any) -> Any:
+    """Without what the API server fills in where nothing was said."""
+    if key != "parentRefs" or value is None:
+        return value
+    return [_DEFAULTS | parent for parent in value]

@@ -1,0 +1,317 @@
+"""A canary by the weights of an HTTPRoute: exact, in the right order, and beside what others write in the route."""
+
+from collections import deque
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perennial.api.meta import ANNOTATION_ABORT, ANNOTATION_PROMOTE, ANNOTATION_SKIP_STEP, LABEL_REVISION
+from perennial.api.resources import HTTPROUTES, SERVICES
+from perennial.modeldeployment.route import rules
+from perennial.plan import Body
+from perennial.view import Refusal
+from tests.unit.modeldeployment.play import ask, at, passes
+from tests.unit.modeldeployment.world import NAME, World, a_version, exited, is_ready, merged
+
+PREVIEW = f"{NAME}-preview"
+ROUTE: Body = {"parentRefs": [{"name": "public", "namespace": "infra"}], "hostnames": ["churn.acme.dev"]}
+STEPS = [{"setWeight": 7}, {"pause": {}}, {"setWeight": 50}, {"pause": {}}]
+
+
+def serving(**spec: Any) -> World:
+    """Version 1 serves with three pods behind a gateway."""
+    plain = {"replicas": 3, "strategy": {"canary": {"steps": STEPS}}, "route": ROUTE, "scaleDownDelay": "0s"}
+    world = World(a_version(1), **{**plain, **spec})
+    passes(world)
+    return world
+
+
+def rolling(**spec: Any) -> World:
+    """Version 2 gets 7 percent, until a person goes on."""
+    world = serving(**spec)
+    world.put(a_version(2))
+    passes(world)
+    return world
+
+
+def route(world: World) -> Body:
+    return world.objects[HTTPROUTES, NAME]
+
+
+def weights(world: World) -> dict[str, int]:
+    (rule,) = route(world)["spec"]["rules"]
+    return {ref["name"]: ref["weight"] for ref in rule["backendRefs"]}
+
+
+def selects(world: World, service: str) -> str | None:
+    selector: dict[str, str] = world.objects[SERVICES, service]["spec"]["selector"]
+    return selector.get(LABEL_REVISION)
+
+
+def test_the_route_leads_to_the_service_and_nobody_to_the_preview() -> None:
+    world = serving()
+    assert route(world)["spec"]["parentRefs"] == ROUTE["parentRefs"]
+    assert route(world)["spec"]["hostnames"] == ROUTE["hostnames"]
+    assert weights(world) == {NAME: 100, PREVIEW: 0}
+    assert world.condition("Ready") == ("True", "Serving")
+    written = len(world.writes)
+    passes(world, 100)
+    assert len(world.writes) == written
+
+
+def test_the_weight_is_exact_and_the_stable_one_keeps_its_pods() -> None:
+    world = rolling()
+    old, new = world.stable, world.rolling
+    assert weights(world) == {NAME: 93, PREVIEW: 7}
+    assert world.replicas() == {old: 3, new: 1}
+    assert (world.pinned, selects(world, PREVIEW)) == (old, new)
+    assert at(world) == (2, 7)
+    traffic = world.status["traffic"]
+    assert (traffic["mechanism"], traffic["requestedWeight"]) == ("HTTPRoute", 7)
+    assert "gets 7% of the requests, until a person goes on" in world.message("Ready")
+    ask(world, ANNOTATION_SKIP_STEP)
+    assert (at(world), weights(world)) == ((4, 50), {NAME: 50, PREVIEW: 50})
+    assert world.replicas() == {old: 3, new: 2}
+    ask(world, ANNOTATION_SKIP_STEP, "2")
+    assert world.serves == 2
+    assert world.pinned == new
+    passes(world)
+    assert weights(world) == {NAME: 100, PREVIEW: 0}
+    assert world.replicas() == {old: 0, new: 3}
+
+
+def test_the_time_of_a_step_begins_when_every_gateway_has_taken_the_weight() -> None:
+    world = serving(strategy={"canary": {"steps": [{"setWeight": 7}, {"pause": {"duration": "1m"}}]}})
+    world.put(a_version(2))
+    passes(world, 300, gateways=False)
+    assert weights(world) == {NAME: 93, PREVIEW: 7}
+    assert (world.status["rollout"]["step"], world.status["traffic"]["actualWeight"]) == (0, 0)
+    assert "traffic moves over: Gateway public has not taken it yet" in world.message("Ready")
+    passes(world, 40)
+    assert at(world) == (2, 7)
+    passes(world, 100)
+    assert world.serves == 2
+
+
+def test_what_a_gateway_says_against_the_route_is_told() -> None:
+    world = serving()
+    world.gateways("False", "no listener takes churn.acme.dev")
+    world.reconcile()
+    assert world.condition("Ready") == ("False", "RouteNotAccepted")
+    assert world.message("Stalled") == "HTTPRoute churn: Gateway public: no listener takes churn.acme.dev"
+    assert world.condition("Available") == ("True", "Serving")
+
+
+def test_a_gateway_that_says_nothing_is_told_of() -> None:
+    world = World(a_version(1), replicas=1, route=ROUTE)
+    passes(world, gateways=False)
+    assert world.condition("Ready") == ("False", "RouteNotAccepted")
+    assert world.message("Ready") == "HTTPRoute churn: Gateway public has not taken it yet"
+    assert weights(world) == {NAME: 100}, "a rolling update shares by its pods"
+
+
+def test_without_the_gateway_api_it_is_said_what_is_missing() -> None:
+    world = World(a_version(1), replicas=1, route=ROUTE)
+    world.refused[NAME] = Refusal(HTTPROUTES, NAME, "NotFound", "the server could not find the requested resource")
+    passes(world)
+    assert world.condition("Stalled") == ("True", "GatewayAPIMissing")
+    assert "install the Gateway API" in world.message("Stalled")
+    assert world.condition("Available") == ("True", "Serving")
+
+
+def test_rolled_back_it_loses_the_requests_before_its_pods() -> None:
+    world = rolling()
+    new = world.rolling
+    world.annotate(ANNOTATION_ABORT, "1")
+    world.reconcile()
+    world.reconcile()
+    assert weights(world) == {NAME: 100, PREVIEW: 0}
+    passes(world, 40, gateways=False)
+    assert (world.replicas()[new], selects(world, PREVIEW)) == (1, new)
+    passes(world)
+    assert new not in world.replicas()
+    assert selects(world, PREVIEW) == world.stable
+
+
+def test_a_newer_version_takes_the_preview_only_when_nobody_is_sent_there() -> None:
+    world = rolling()
+    second = world.rolling
+    world.put(a_version(3))
+    passes(world, 40, gateways=False)
+    assert world.rolling != second
+    assert (weights(world)[PREVIEW], selects(world, PREVIEW), world.replicas()[second]) == (0, second, 1)
+    passes(world, 60)
+    assert second not in world.replicas()
+    assert (weights(world)[PREVIEW], selects(world, PREVIEW)) == (7, world.rolling)
+
+
+def test_paused_everything_stays() -> None:
+    world = rolling()
+    before = weights(world), world.replicas()
+    world.change(paused=True)
+    ask(world, ANNOTATION_SKIP_STEP)
+    passes(world, 100)
+    assert (weights(world), world.replicas()) == before
+
+
+def test_a_broken_stable_one_does_not_hold_its_fix_back() -> None:
+    world = rolling()
+    world.break_pods(world.stable, exited(1, restarts=9))
+    passes(world, 60)
+    assert world.serves == 2
+    assert weights(world) == {NAME: 100, PREVIEW: 0}
+
+
+def test_without_the_field_the_route_goes_and_pods_share_again() -> None:
+    world = rolling()
+    world.change(route=None)
+    passes(world)
+    assert (HTTPROUTES, NAME) not in world.objects
+    assert (SERVICES, PREVIEW) not in world.objects
+    assert world.status["traffic"]["mechanism"] == "ReplicaRatio"
+    assert world.pinned is None
+
+
+FOREIGN: Body = {"name": "other", "namespace": "else", "port": 1, "weight": 5}
+FILTERS = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "x", "value": "1"}]}}]
+
+
+def test_what_others_wrote_in_the_route_stays() -> None:
+    world = serving()
+    theirs = {"matches": [{"path": {"type": "Exact", "value": "/docs"}}], "backendRefs": [{"name": "docs", "port": 80}]}
+    (ours,) = route(world)["spec"]["rules"]
+    ours = {**ours, "filters": FILTERS, "timeouts": {"request": "2s"}, "backendRefs": [FOREIGN, *ours["backendRefs"]]}
+    edited = {"spec": {"rules": [theirs, ours]}, "metadata": {"labels": {"team": "web"}}}
+    world.put(merged(route(world), edited))
+    written = len(world.writes)
+    passes(world)
+    assert len(world.writes) == written
+    world.put(a_version(2))
+    passes(world)
+    first, second = route(world)["spec"]["rules"]
+    assert first == theirs
+    assert (second["filters"], second["timeouts"]) == (FILTERS, {"request": "2s"})
+    assert second["backendRefs"] == [
+        FOREIGN, {"name": NAME, "port": 80, "weight": 93}, {"name": PREVIEW, "port": 80, "weight": 7}
+    ]  # fmt: skip
+    assert route(world)["metadata"]["labels"]["team"] == "web"
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        pytest.param({"rules": []}, id="no rule"),
+        pytest.param({"rules": [{"backendRefs": [{"name": NAME, "port": 80}]}]}, id="no preview"),
+        pytest.param({"parentRefs": [{"name": "theirs"}]}, id="another gateway"),
+        pytest.param({"hostnames": None}, id="any host"),
+    ],
+)
+def test_what_is_ours_is_put_right(edit: Body) -> None:
+    world = rolling()
+    before = route(world)["spec"]
+    world.put(merged(route(world), {"spec": edit}))
+    passes(world)
+    assert route(world)["spec"] == before
+    assert at(world) == (2, 7)
+
+
+_name = st.sampled_from([NAME, PREVIEW, "other"])
+_ref = st.fixed_dictionaries(
+    {"name": _name, "port": st.integers(1, 99)},
+    optional={
+        "weight": st.integers(0, 100),
+        "namespace": st.sampled_from(["shop", "else"]),
+        "kind": st.sampled_from(["Service", "Backend"]),
+    },
+)
+_rule = st.fixed_dictionaries({}, optional={"backendRefs": st.lists(_ref, max_size=4), "name": st.just("x")})
+
+
+@given(st.lists(_rule, max_size=4), st.none() | st.integers(0, 100))
+def test_rules_keep_what_is_others_and_say_what_is_wanted(now: list[Body], weight: int | None) -> None:
+    then = rules(now, NAME, weight)
+
+    def foreign(every: list[Body]) -> list[Body]:
+        refs = [ref for rule in every for ref in rule.get("backendRefs", ())]
+        return [ref for ref in refs if ref["name"] == "other" or "namespace" in ref or ref.get("kind") == "Backend"]
+
+    assert foreign(then) == foreign(now)
+    assert then[: len(now)] != [] or not now
+    assert [{**rule, "backendRefs": 0} for rule in then[: len(now)]] == [{**rule, "backendRefs": 0} for rule in now], (
+        "nothing but backends"
+    )
+    assert rules(then, NAME, weight) == then, "said once"
+    assert rules(rules(now, NAME, 33), NAME, weight) == then or weight is None
+
+
+class Requests:
+    """Where the requests of the last seconds may still go: neither gateways nor nodes know of a change at once."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._known: deque[tuple[float, set[str | None]]] = deque()
+
+    def check(self) -> None:
+        """Every revision that may still be asked has a ready pod."""
+        now = self.world.now.timestamp()
+        self._known.append((now, self._asked()))
+        while len(self._known) > 1 and self._known[1][0] <= now - 8:
+            self._known.popleft()
+        ready = {name for name in self.world.replicas() if any(map(is_ready, self.world.pods(name)))}
+        for since, asked in self._known:
+            for revision in asked:
+                assert revision in ready or (revision is None and ready), f"{revision}, asked since {now - since} s"
+
+    def _asked(self) -> set[str | None]:
+        found = weights(self.world)
+        return {selects(self.world, service) for service, weight in found.items() if weight}
+
+
+_what = st.sampled_from(
+    ["version", "passes", "passes", "silent", "skip", "promote", "abort", "pause", "go on", "broken", "fewer", "more"]
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(_what, max_size=12))
+def test_requests_never_meet_a_revision_without_a_ready_pod(what: list[str]) -> None:
+    world = serving()
+    requests, versions = Requests(world), iter(range(2, 99))
+
+    def turns(number: int, gateways: bool = True) -> None:
+        for _ in range(number):
+            world.controller()
+            for name in world.replicas():
+                if not any(pod["status"].get("broken") for pod in world.pods(name)):
+                    world.make_ready(name, 2)
+            world.controller()
+            if gateways:
+                world.gateways()
+            world.reconcile()
+            world.controller()
+            requests.check()
+            world.pass_time(2)
+
+    for number, one in enumerate(what):
+        match one:
+            case "version":
+                world.put(a_version(next(versions)))
+            case "skip":
+                world.annotate(ANNOTATION_SKIP_STEP, str(number))
+            case "promote":
+                world.annotate(ANNOTATION_PROMOTE, str(number))
+            case "abort":
+                world.annotate(ANNOTATION_ABORT, str(number))
+            case "pause" | "go on":
+                world.change(paused=one == "pause")
+            case "broken":
+                if world.rolling and weights(world)[PREVIEW] == 0:
+                    world.break_pods(world.rolling, exited(1, restarts=9))
+            case "fewer" | "more":
+                world.change(replicas=2 if one == "fewer" else 5)
+        turns(12 if one == "passes" else 3, gateways=one != "silent")
+    world.change(paused=False)
+    turns(60)
+    assert world.condition("Ready") is not None
