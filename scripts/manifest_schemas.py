@@ -1,15 +1,14 @@
 """JSON Schemas of manifests, ours and Kubernetes' own, that refuse unknown fields, for kubeconform and jsonschema."""
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
+from e2e.cluster import tools
 from perennial.api.crds import KINDS, crd
 
 Schema = dict[str, Any]
 
-_KUBE_MODULE = Path(__file__).resolve().parent.parent / "e2e" / "cluster" / "modules" / "kube"
 _DEFINITIONS = "definitions.json"
 # As kubeconform fills it in: for the core group, whose apiVersion has no slash, the version stands for the group.
 LOCATION = "{{.Group}}_{{.ResourceKind}}_{{.ResourceAPIVersion}}.json"
@@ -47,7 +46,8 @@ def _strict(schema: Schema) -> Schema:
 
 def write(folder: Path) -> None:
     """Write the schemas of all kinds into a folder, named as LOCATION says. Kubernetes' come from its Go module."""
-    definitions = json.loads((_kubernetes() / "api" / "openapi-spec" / "swagger.json").read_text())["definitions"]
+    kubernetes = tools.source("kubectl", "k8s.io/kubernetes")
+    definitions = json.loads((kubernetes / "api" / "openapi-spec" / "swagger.json").read_text())["definitions"]
     for name, definition in definitions.items():
         if name in _TYPED_LIKE_A_STRING:
             definition["type"] = _TYPED_LIKE_A_STRING[name]
@@ -67,10 +67,3 @@ def write(folder: Path) -> None:
 
 def _file(folder: Path, group: str, kind: str, version: str) -> Path:
     return folder / f"{group or version}_{kind.lower()}_{version}.json"
-
-
-def _kubernetes() -> Path:
-    """Where the Go module of the Kubernetes that the tests run on lies; fetched when it is not there."""
-    command = ["go", "mod", "download", "-json", "k8s.io/kubernetes"]
-    ran = subprocess.run(command, cwd=_KUBE_MODULE, capture_output=True, text=True, check=True)
-    return Path(json.loads(ran.stdout)["Dir"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -87,6 +88,18 @@ def path(name: str) -> Path:
     sources = sorted(file for file in folder.iterdir() if file.suffix in (".go", ".mod", ".sum"))
     key = digest([*sources, TOOLS[name].ldflags, _go()[1]])
     return cache_dir() / "bin" / key / name
+
+
+def source(name: str, module: str) -> Path:
+    """Return where the source of a module lies, in the version that the program is built with; fetched when it is not.
+
+    Raises ClusterError with Go's words when it cannot be had.
+    """
+    command = [_go()[0], "mod", "download", "-json", module]
+    result = subprocess.run(command, cwd=MODULES / TOOLS[name].module, capture_output=True, text=True)
+    if result.returncode:
+        raise ClusterError(f"fetching {module} failed:\n{result.stderr or result.stdout}")
+    return Path(json.loads(result.stdout)["Dir"])
 
 
 def ensure(*names: str) -> dict[str, Path]:
