@@ -8,7 +8,7 @@ CLUSTER_CLI = $(PY) -m e2e.cluster
 apiserver-tools: venv ## Build what the API server tests need (etcd, kube-apiserver, ...)
 	@$(CLUSTER_CLI) tools --apiserver
 
-tools: venv ## Build every program of the cluster (about 10 minutes, once)
+tools: venv ## Build every program of the cluster (about 15 minutes, once)
 	@$(CLUSTER_CLI) tools
 
 cluster-up: venv ## Bring up the cluster CLUSTER=perennial (PROVIDER=auto|kind|native)

@@ -67,6 +67,7 @@ TOOLS: dict[str, Tool] = {
     "helm": Tool("helm", "helm.sh/helm/v3/cmd/helm", "-X helm.sh/helm/v3/internal/version.version=v3.22.0"),
     "kubeconform": Tool("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform"),
     "kind": Tool("kind", "sigs.k8s.io/kind"),
+    "traefik": Tool("traefik", "github.com/traefik/traefik/v3/cmd/traefik"),
 }
 APISERVER_TOOLS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 NATIVE_TOOLS = (*APISERVER_TOOLS, "kube-scheduler", "kubelet", "kube-proxy", "kubeadm", "coredns")
@@ -85,7 +86,7 @@ def _go() -> tuple[str, str]:
 def path(name: str) -> Path:
     """Return where the program lies once it is built; nothing is built by this."""
     folder = MODULES / TOOLS[name].module
-    sources = sorted(file for file in folder.iterdir() if file.suffix in (".go", ".mod", ".sum"))
+    sources = sorted(file for file in folder.rglob("*") if file.suffix in (".go", ".mod", ".sum"))
     key = digest([*sources, TOOLS[name].ldflags, _go()[1]])
     return cache_dir() / "bin" / key / name
 

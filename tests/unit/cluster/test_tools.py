@@ -1,6 +1,7 @@
 """The versions that programs are built in, and say they are."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -37,3 +38,17 @@ def test_an_older_kubernetes_is_the_oldest_that_is_built_and_behaves_as_it(monke
     monkeypatch.setenv("PERENNIAL_KUBERNETES", "1.31")
     assert tools._served("kube-apiserver") == built
     assert tools.emulation() == ["--emulated-version=kube=1.31"]
+
+
+def test_a_program_is_built_again_when_what_its_module_holds_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tools, "MODULES", tmp_path)
+    monkeypatch.setattr(tools, "_go", lambda: ("go", "go1.26"))
+    inner = tmp_path / tools.TOOLS["traefik"].module / "lego" / "lego.go"
+    inner.parent.mkdir(parents=True)
+    made = set()
+    for content in ("package lego", "package lego // changed"):
+        inner.write_text(content)
+        made.add(tools.path.__wrapped__("traefik"))
+    assert len(made) == 2
