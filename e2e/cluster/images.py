@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from e2e.cluster import packages
+from e2e.cluster import packages, tools
 from e2e.cluster.cache import ROOT, ClusterError, cache_dir, digest, locked, progress
 
 TARGETS = ("operator", "agent", "server", "digits")
@@ -33,6 +34,11 @@ _COPIED = {
     "agent": [f"{_PACKAGE}/{part}" for part in ("__init__.py", "api/__init__.py", "api/task.py", "agent")],
     "server": [f"{_PACKAGE}/{part}" for part in ("__init__.py", "server")],
     "digits": ["e2e/demo/train"],
+}
+# What holds one program and nothing else, and which; the recipe is in a folder of the image's name.
+_PROGRAMS: dict[str, Callable[[], Path]] = {
+    "pause": lambda: Path("/usr/bin/catatonit"),
+    "traefik": lambda: tools.ensure("traefik")["traefik"],
 }
 _KEPT_ARCHIVES = 3
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -81,8 +87,8 @@ def sbom(archive: Path) -> Path:
 def _inputs(target: str) -> Iterator[str | Path]:
     """Yield all that the image is made from: its recipe, its requirements, the files it copies and their names."""
     yield engine()
-    if target == "pause":
-        yield from (ROOT / "e2e/cluster/pause/Dockerfile", Path("/usr/bin/catatonit"))
+    if target in _PROGRAMS:
+        yield from (_recipe(target), _PROGRAMS[target]())
         return
     yield from (str(_BASES), str(_BOOTSTRAP), ROOT / "Dockerfile", ROOT / f"requirements/{target}.txt")
     for part in _COPIED[target]:
@@ -97,18 +103,16 @@ def _build(target: str, archive: Path) -> None:
     made = archive.with_suffix(".part")
     made.unlink(missing_ok=True)
     command = _engine_for(target)
+    stage = [] if target in _PROGRAMS else ["--target", target]
     # Before the image's own progress is told, since each of them takes longer.
-    bases = {} if command or target == "pause" else {kind: _ensure_base(kind) for kind in _BASES}
-    with progress(f"building image {name(target)}"):
+    bases = {kind: _ensure_base(kind) for kind in _BASES} if stage and not command else {}
+    with progress(f"building image {name(target)}"), _context(target) as context:
         if command:
-            _run([command, "build", "-q", "--target", target, "-t", name(target), str(ROOT)])
+            _run([command, "build", "-q", *stage, "-t", name(target), str(context)])
             _run([command, "save", "-o", str(made), name(target)])
         else:
-            if target == "pause":
-                _build_pause()
-            else:
-                arguments = {"BASE": bases["base"], "BUILD_BASE": bases["build-base"]}
-                _buildah_build(target, ROOT, arguments, "--target", target)
+            arguments = {"BASE": bases["base"], "BUILD_BASE": bases["build-base"]} if bases else {}
+            _buildah_build(target, context, arguments, *stage)
             _buildah("push", name(target), f"docker-archive:{made}:{name(target)}")
     made.rename(archive)
 
@@ -118,12 +122,22 @@ def _engine_for(target: str) -> str | None:
     return None if target == "pause" else engine()
 
 
-def _build_pause() -> None:
-    context = cache_dir() / "images" / "pause"
+def _recipe(target: str) -> Path:
+    return ROOT / "e2e" / "cluster" / target / "Dockerfile"
+
+
+@contextmanager
+def _context(target: str) -> Iterator[Path]:
+    """The folder that the image is built from: this tree, or one that holds its only program."""
+    if target not in _PROGRAMS:
+        yield ROOT
+        return
+    context = cache_dir() / "images" / target
     shutil.rmtree(context, ignore_errors=True)
-    shutil.copytree(ROOT / "e2e/cluster/pause", context)
-    shutil.copy("/usr/bin/catatonit", context)
-    _buildah_build("pause", context, {})
+    context.mkdir()
+    for file in (_recipe(target), _PROGRAMS[target]()):
+        shutil.copy(file, context)
+    yield context
     shutil.rmtree(context)
 
 
