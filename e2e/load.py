@@ -27,14 +27,18 @@ _SHOWN = 20
 class Load:
     """A process that sends `rate` requests per second to `url` until it is stopped, as a context manager.
 
-    url: one, or several in turn. body: sent by POST; without one it is a GET. The counts are of the whole time so far.
+    url: one, or several in turn. body: sent by POST; without one it is a GET. host: whom the requests are for, when the
+    URL does not say it. The counts are of the whole time so far.
     """
 
-    def __init__(self, lab: Lab, folder: Path, *url: str, rate: int, body: Any = None) -> None:
+    def __init__(self, lab: Lab, folder: Path, *url: str, rate: int, body: Any = None, host: str = "") -> None:
         self._lab = lab
         self._counts = folder / "counts.json"
         self._log = folder / "load.log"
-        self._task = json.dumps({"url": url, "rate": rate, "body": body, "counts": str(self._counts)})
+        headers = {"Host": host} if host else {}
+        self._task = json.dumps(
+            {"url": url, "rate": rate, "body": body, "headers": headers, "counts": str(self._counts)}
+        )
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -110,7 +114,7 @@ class _Sender:
         began = time.monotonic()
         method = "GET" if self._task["body"] is None else "POST"
         try:
-            async with session.request(method, url, json=self._task["body"]) as answer:
+            async with session.request(method, url, json=self._task["body"], headers=self._task["headers"]) as answer:
                 text = await answer.text()
                 if answer.status != 200:
                     raise aiohttp.ClientError(f"{answer.status}: {text[:200]}")
