@@ -12,7 +12,7 @@ from perennial.api.resources import TRAININGJOBS
 from perennial.kube import login
 from perennial.kube.http import HttpClient
 from tests.apiserver.kubelet import Kubelet
-from tests.apiserver.operators import PRESETS, USER, Perennial, apply_kinds, eventually
+from tests.apiserver.operators import PRESETS, USER, Perennial, apply_gateway_kinds, apply_kinds, eventually
 from tests.apiserver.space import Space
 from tests.apiserver.toy import CRD
 
@@ -28,6 +28,7 @@ def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 def kinds(apiserver: ApiServer) -> ApiServer:
     """The server, with the CustomResourceDefinitions of Perennial."""
     apply_kinds(apiserver)
+    apply_gateway_kinds(apiserver)
     return apiserver
 
 
@@ -51,6 +52,7 @@ def controlled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     folder = tmp_path_factory.mktemp("controlled")
     with ApiServer(folder, users={USER: ["system:masters"]}, audit=True, controller_manager=True) as server:
         apply_kinds(server)
+        apply_gateway_kinds(server)
         yield server
 
 

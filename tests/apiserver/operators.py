@@ -13,6 +13,7 @@ from typing import Self, TypeVar
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from e2e.cluster import tools
 from e2e.cluster.apiserver import ApiServer, _free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -47,11 +48,28 @@ def eventually(probe: Callable[[], T], seconds: float = 15.0) -> T:
 
 def apply_kinds(server: ApiServer, tree: Path = ROOT) -> None:
     """Apply a tree's CustomResourceDefinitions; return when clients can discover them, which is after Established."""
-    folder = str(tree / "crds")
-    server.kubectl("apply", "--server-side", "-f", folder)
-    server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", folder)
-    names = set(server.kubectl("get", "-f", folder, "-o", "jsonpath={.items[*].metadata.name}").split())
-    eventually(lambda: names <= set(server.kubectl("api-resources", "--api-group=perennial.dev", "-o", "name").split()))
+    _define(server, tree / "crds", "perennial.dev")
+
+
+def apply_gateway_kinds(server: ApiServer) -> None:
+    """The same with the Gateway API's HTTPRoute."""
+    definitions = tools.source("traefik", "sigs.k8s.io/gateway-api") / "config" / "crd" / "standard"
+    _define(server, definitions / "gateway.networking.k8s.io_httproutes.yaml", "gateway.networking.k8s.io")
+
+
+def _define(server: ApiServer, files: Path, group: str) -> None:
+    server.kubectl("apply", "--server-side", "-f", str(files))
+    server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(files))
+    names = set(server.kubectl("get", "-f", str(files), "-o", "jsonpath={..metadata.name}").split())
+
+    def discovered() -> bool:
+        try:
+            return names <= set(server.kubectl("api-resources", f"--api-group={group}", "-o", "name").split())
+        except subprocess.CalledProcessError:
+            # Another group is just being made known.
+            return False
+
+    eventually(discovered)
 
 
 class Operator:

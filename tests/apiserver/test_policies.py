@@ -10,7 +10,7 @@ from perennial.api.meta import ANNOTATION_RUN_REQUEST
 from perennial.api.resources import JOBS, MODELDEPLOYMENTS, MODELVERSIONS, RETRAINPOLICIES, TRAININGJOBS, Resource
 from perennial.plan import Body
 from tests.apiserver.charts import CHART, SYSTEM, Refused, helm, send
-from tests.apiserver.operators import eventually
+from tests.apiserver.operators import apply_gateway_kinds, eventually
 
 EDITOR, ADMINISTRATOR, VIEWER = "editor", "lead", "viewer"
 # May write the kinds of Perennial and nothing else; and may create pods besides.
@@ -27,6 +27,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     users = {user: ["staff"] for user in USERS}
     with ApiServer(tmp_path_factory.mktemp("policies"), users=users, controller_manager=True) as server:
         helm(server, "install", "perennial", str(CHART), "--namespace", SYSTEM, "--create-namespace")
+        apply_gateway_kinds(server)
+        # Kubernetes' own roles say nothing of the Gateway API's kinds.
+        routes = "httproutes.gateway.networking.k8s.io"
+        server.kubectl("create", "clusterrole", "router", "--verb=create", f"--resource={routes}")
         server.kubectl("create", "clusterrole", "pod-creator", "--verb=create", "--resource=pods")
         server.kubectl("create", "clusterrole", "pod-server", "--verb=create", "--resource=pods,services")
         yield server
@@ -38,6 +42,7 @@ def place(server: ApiServer) -> str:
     name = str(send(server, "POST", "/api/v1/namespaces", {"metadata": {"generateName": "p-"}})["metadata"]["name"])
     roles = (
         (EDITOR, "edit"),
+        (EDITOR, "router"),
         (ADMINISTRATOR, "admin"),
         (VIEWER, "view"),
         (STARTER, "pod-creator"),

@@ -10,6 +10,7 @@ from e2e.cluster.apiserver import ApiServer
 from perennial.api.meta import ANNOTATION_RUN_REQUEST
 from perennial.api.resources import (
     DEPLOYMENTS,
+    HTTPROUTES,
     JOBS,
     MODELDEPLOYMENTS,
     MODELVERSIONS,
@@ -24,7 +25,7 @@ from perennial.modeldeployment.snapshot import COMPANIONS
 from perennial.plan import Body
 from tests.apiserver.charts import CHART, SYSTEM, Deployed, helm
 from tests.apiserver.kubelet import Kubelet
-from tests.apiserver.operators import USER, eventually
+from tests.apiserver.operators import USER, apply_gateway_kinds, eventually
 from tests.apiserver.space import Space
 
 
@@ -33,6 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     folder = tmp_path_factory.mktemp("rights")
     users = {USER: ["nobody"]}
     with ApiServer(folder, users=users, audit=True, controller_manager=True) as server:
+        apply_gateway_kinds(server)
         helm(server, "install", "perennial", str(CHART), "--namespace", SYSTEM, "--create-namespace")
         yield server
 
@@ -65,13 +67,17 @@ def test_the_loop_needs_no_right_that_the_chart_does_not_give(server: ApiServer,
         "disruption": {"maxUnavailable": 1},
         "network": {"allowFrom": []},
         "ingress": {},
+        "route": {"parentRefs": [{"name": "public"}]},
     }
     make(MODELDEPLOYMENTS, "churn", {"model": {"name": "churn"}, **beside})
     space.there(SERVICES, "churn")
-    for resource in COMPANIONS:
+    made = (*COMPANIONS, HTTPROUTES)
+    for resource in made:
         space.there(resource, "churn")
+    space.patch(MODELDEPLOYMENTS, "churn", {"spec": {"route": {"hostnames": ["a.dev"]}}})
+    eventually(lambda: "hostnames" in space.there(HTTPROUTES, "churn")["spec"])
     space.patch(MODELDEPLOYMENTS, "churn", {"spec": dict.fromkeys(beside)})
-    eventually(lambda: not any(space.get(resource, "churn") for resource in COMPANIONS))
+    eventually(lambda: not any(space.get(resource, "churn") for resource in made))
     eventually(lambda: space.every(DEPLOYMENTS))
 
     container = {"name": "main", "image": "train:1", "command": ["python", "train.py"]}

@@ -7,7 +7,7 @@ import pytest
 from e2e.cluster.apiserver import ApiServer
 from perennial.kube import login
 from tests.apiserver.conftest import apiserver, config, controlled, kinds, kubelet, perennial, space, toy_server
-from tests.apiserver.operators import USER, apply_kinds
+from tests.apiserver.operators import USER, apply_gateway_kinds, apply_kinds
 from tests.bench.scene import FAST
 from tests.kubelets import KubeletsThread
 from tests.prove.ingesting import operator, place
@@ -32,6 +32,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     folder = tmp_path_factory.mktemp("played")
     with ApiServer(folder, users={USER: ["system:masters"]}, audit=True, controller_manager=True) as server:
         apply_kinds(server)
+        apply_gateway_kinds(server)
         with KubeletsThread(login.load(str(server.kubeconfig))):
             yield server
 
@@ -43,4 +44,5 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     folder = tmp_path_factory.mktemp("busy")
     with ApiServer(folder, users=users, controller_manager=True, controller_args=FAST) as server:
         apply_kinds(server)
+        apply_gateway_kinds(server)
         yield server

@@ -322,6 +322,18 @@ KNOWN: Mapping[str, Mapping[str, Known]] = {
         "spec.ingress.hosts[]": Known(good=("a.dev", "*.a.dev"), wrong=(Wrong("*.*.a"), Wrong("A.dev"))),
         "spec.ingress.tlsSecretName": Known(good=("cert", "a" * 253), wrong=(Wrong("-"), Wrong(""))),
         "spec.ingress.annotations": Known(good=({}, {"a": "b"}), wrong=(Wrong({"-": "b"}, "spec.ingress"),)),
+        "spec.route.parentRefs": Known(good=([{"name": "a"}], [{"name": "a" * 253}] * 2), wrong=(Wrong([]),)),
+        "spec.route.parentRefs[].name": Known(good=("a", "a" * 253), wrong=(Wrong("-"), Wrong(""))),
+        "spec.route.parentRefs[].namespace": Known(good=("a", "a" * 63), wrong=(Wrong("a.b"), Wrong(""))),
+        "spec.route.parentRefs[].sectionName": Known(good=("a", "a" * 253), wrong=(Wrong("-"), Wrong(""))),
+        "spec.route.parentRefs[].group": Known(
+            good=("", "example.org"), wrong=(Wrong("-", "spec.route"), Wrong("a b", "spec.route"))
+        ),
+        "spec.route.parentRefs[].kind": Known(
+            good=("Gateway", "Service"), wrong=(Wrong("-", "spec.route"), Wrong("a b", "spec.route"))
+        ),
+        "spec.route.hostnames": Known(good=([], ["*.acme.dev"] * 2), wrong=(Wrong(["a..b"]),)),
+        "spec.route.hostnames[]": Known(good=("a.dev", "*.a.dev"), wrong=(Wrong("*.*.a"), Wrong("A.dev"))),
         "spec.maxSurge": Known(
             good=(0, 10_000, "0%", "999%"),
             also={"spec.maxUnavailable": 1},

@@ -1,0 +1,152 @@
+"""The HTTPRoute of a ModelDeployment, on a real API server with the Gateway API; the test plays the gateway."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster.apiserver import ApiServer
+from perennial.api.resources import HTTPROUTES, MODELDEPLOYMENTS, SERVICES
+from perennial.plan import Body
+from tests.apiserver.operators import USER, Perennial, apply_gateway_kinds, apply_kinds, eventually
+from tests.apiserver.serving import Serving
+from tests.apiserver.space import Space
+
+ROUTE: Body = {"parentRefs": [{"name": "public"}], "hostnames": ["churn.acme.dev"]}
+CANARY: Body = {"canary": {"steps": [{"setWeight": 7}, {"pause": {}}]}}
+
+
+@pytest.fixture
+def serving(space: Space) -> Serving:
+    return Serving(space)
+
+
+def weights(serving: Serving) -> dict[str, int]:
+    rules = serving.space.there(HTTPROUTES, "churn")["spec"]["rules"]
+    (refs,) = [rule["backendRefs"] for rule in rules if rule["backendRefs"][0]["name"] == "churn"]
+    return {ref["name"]: ref["weight"] for ref in refs}
+
+
+def takes(serving: Serving, status: str = "True", message: str = "") -> None:
+    """What a gateway writes when it has looked at the route as it is now."""
+    route = serving.space.there(HTTPROUTES, "churn")
+    said = {"status": status, "message": message, "observedGeneration": route["metadata"]["generation"]}
+    when = "2026-11-20T12:00:00Z"
+    conditions = [
+        {"type": one, "reason": one, "lastTransitionTime": when, **said} for one in ("Accepted", "ResolvedRefs")
+    ]
+    parents = [
+        {"parentRef": parent, "controllerName": "acme.dev/gateway", "conditions": conditions}
+        for parent in route["spec"]["parentRefs"]
+    ]
+    serving.space.patch(HTTPROUTES, "churn", {"status": {"parents": parents}}, "status")
+
+
+def first(serving: Serving, **spec: Body) -> str:
+    """Version 1 serves behind a gateway."""
+    serving.version(1)
+    serving.deploy(**{"route": ROUTE, "strategy": CANARY, **spec})
+    revision = serving.rolling()
+    serving.ready(revision)
+    takes(serving)
+    serving.says("Ready", "True", "Serving")
+    return revision
+
+
+def test_a_canary_gets_its_weight_when_the_gateway_has_taken_it(serving: Serving) -> None:
+    old = first(serving)
+    assert weights(serving) == {"churn": 100, "churn-preview": 0}
+    serving.space.rests(3)
+    serving.version(2)
+    new = serving.rolling()
+    serving.ready(new)
+    eventually(lambda: serving.pinned("churn-preview") == new, 30)
+    eventually(lambda: weights(serving) == {"churn": 93, "churn-preview": 7}, 30)
+    assert serving.pinned() == old
+    assert serving.status["traffic"]["actualWeight"] == 0
+    takes(serving)
+    eventually(lambda: serving.status["traffic"].get("actualWeight") == 7)
+    eventually(lambda: serving.status["rollout"]["step"] == 1, 30)
+    serving.asks("promote", "1")
+    eventually(lambda: weights(serving) == {"churn": 0, "churn-preview": 100}, 30)
+    takes(serving)
+    eventually(lambda: serving.pinned() == new, 30)
+    eventually(lambda: weights(serving) == {"churn": 100, "churn-preview": 0}, 30)
+    takes(serving)
+    serving.says("Ready", "True", "Serving")
+    eventually(lambda: serving.wanted(old) == 0, 30)
+    serving.space.rests(3)
+    assert serving.space.requests()["patch httproutes"] == 3
+
+
+def test_what_is_wrong_with_it_is_told_in_the_gateways_words(serving: Serving) -> None:
+    first(serving)
+    takes(serving, "False", "no listener takes this host")
+    assert serving.says("Stalled", "True", "RouteNotAccepted").endswith("no listener takes this host")
+    serving.edit(route={"hostnames": ["b.acme.dev"]})
+    eventually(lambda: serving.space.there(HTTPROUTES, "churn")["spec"]["hostnames"] == ["b.acme.dev"])
+    assert serving.says("Ready", "False", "RouteNotAccepted").endswith("has not taken it yet")
+    takes(serving)
+    serving.says("Ready", "True", "Serving")
+
+
+def test_what_others_add_stays_and_what_is_ours_comes_back(serving: Serving) -> None:
+    first(serving)
+    rules = serving.space.there(HTTPROUTES, "churn")["spec"]["rules"]
+    theirs = {"matches": [{"path": {"type": "Exact", "value": "/docs"}}], "backendRefs": [{"name": "docs", "port": 80}]}
+    ours = {**rules[0], "timeouts": {"request": "2s"}, "backendRefs": rules[0]["backendRefs"][:1]}
+    serving.space.patch(HTTPROUTES, "churn", {"spec": {"rules": [theirs, ours], "hostnames": None}})
+    eventually(lambda: serving.space.there(HTTPROUTES, "churn")["spec"].get("hostnames") == ROUTE["hostnames"])
+    docs, mended = serving.space.there(HTTPROUTES, "churn")["spec"]["rules"]
+    assert docs["backendRefs"][0]["name"] == "docs"
+    assert mended == {**rules[0], "timeouts": {"request": "2s"}}
+    serving.space.rests(3)
+    serving.space.delete(HTTPROUTES, "churn")
+    eventually(lambda: len(serving.space.there(HTTPROUTES, "churn")["spec"]["rules"]) == 1)
+    takes(serving)
+    serving.edit(route=None)
+    eventually(lambda: serving.space.get(HTTPROUTES, "churn") is None)
+    eventually(lambda: serving.space.get(SERVICES, "churn-preview") is None)
+    serving.says("Ready", "True", "Serving")
+
+
+def test_a_route_of_somebody_else_is_not_touched(serving: Serving) -> None:
+    theirs = serving.space.make(HTTPROUTES, "churn", {"parentRefs": [{"name": "theirs"}]})
+    serving.serve_first()
+    serving.edit(route=ROUTE)
+    assert serving.says("Stalled", "True", "NameTaken").startswith("spec.route: HTTPRoute churn: ")
+    serving.edit(route=None)
+    serving.says("Ready", "True", "Serving")
+    assert serving.space.there(HTTPROUTES, "churn")["spec"] == theirs["spec"]
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Iterator[ApiServer]:
+    """A cluster without the Gateway API."""
+    with ApiServer(tmp_path, users={USER: ["system:masters"]}, controller_manager=True) as server:
+        apply_kinds(server)
+        yield server
+
+
+def test_without_the_gateway_api_it_says_so_and_takes_notice_when_it_comes(plain: ApiServer, config: Path) -> None:
+    with Perennial(plain, "perennial-0", config) as perennial:
+        eventually(perennial.watches, 30)
+        serving = Serving(Space(plain))
+        serving.serve_first()
+        serving.edit(route=ROUTE)
+        assert "install the Gateway API" in serving.says("Stalled", "True", "GatewayAPIMissing")
+        serving.says("Available", "True", "Serving")
+        apply_gateway_kinds(plain)
+        # To be started again, by the kubelet.
+        assert perennial.exit_code(60) == 0
+        perennial.restart()
+        serving.space.there(HTTPROUTES, "churn")
+        takes(serving)
+        serving.says("Ready", "True", "Serving", 40)
+        plain.request(
+            "DELETE", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/httproutes.gateway.networking.k8s.io"
+        )
+        assert perennial.exit_code(60) == 0
+        perennial.restart()
+        serving.says("Stalled", "True", "GatewayAPIMissing", 40)
+        assert serving.space.there(MODELDEPLOYMENTS, "churn")["status"]["stableRevision"]
