@@ -11,6 +11,7 @@ import pytest
 from e2e import operators
 from e2e.begun import Played, lose_nodes, play, retrained, schedule
 from e2e.demo.story import NAMESPACE
+from e2e.gateway import Gateway
 from e2e.hollow import LABEL
 from e2e.lab import SYSTEM, Lab
 from e2e.space import MARK, Space
@@ -66,6 +67,16 @@ def store(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]
     store.start()
     yield store
     store.stop()
+
+
+@pytest.fixture(scope="session")
+def gateway(lab: Lab, pytestconfig: pytest.Config) -> Gateway:
+    """A gateway that routes by HTTPRoutes and Ingresses; built, some minutes, when first asked for."""
+    gateway = Gateway(lab)
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        gateway.install()
+    return gateway
 
 
 @pytest.fixture(scope="session")

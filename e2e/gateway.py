@@ -1,0 +1,74 @@
+"""A gateway in the cluster: Traefik, with the Gateway API's own definitions. It routes by HTTPRoutes and Ingresses."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from e2e.cluster import images, tools
+from e2e.lab import Body, Lab, is_true
+
+NAME, NAMESPACE = "gateway", "gateway-system"
+CLASS = "e2e"  # of Gateways, and of Ingresses
+_MANIFEST = Path(__file__).with_suffix(".yaml")
+_DEPLOYMENT = "deployment/traefik"
+
+
+class Gateway:
+    """One gateway, for routes of every namespace."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+
+    def install(self) -> None:
+        """Bring it into the cluster, and return when it takes requests."""
+        self._lab.cluster.load([images.ensure("traefik")])
+        definitions = tools.source("traefik", "sigs.k8s.io/gateway-api") / "config" / "crd" / "standard"
+        # Too large for the annotation that another apply would leave.
+        self._lab.kubectl("apply", "--server-side", "-f", str(definitions))
+        self._lab.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
+        self._lab.apply(_MANIFEST)
+        self._lab.kubectl("rollout", "status", "-n", NAMESPACE, _DEPLOYMENT, "--timeout=120s")
+        self._lab.until("the gateway is programmed", self._programmed, 60, seen=self.log)
+
+    @property
+    def url(self) -> str:
+        """Where it takes requests, inside the cluster's network: routes are told apart by the header Host."""
+        service = self._lab.get("service", "traefik", NAMESPACE) or {}
+        return f"http://{service['spec']['clusterIP']}:{service['spec']['ports'][0]['port']}"
+
+    def log(self) -> str:
+        """What it said last."""
+        return self._lab.kubectl("logs", "-n", NAMESPACE, _DEPLOYMENT, "--tail=25")
+
+    def _programmed(self) -> bool:
+        return is_true(self._lab.get("gateway", NAME, NAMESPACE), "Programmed")
+
+
+def route(name: str, host: str, weights: Mapping[str, int], port: int = 80, **rule: Any) -> Body:
+    """An HTTPRoute of one rule, from the gateway to Services by weight. `rule`: more of the rule."""
+    backends = [{"name": service, "port": port, "weight": weight} for service, weight in weights.items()]
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": name},
+        "spec": {
+            "parentRefs": [{"name": NAME, "namespace": NAMESPACE}],
+            "hostnames": [host],
+            "rules": [{"backendRefs": backends, **rule}],
+        },
+    }
+
+
+def is_routed(route: Body | None) -> bool:
+    """Whether the gateway took the route as it is now, and found everything that it names.
+
+    Requests follow up to two seconds later.
+    """
+    parents = ((route or {}).get("status") or {}).get("parents") or ()
+    generation = (route or {}).get("metadata", {}).get("generation")
+    wanted = {("Accepted", "True", generation), ("ResolvedRefs", "True", generation)}
+    return bool(parents) and all(wanted <= {*map(_said, parent["conditions"])} for parent in parents)
+
+
+def _said(condition: Body) -> tuple[str, str, int]:
+    return condition["type"], condition["status"], condition.get("observedGeneration", 0)
