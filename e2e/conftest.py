@@ -11,7 +11,7 @@ import pytest
 from e2e import operators
 from e2e.begun import Played, lose_nodes, play, retrained, schedule
 from e2e.demo.story import NAMESPACE
-from e2e.gateway import Gateway
+from e2e.gateway import Gateway, define
 from e2e.hollow import LABEL
 from e2e.lab import SYSTEM, Lab
 from e2e.space import MARK, Space
@@ -51,6 +51,7 @@ def lab(began: float, pytestconfig: pytest.Config) -> Iterator[Lab]:
             lab.kubectl("delete", "namespace", "--selector", MARK, "--timeout=300s")
             lab.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=300s")
             lab.kubectl("delete", "lease", "-n", SYSTEM, operators.LEASE, "--ignore-not-found")
+            define(lab)
             lab.install()
             operators.ready(lab)
         yield lab

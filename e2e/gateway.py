@@ -22,10 +22,6 @@ class Gateway:
     def install(self) -> None:
         """Bring it into the cluster, and return when it takes requests."""
         self._lab.cluster.load([images.ensure("traefik")])
-        definitions = tools.source("traefik", "sigs.k8s.io/gateway-api") / "config" / "crd" / "standard"
-        # Too large for the annotation that another apply would leave.
-        self._lab.kubectl("apply", "--server-side", "-f", str(definitions))
-        self._lab.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
         self._lab.apply(_MANIFEST)
         self._lab.kubectl("rollout", "status", "-n", NAMESPACE, _DEPLOYMENT, "--timeout=120s")
         self._lab.until("the gateway is programmed", self._programmed, 60, seen=self.log)
@@ -36,12 +32,25 @@ class Gateway:
         service = self._lab.get("service", "traefik", NAMESPACE) or {}
         return f"http://{service['spec']['clusterIP']}:{service['spec']['ports'][0]['port']}"
 
+    def answers(self, host: str) -> bool:
+        """Whether requests for a host get somewhere."""
+        words = ["curl", "--silent", "--fail", "--header", f"Host: {host}", self.url]
+        return self._lab.run(*self._lab.cluster.exec_command(words), check=False).returncode == 0
+
     def log(self) -> str:
         """What it said last."""
         return self._lab.kubectl("logs", "-n", NAMESPACE, _DEPLOYMENT, "--tail=25")
 
     def _programmed(self) -> bool:
         return is_true(self._lab.get("gateway", NAME, NAMESPACE), "Programmed")
+
+
+def define(lab: Lab) -> None:
+    """The kinds of the Gateway API, whether or not there will be a gateway."""
+    definitions = tools.source("traefik", "sigs.k8s.io/gateway-api") / "config" / "crd" / "standard"
+    # Too large for the annotation that another apply would leave.
+    lab.kubectl("apply", "--server-side", "-f", str(definitions))
+    lab.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
 
 
 def route(name: str, host: str, weights: Mapping[str, int], port: int = 80, **rule: Any) -> Body:

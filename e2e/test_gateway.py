@@ -54,7 +54,7 @@ def load(space: Space, gateway: Gateway, tmp_path_factory: pytest.TempPathFactor
     """What comes in at the gateway while weights change: a tenth of it is for the second server, at first."""
     weigh(space, {"first": 90, "second": 10})
     # The first requests would find no route yet.
-    space.until("the gateway leads here", lambda: answers(space, gateway, HOST))
+    space.until("the gateway leads here", lambda: gateway.answers(HOST))
     folder = Path(tmp_path_factory.mktemp("gateway"))
     with Load(space.lab, folder, gateway.url, rate=RATE, host=HOST) as load:
         yield load
@@ -64,11 +64,6 @@ def weigh(space: Space, weights: Mapping[str, int]) -> None:
     """Route by these weights, as far as the gateway says."""
     space.apply(route("weighted", HOST, weights))
     space.until("the route is taken", lambda: is_routed(space.get("httproute", "weighted")))
-
-
-def answers(space: Space, gateway: Gateway, host: str) -> bool:
-    words = ["curl", "--silent", "--fail", "--header", f"Host: {host}", gateway.url]
-    return space.lab.run(*space.lab.cluster.exec_command(words), check=False).returncode == 0
 
 
 def share(space: Space, load: Load, version: int, sample: int = SAMPLE) -> float:
@@ -117,4 +112,4 @@ def test_an_ingress_leads_here_too(space: Space, gateway: Gateway) -> None:
     spec = {"ingressClassName": CLASS, "rules": [{"host": "ingress.example", "http": {"paths": [path]}}]}
     metadata = {"name": "ingress"}
     space.apply({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": spec})
-    space.until("the ingress leads here", lambda: answers(space, gateway, "ingress.example"))
+    space.until("the ingress leads here", lambda: gateway.answers("ingress.example"))

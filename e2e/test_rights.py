@@ -7,17 +7,18 @@ from collections import Counter
 import pytest
 
 from e2e import audit, jostle, operators
+from e2e.gateway import route
 from e2e.lab import SYSTEM, Body, Lab
 from e2e.space import Space, serving, shell, training
 from perennial.api.meta import DEFAULT_CLAIM
 from tests.prove.report import Proof
 
 # What a ModelDeployment may have beside its pods.
-BESIDE = ("horizontalpodautoscalers", "poddisruptionbudgets", "networkpolicies", "ingresses")
+BESIDE = ("horizontalpodautoscalers", "poddisruptionbudgets", "networkpolicies", "ingresses", "httproutes")
 # Rights that a run need not use, each for a reason.
 RARE = {
     **dict.fromkeys(
-        (f"create {kind}" for kind in ("services", *BESIDE)),
+        (f"create {kind}" for kind in ("services", *BESIDE) if kind != "httproutes"),
         "the API server asks for it beside `patch` when an apply makes the object",
     ),
     "get pods": "after a deletion that met somebody else's write, or whose answer was lost",
@@ -60,13 +61,16 @@ def test_what_others_made_is_read_and_left_alone(space: Space, lab: Lab, began: 
         {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "taken"}, "spec": job},
         {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": DEFAULT_CLAIM}, "spec": claim},
     )
-    before = [space.get("job", "taken"), space.get("pvc", DEFAULT_CLAIM)]
-    space.apply(training("taken", shell("true")))
-    space.says("trainingjob", "taken", "Stalled", "True", "belongs to no object of this operator")
-    after = [space.get("job", "taken"), space.get("pvc", DEFAULT_CLAIM)]
+    space.apply(route("taken", "taken.example", {"theirs": 1}))
+    made = (("job", "taken"), ("pvc", DEFAULT_CLAIM), ("httproute", "taken"))
+    before = [space.get(*one) for one in made]
+    space.apply(training("taken", shell("true")), serving("taken", route={"parentRefs": [{"name": "gateway"}]}))
+    for kind in ("trainingjob", "mdep"):
+        space.says(kind, "taken", "Stalled", "True", "belongs to no object of this operator")
+    after = [space.get(*one) for one in made]
     assert [one and one["spec"] for one in after] == [one and one["spec"] for one in before]
     asked = {audit.asked(entry) for entry in audit.of(lab, operators.USER, began, space.name)}
-    assert {"get jobs", "get persistentvolumeclaims"} <= asked
+    assert {"get jobs", "get persistentvolumeclaims", "get httproutes"} <= asked
 
 
 def test_what_is_asked_for_beside_the_pods_comes_and_goes(space: Space) -> None:
@@ -75,9 +79,12 @@ def test_what_is_asked_for_beside_the_pods_comes_and_goes(space: Space) -> None:
         "disruption": {"maxUnavailable": 1},
         "network": {"allowFrom": []},
         "ingress": {},
+        "route": {"parentRefs": [{"name": "gateway"}]},
     }
     space.apply(serving("beside", **fields))
     space.until("all of it is made", lambda: all(space.get(kind, "beside") for kind in BESIDE))
+    space.kubectl("patch", "mdep", "beside", "--type=merge", "-p", '{"spec": {"route": {"hostnames": ["a.dev"]}}}')
+    space.until("the route is changed", lambda: "hostnames" in (space.get("httproute", "beside") or {})["spec"])
     patch = json.dumps({"spec": dict.fromkeys(fields)})
     space.kubectl("patch", "modeldeployment", "beside", "--type=merge", "-p", patch)
     space.until("all of it is gone", lambda: not any(space.get(kind, "beside") for kind in BESIDE))

@@ -1,0 +1,107 @@
+"""A canary behind a gateway: it gets its exact weight with few pods, and no request is lost, whatever happens."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e import operators
+from e2e.gateway import NAME, NAMESPACE, Gateway
+from e2e.lab import Body, Lab
+from e2e.load import Load
+from e2e.served import Served, odd_server, tried
+from e2e.space import Space, serving
+from e2e.store import Store
+from tests.prove.report import scaled
+
+HOST = "churn.example"
+RATE = 150  # requests per second
+SAMPLE = scaled(5_000, 2_000)
+STEPS: list[Body] = [{"pause": {}}, {"setWeight": 5}, {"pause": {}}, {"setWeight": 50}, {"pause": {}}]
+
+
+@pytest.fixture(scope="module")
+def canary(lab: Lab, store: Store, gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Version 1 serves with two pods behind the gateway, and is asked all the time."""
+    space = Space(lab, "e2e-route", labels={"pod-security.kubernetes.io/enforce": "restricted"})
+    space.use(store)
+    space.apply(tried(store, "exact", 1))
+    fields: Body = {
+        "route": {"parentRefs": [{"name": NAME, "namespace": NAMESPACE}], "hostnames": [HOST]},
+        "strategy": {"canary": {"steps": STEPS}},
+        "scaleDownDelay": "5s",
+    }
+    space.apply(serving("exact", replicas=2, template=odd_server(), **fields))
+    space.serves("exact", 1)
+    space.says("mdep", "exact", "Ready", "True", "2 of 2 replicas ready")
+    folder = Path(tmp_path_factory.mktemp("route"))
+    # Told of the route, the gateway may take two seconds to go by it.
+    space.until("the gateway leads here", lambda: gateway.answers(HOST))
+    with Load(lab, folder, gateway.url, rate=RATE, host=HOST) as load:
+        yield Served(space, load, "exact")
+
+
+def share(canary: Served, number: int) -> float:
+    """Percent of a sample of requests that a version answers."""
+    before = canary.load.counts()["versions"]
+
+    def since() -> dict[str, int]:
+        return {name: count - before.get(name, 0) for name, count in canary.load.counts()["versions"].items()}
+
+    canary.space.until("enough requests were sent", lambda: sum(since().values()) >= SAMPLE)
+    found = since()
+    return 100 * found.get(str(number), 0) / sum(found.values())
+
+
+def come(canary: Served, store: Store, number: int, behaviour: str = "fine") -> None:
+    """A version that waits with a pod of its own, before its first step."""
+    canary.space.apply(tried(store, "exact", number, behaviour))
+    canary.at(0)
+
+
+def test_it_gets_its_weight_and_not_by_its_pods(canary: Served, store: Store, lab: Lab) -> None:
+    come(canary, store, 2)
+    assert "2" not in canary.load.counts()["versions"]
+    canary.ask("skip-step", "1")
+    canary.at(2)
+    operators.succeeded(lab, operators.kill_leader(lab))
+    twentieth = share(canary, 2)
+    canary.ask("skip-step", "2")
+    canary.at(4)
+    half = share(canary, 2)
+    print(f"5% was {twentieth:.2f}%, 50% was {half:.2f}%")
+    assert abs(twentieth - 5) < 2
+    assert abs(half - 50) < 2
+    traffic = canary.deployment["status"]["traffic"]
+    assert (traffic["mechanism"], traffic["requestedWeight"], traffic["actualWeight"]) == ("HTTPRoute", 50, 50)
+    canary.ask("skip-step", "3")
+    canary.space.serves("exact", 2)
+    canary.unharmed(2)
+
+
+def test_while_it_is_shared_pods_go_one_by_one(canary: Served, store: Store) -> None:
+    come(canary, store, 3)
+    canary.ask("skip-step", "4")
+    canary.at(2)
+    for pod in canary.space.every("pods", "perennial.dev/model-version=2"):
+        canary.space.kubectl("delete", "pod", pod["metadata"]["name"], "--wait=false")
+        canary.space.says("mdep", "exact", "Available", "True", "1 pod answers")
+        canary.space.says("mdep", "exact", "Available", "True", "2 pods answer")
+    canary.unharmed(3)
+
+
+def test_aborted_it_gets_none_any_more(canary: Served) -> None:
+    canary.ask("abort", "1")
+    canary.space.says("mdep", "exact", "Stalled", "True", "version 3 was aborted by hand")
+
+    def gone() -> bool:
+        return not canary.space.every("pods", "perennial.dev/model-version=3")
+
+    canary.space.until("its pods are gone", gone)
+    assert share(canary, 3) == 0
+
+
+def test_no_request_failed(canary: Served) -> None:
+    counts = canary.load.stop()
+    print(counts)
+    assert counts["failures"] == 0, counts["words"]
