@@ -12,6 +12,7 @@ from tests.apiserver.operators import USER, Perennial, apply_gateway_kinds, appl
 from tests.apiserver.serving import Serving
 from tests.apiserver.space import Space
 
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "route.yaml"
 ROUTE: Body = {"parentRefs": [{"name": "public"}], "hostnames": ["churn.acme.dev"]}
 CANARY: Body = {"canary": {"steps": [{"setWeight": 7}, {"pause": {}}]}}
 
@@ -118,6 +119,15 @@ def test_a_route_of_somebody_else_is_not_touched(serving: Serving) -> None:
     serving.edit(route=None)
     serving.says("Ready", "True", "Serving")
     assert serving.space.there(HTTPROUTES, "churn")["spec"] == theirs["spec"]
+
+
+def test_the_example_of_the_documentation(serving: Serving) -> None:
+    serving.version(1)
+    serving.space.server.kubectl("apply", "-n", serving.space.name, "-f", str(EXAMPLE))
+    serving.ready(serving.rolling(), 2)
+    takes(serving)
+    serving.says("Ready", "True", "Serving")
+    assert weights(serving) == {"churn": 100, "churn-preview": 0}
 
 
 @pytest.fixture
