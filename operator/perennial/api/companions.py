@@ -62,6 +62,6 @@ class Ingress(ApiModel):
         default=[], description="Only requests for these hosts; default: for any."
     )
     tls_secret_name: DnsName | None = Field(None, description="The Secret with the certificate for the hosts.")
-    annotations: Annotated[dict[str, str], Field(max_length=32)] = Field(
+    annotations: Annotated[dict[str, Annotated[str, Field(max_length=16_384)]], Field(max_length=32)] = Field(
         default={}, description="For the controller, or for who makes the certificate."
     )

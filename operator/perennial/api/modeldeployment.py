@@ -124,7 +124,18 @@ class ModelDeploymentSpec(ApiModel):
                 "!(string(self.maxSurge).matches('^0+%?$') && string(self.maxUnavailable).matches('^0+%?$'))",
                 "maxSurge and maxUnavailable must not both be 0: a rollout could neither add nor take away a pod",
                 ".maxUnavailable",
-            )
+            ),
+            rule(
+                "has(self.route) || !has(self.strategy) || !has(self.strategy.abTest)",
+                "strategy.abTest needs spec.route: a gateway sees what requests carry",
+                ".strategy",
+            ),
+            rule(
+                "has(self.route) || !has(self.strategy) || !has(self.strategy.canary) || !self.strategy.canary.steps"
+                ".exists(step, has(step.setHeaderRoute) || has(step.setCanaryScale))",
+                "the steps setHeaderRoute and setCanaryScale need spec.route: without it pods share the requests",
+                ".strategy",
+            ),
         )
     )
 
@@ -236,6 +247,9 @@ class Traffic(ApiModel):
         None, description="With a route: the revision that the preview Service leads to."
     )
     preview_weight: Count | None = Field(None, description="Percent that the gateways were last seen to send there.")
+    preview_matched: bool | None = Field(
+        None, description="Whether they were last seen to send requests there for what these carry."
+    )
     mechanism: str | None = Field(
         None,
         description="During a rollout: HTTPRoute, by the weights of the route, ReplicaRatio, by how many pods of each "
@@ -245,9 +259,9 @@ class Traffic(ApiModel):
     actual_weight: Count | None = Field(None, description="Percent that the new revision gets now.")
 
     @property
-    def led(self) -> tuple[str | None, str | None, int | None]:
+    def led(self) -> tuple[str | None, str | None, int | None, bool | None]:
         """Who gets requests."""
-        return self.revision, self.preview_revision, self.preview_weight
+        return self.revision, self.preview_revision, self.preview_weight, self.preview_matched
 
 
 class Rollout(ApiModel):

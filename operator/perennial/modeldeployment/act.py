@@ -43,7 +43,9 @@ def act(scene: Scene) -> Act:
     if scene.stable is not None and targets.stable is not None:
         wanted[scene.stable] = targets.stable
     made, lost = _made(scene, wanted)
-    route = tuple(routing(scene.seen, scene.spec.route, targets.route.weight if targets.route else None))
+    weight = targets.route.weight if targets.route else None
+    match = scene.stage.match if targets.route and targets.route.matched else ()
+    route = tuple(routing(scene.seen, scene.spec.route, weight, [one.conditions() for one in match]))
     # Made last: a cluster without the Gateway API refuses it.
     early, late = (route, ()) if scene.seen.route else ((), route)
     actions = (

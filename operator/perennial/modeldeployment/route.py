@@ -13,14 +13,17 @@ from perennial.modeldeployment.children import SERVICE_PORT, beside
 from perennial.modeldeployment.snapshot import Snapshot, preview_name
 from perennial.plan import Action, Body, Create, Delete, Patch
 
+# Of requests: the headers of an HTTPRouteMatch, for each of the alternatives.
+Matches = Sequence[list[Body]]
 _ACCEPTED, _RESOLVED = "Accepted", "ResolvedRefs"
 # By which a gateway tells of a parent that it took.
 _PARENT = ("group", "kind", "namespace", "name", "sectionName", "port")
 _DEFAULTS: Body = {"group": "gateway.networking.k8s.io", "kind": "Gateway"}
 
 
-def routing(seen: Snapshot, asked: Route | None, weight: int | None) -> Iterator[Action]:
-    """What makes the route as it is wanted. `weight`: percent for the preview Service; None: there is none."""
+def routing(seen: Snapshot, asked: Route | None, weight: int | None, match: Matches = ()) -> Iterator[Action]:
+    """What makes the route as it is wanted. `weight`: percent for the preview Service; None: there is none. `match`:
+    the conditions of requests that are all for it."""
     there = seen.route
     if asked is None:
         if there is not None and not there["metadata"].get("deletionTimestamp"):
@@ -29,7 +32,7 @@ def routing(seen: Snapshot, asked: Route | None, weight: int | None) -> Iterator
     spec: Body = {
         "parentRefs": [parent.body() for parent in asked.parent_refs],
         "hostnames": asked.hostnames or None,
-        "rules": rules(_rules(there), seen.name, weight),
+        "rules": rules(_rules(there), seen.name, weight, match),
     }
     if there is None:
         made = {key: value for key, value in spec.items() if value is not None}
@@ -41,14 +44,25 @@ def routing(seen: Snapshot, asked: Route | None, weight: int | None) -> Iterator
         yield Patch(HTTPROUTES, seen.namespace, seen.name, {"spec": changed}, there["metadata"]["uid"])
 
 
-def rules(now: Sequence[Body], name: str, weight: int | None) -> list[Body]:
-    """The rules with the weights of our two Services; a rule of our own where none leads to them."""
-    if not any(_leads(rule, name) for rule in now):
-        return [*now, {"backendRefs": _backends((), name, weight)}]
-    return [
-        {**rule, "backendRefs": _backends(rule["backendRefs"], name, weight)} if _leads(rule, name) else rule
-        for rule in now
-    ]
+def rules(now: Sequence[Body], name: str, weight: int | None, match: Matches = ()) -> list[Body]:
+    """The rules with the weights of our two Services, and before them those by conditions; a rule of our own where none
+    leads to them."""
+    others = [rule for rule in now if not _matched(rule, name)]
+    if not any(_leads(rule, name) for rule in others):
+        others.append({"backendRefs": [{"name": name}]})
+    found: list[Body] = []
+    for rule in others:
+        if not _leads(rule, name):
+            found.append(rule)
+            continue
+        led = {**rule, "backendRefs": _backends(rule["backendRefs"], name, weight)}
+        found += [_for_preview(led, name, match), led] if match else [led]
+    return found
+
+
+def matched(route: Body | None, name: str) -> list[Body]:
+    """The rules by which requests that carry something are all for the preview Service."""
+    return [rule for rule in _rules(route) if _matched(rule, name)]
 
 
 def weight_of(route: Body | None, name: str) -> int | None:
@@ -123,6 +137,23 @@ def _leads(rule: Body, name: str) -> bool:
 def _ours(ref: Body, name: str) -> bool:
     local = not ref.get("namespace") and (ref.get("kind") or "Service") == "Service" and not ref.get("group")
     return local and ref.get("name") in (name, preview_name(name))
+
+
+def _matched(rule: Body, name: str) -> bool:
+    refs: Sequence[Body] = rule.get("backendRefs") or ()
+    return len(refs) == 1 and _ours(refs[0], name) and refs[0]["name"] == preview_name(name)
+
+
+def _for_preview(led: Body, name: str, match: Matches) -> Body:
+    """The same rule for requests under conditions, which a gateway prefers for having more of them."""
+    (preview,) = [ref for ref in led["backendRefs"] if _ours(ref, name) and ref["name"] == preview_name(name)]
+    plain = {key: value for key, value in led.items() if key != "name"}
+    matches = [
+        {**one, "headers": [*one.get("headers", ()), *conditions]}
+        for one in led.get("matches") or [{}]
+        for conditions in match
+    ]
+    return {**plain, "matches": matches, "backendRefs": [{**preview, "weight": 1}]}
 
 
 def _backends(now: Sequence[Body], name: str, weight: int | None) -> list[Body]:

@@ -12,7 +12,7 @@ from perennial.config import Config
 from perennial.modeldeployment.candidate import Choice, Situation, choose, version_name
 from perennial.modeldeployment.failure import Failure, failure_of, ready_since
 from perennial.modeldeployment.revision import Model, digest_of, revision_of
-from perennial.modeldeployment.route import accepted, weight_of
+from perennial.modeldeployment.route import accepted, matched, weight_of
 from perennial.modeldeployment.snapshot import Snapshot
 from perennial.plan import Body
 from perennial.strategies import Rollout, Stage
@@ -181,13 +181,27 @@ class Scene:
         return self.memory.traffic.preview_weight if self.memory.traffic else None
 
     @property
+    def preview_matched(self) -> bool | None:
+        """Whether they send requests there for what these carry, seen in the same way."""
+        if not self.routed:
+            return None
+        if accepted(self.seen.route):
+            return bool(matched(self.seen.route, self.seen.name)) or None
+        return self.memory.traffic.preview_matched if self.memory.traffic else None
+
+    @property
+    def led(self) -> tuple[str | None, str | None, int | None, bool | None]:
+        """Who gets requests, as it is seen."""
+        return self.selected, self.previewed, self.preview_weight, self.preview_matched
+
+    @property
     def settled_at(self) -> datetime | None:
         """When every node routes by what the Service selects, and to a pod of each revision that serves or comes; None
         while that is not known."""
         traffic = self.memory.traffic
         if self.seen.service is None or traffic is None or (self.routed and not accepted(self.seen.route)):
             return None
-        if traffic.led != (self.selected, self.previewed, self.preview_weight):
+        if traffic.led != self.led:
             return None
         times = [traffic.since]
         for revision in (self.stable, self.incoming):
@@ -234,7 +248,8 @@ class Scene:
         if not self.routed:
             return None
         weight = weight_of(self.seen.route, self.seen.name)
-        return Route(weight or 0, self._traffic(self.seen.preview, self.previewed))
+        leads = self._traffic(self.seen.preview, self.previewed)
+        return Route(weight or 0, leads, bool(matched(self.seen.route, self.seen.name)))
 
     @property
     def leaving(self) -> list[str]:

@@ -69,10 +69,12 @@ def _traffic(scene: Scene) -> Traffic | None:
     known = scene.memory.traffic
     if scene.seen.service is None:
         return None
+    revision, previewed, preview_weight, matched = scene.led
     now = Traffic(
-        revision=scene.selected,
-        preview_revision=scene.previewed,
-        preview_weight=scene.preview_weight,
+        revision=revision,
+        preview_revision=previewed,
+        preview_weight=preview_weight,
+        preview_matched=matched,
         since=scene.now,
     )
     if known is not None and known.led == now.led:
@@ -134,6 +136,8 @@ def _waiting_words(scene: Scene) -> str:
         waits = pending(scene.seen.route) if scene.routed else ""
         return f"{words}; traffic moves over{f': {waits}' if waits else ''}"
     got = f"gets {weight(scene.state)}% of the requests"
+    if scene.routed and scene.stage.match:
+        got += ", and all that match"
     if scene.strategy.preview and not scene.stage.weight:
         got = f"answers at {_preview(scene)}"
     if scene.stage.analysed and not scene.passed:

@@ -47,9 +47,9 @@ def _advanced(scene: Scene) -> Turn | None:
 def following(scene: Scene, rolling: Rollout, event: Event) -> Turn:
     """The turn to the next stage. Where that asks for the same, its time begins at once."""
     stages, step = scene.stages, scene.step + 1
-    same = step < len(stages) and stages[step].weight == scene.stage.weight and scene.arrived
+    same = step < len(stages) and stages[step].asks_the_same(scene.stage) and scene.arrived
     then = {"step": step, "step_time": scene.now if same else None, "progress_time": scene.now}
-    if not scene.stage.weight and step < len(stages) and stages[step].weight:
+    if not scene.stage.asked and step < len(stages) and stages[step].asked:
         # What was measured without requests says nothing of it with them.
         then["analysis"] = None
     return rolling_on(scene, rolling, event, **then)

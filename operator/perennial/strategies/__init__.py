@@ -7,13 +7,14 @@ serving.
 from pydantic import Field
 
 from perennial.api.oneof import OneOf
+from perennial.strategies.ab_test import AbTest
 from perennial.strategies.blue_green import BlueGreen
 from perennial.strategies.canary import Canary
 from perennial.strategies.rolling_update import RollingUpdate
 from perennial.strategies.rollout import Rollout
 from perennial.strategies.stage import Stage
 
-__all__ = ["BlueGreen", "Canary", "RollingUpdate", "Rollout", "Stage", "Strategy"]
+__all__ = ["AbTest", "BlueGreen", "Canary", "RollingUpdate", "Rollout", "Stage", "Strategy"]
 
 
 class Strategy(OneOf):
@@ -25,4 +26,7 @@ class Strategy(OneOf):
     )
     blue_green: BlueGreen | None = Field(
         None, description="The new revision stands beside the old one, and takes over all at once."
+    )
+    ab_test: AbTest | None = Field(
+        None, description="Requests with a header or a cookie get the new revision, until it has won or lost."
     )

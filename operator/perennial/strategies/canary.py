@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -11,8 +11,9 @@ from perennial.analysis import Analysis
 from perennial.api.base import ApiModel, Duration, parse_duration
 from perennial.api.oneof import OneOf
 from perennial.api.rules import rule, validations
+from perennial.strategies.matching import RequestMatches
 from perennial.strategies.rollout import Rollout
-from perennial.strategies.stage import EVERYTHING, Stage
+from perennial.strategies.stage import EVERYTHING, Scale, Stage
 
 
 class Pause(ApiModel):
@@ -37,6 +38,37 @@ class AnalysisStep(ApiModel):
     """Stays where it is until the analysis has passed."""
 
 
+class HeaderRoute(ApiModel):
+    """Requests that carry something are all for the new revision."""
+
+    match: RequestMatches = Field(
+        default=[], description="Those that any of these matches; none: as it was before the first such step."
+    )
+
+
+class CanaryScale(OneOf):
+    """How many pods the new revision has: exactly one."""
+
+    replicas: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        None, description="So many, but no more than `replicas` of the deployment."
+    )
+    weight: Annotated[int, Field(ge=1, le=100)] | None = Field(None, description="Percent of `replicas`.")
+    match_traffic_weight: Literal[True] | None = Field(
+        None, description="As its weight asks for, as before such a step."
+    )
+
+    @property
+    def words(self) -> str:
+        """The step as it is told."""
+        said = self.chosen
+        return "setCanaryScale as its weight" if said is True else f"setCanaryScale {said}{'%' if self.weight else ''}"
+
+    @property
+    def scale(self) -> Scale | None:
+        """For a stage."""
+        return None if self.match_traffic_weight else Scale(self.replicas, self.weight)
+
+
 class CanaryStep(OneOf):
     """One step of a canary: exactly one."""
 
@@ -46,6 +78,12 @@ class CanaryStep(OneOf):
     pause: Pause | None = Field(None, description="Stays at this weight for a while, or until a person goes on.")
     analysis: AnalysisStep | None = Field(
         None, description="Stays at this weight until a look at the analysis, from now on, passes."
+    )
+    set_header_route: HeaderRoute | None = Field(
+        None, description="With a route: requests that carry a header or a cookie are for the new revision from now on."
+    )
+    set_canary_scale: CanaryScale | None = Field(
+        None, description="With a route: how many pods the new revision has from now on, whatever its weight."
     )
 
 
@@ -83,27 +121,37 @@ class Canary(Rollout):
 
     def stages(self) -> Sequence[Stage]:
         """A stage for each step, and all of it at the end."""
-        weight, stages = 0, []
+        stages: list[Stage] = []
+        now = Stage("", 0)
         for one in self.steps:
             if one.set_weight is not None:
-                weight = one.set_weight
-            stages.append(self._stage(one, weight))
+                now = replace(now, weight=one.set_weight)
+            if one.set_header_route is not None:
+                now = replace(now, match=tuple(one.set_header_route.match))
+            if one.set_canary_scale is not None:
+                now = replace(now, scale=one.set_canary_scale.scale)
+            stages.append(self._stage(one, now))
         bake, analysis = parse_duration(self.bake_time), self.analysis
         if not bake:
             return (*stages, replace(EVERYTHING, analysis=analysis))
         words = f"bakeTime {self.bake_time}"
         return (*stages, Stage(words, 100, bake, alone=True, analysis=analysis, analysed=analysis is not None))
 
-    def _stage(self, one: CanaryStep, weight: int) -> Stage:
-        words = one.pause.words if one.pause else "analysis" if one.analysis else f"setWeight {weight}"
-        hold = one.pause.span if one.pause else timedelta()
-        return Stage(
-            words,
-            weight,
-            hold,
+    def _stage(self, one: CanaryStep, now: Stage) -> Stage:
+        return replace(
+            now,
+            words=self._words(one),
+            hold=one.pause.span if one.pause else timedelta(),
             alone=True,
             most_error=self.max_weight_error,
             # Without requests there is nothing to look at, unless somebody asks for it.
-            analysis=self.analysis if weight or one.analysis else None,
+            analysis=self.analysis if now.weight or now.match or one.analysis else None,
             analysed=one.analysis is not None,
         )
+
+    def _words(self, one: CanaryStep) -> str:
+        if one.pause:
+            return one.pause.words
+        if one.set_canary_scale:
+            return one.set_canary_scale.words
+        return f"{one.option} {one.set_weight}" if one.set_weight is not None else one.option

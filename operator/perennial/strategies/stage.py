@@ -5,8 +5,23 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from perennial.analysis import Analysis
+from perennial.strategies.matching import RequestMatch
 from perennial.strategies.ratio import Split, split
 from perennial.strategies.step import Aim, Limits, Pods, State, Traffic
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How many pods the incoming revision has: so many, or percent of `replicas`."""
+
+    replicas: int | None = None
+    weight: int | None = None
+
+    def pods(self, replicas: int) -> int:
+        """How many of so many."""
+        if self.replicas is not None:
+            return self.replicas
+        return max(1, math.ceil(replicas * (self.weight or 0) / 100))
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +32,8 @@ class Stage:
     on. `pods`: so many of the incoming revision at most, at 0 percent. `alone`: at 100 percent the Service is pinned to
     the incoming revision, while the stable one is kept; `at_once`: and requests are never shared on the way there.
     `most_error`: by how many percent the weight may be missed. `analysis`: what is looked at meanwhile; `analysed`: the
-    stage ends only when that has passed since. `words`: the stage as the user wrote it.
+    stage ends only when that has passed since. `words`: the stage as the user wrote it. With a gateway, `match`: the
+    incoming revision gets these requests, too; `scale`: percent of the pods or, by themselves, so many.
     """
 
     words: str
@@ -29,6 +45,8 @@ class Stage:
     most_error: int | None = None
     analysis: Analysis | None = None
     analysed: bool = False
+    match: tuple[RequestMatch, ...] = ()
+    scale: Scale | None = None
 
     def aim(self, state: State) -> Aim:
         """The pods of the two revisions, by which one Service shares the requests so, or with a gateway bear them."""
@@ -49,9 +67,20 @@ class Stage:
 
     def _by_gateway(self, limits: Limits) -> Aim:
         """The stable revision keeps its pods, so that it can have all requests back at once."""
-        share = math.ceil(limits.replicas * self.weight / 100)
-        incoming = min(limits.replicas, share if self.weight else self.pods)
-        return Aim(incoming, limits.replicas, Traffic.STABLE, weight=self.weight)
+        share = math.ceil(limits.replicas * self.weight / 100) if self.weight else self.pods
+        if self.scale is not None and self.weight < 100:
+            share = self.scale.pods(limits.replicas)
+        incoming = min(limits.replicas, share)
+        return Aim(incoming, limits.replicas, Traffic.STABLE, weight=self.weight, matched=bool(self.match))
+
+    @property
+    def asked(self) -> bool:
+        """Whether the incoming revision gets requests."""
+        return bool(self.weight or self.match)
+
+    def asks_the_same(self, other: "Stage") -> bool:
+        """Whether nothing has to change between the two."""
+        return (self.weight, self.match, self.scale) == (other.weight, other.match, other.scale)
 
     @property
     def plain(self) -> "Stage":

@@ -67,10 +67,11 @@ class Traffic(Enum):
 @dataclass(frozen=True, slots=True)
 class Route:
     """What a gateway does, which shares the requests by weights: `weight` percent go to the preview Service, and that
-    selects `leads`; None for anything else."""
+    selects `leads`; None for anything else. `matched`: those that carry something go there, too."""
 
     weight: int
     leads: Traffic | None
+    matched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,8 @@ class Aim:
     """Where a rollout is to get: pods of the incoming and of the stable revision, and who gets the requests.
 
     `at_once`: on the way there the requests are not shared. `weight`: percent of the requests that the gateway sends to
-    the incoming revision, where there is a gateway. `obstacle`: why that is not what the user asked for; the rollout
-    goes no further while there is one.
+    the incoming revision, where there is a gateway; `matched`: and those that carry something. `obstacle`: why that is
+    not what the user asked for; the rollout goes no further while there is one.
     """
 
     incoming: int
@@ -88,6 +89,7 @@ class Aim:
     obstacle: str = ""
     at_once: bool = False
     weight: int = 0
+    matched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,7 @@ def reached(state: State, aim: Aim) -> bool:
     if not state.stable.ready:
         return True
     gone = state.stable.present <= aim.stable and not any(pods.count for pods in state.leaving.values())
-    there = state.route is None or state.route == Route(aim.weight, Traffic.INCOMING)
+    there = state.route is None or state.route == Route(aim.weight, Traffic.INCOMING, aim.matched)
     return gone and there and state.selected is aim.traffic and state.settled
 
 
@@ -179,13 +181,15 @@ def routed(state: State, aim: Aim) -> Route | None:
     if now is None:
         return None
     if now.leads is not Traffic.INCOMING:
-        return Route(0, Traffic.INCOMING if not now.weight and state.settled else now.leads)
+        alone = not now.weight and not now.matched and state.settled
+        return Route(0, Traffic.INCOMING if alone else now.leads)
     if state.stable is None:
         # Promoted: until the Service leads to it, too, the gateway stays with the preview.
         known = state.selected is Traffic.INCOMING and state.settled
-        return Route(0 if known else now.weight, now.leads)
+        return Route(0 if known else now.weight, now.leads, now.matched and not known)
     grows = state.settled and state.incoming.ready >= max(1, aim.incoming)
-    return Route(aim.weight if aim.weight < now.weight or grows else now.weight, now.leads)
+    weight = aim.weight if grows or aim.weight < now.weight else now.weight
+    return Route(weight, now.leads, aim.matched and (grows or now.matched))
 
 
 def _missing(state: State) -> int:

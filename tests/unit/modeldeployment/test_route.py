@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from perennial.api.meta import ANNOTATION_ABORT, ANNOTATION_PROMOTE, ANNOTATION_SKIP_STEP, LABEL_REVISION
 from perennial.api.resources import HTTPROUTES, SERVICES
-from perennial.modeldeployment.route import rules
+from perennial.modeldeployment.route import matched, rules
 from perennial.plan import Body
 from perennial.view import Refusal
-from tests.unit.modeldeployment.play import ask, at, passes
+from tests.unit.modeldeployment.play import ask, at, passes, reported
 from tests.unit.modeldeployment.world import NAME, World, a_version, exited, is_ready, merged
 
 PREVIEW = f"{NAME}-preview"
@@ -217,6 +217,126 @@ def test_what_is_ours_is_put_right(edit: Body) -> None:
     assert at(world) == (2, 7)
 
 
+BETA: Body = {"headers": [{"name": "x-beta", "value": "yes"}]}
+GROUP: Body = {"cookie": {"name": "group", "value": "b.1"}}
+
+
+def conditions(world: World) -> list[list[Body]]:
+    """Of the requests that are all for the new revision: the headers of each alternative."""
+    found = matched(route(world), NAME)
+    assert len(found) <= 1
+    return [one["headers"] for rule in found for one in rule["matches"]]
+
+
+def share_of(world: World) -> int:
+    rules = [rule for rule in route(world)["spec"]["rules"] if len(rule["backendRefs"]) == 2]
+    (rule,) = rules
+    return int(rule["backendRefs"][1]["weight"])
+
+
+def test_requests_with_a_header_come_before_any_weight() -> None:
+    steps = [
+        {"setHeaderRoute": {"match": [BETA, GROUP]}}, {"pause": {}}, {"setWeight": 10}, {"pause": {}},
+        {"setHeaderRoute": {}}, {"pause": {}},
+    ]  # fmt: skip
+    world = serving(strategy={"canary": {"steps": steps}})
+    assert conditions(world) == []
+    world.put(a_version(2))
+    passes(world, ready=False)
+    assert conditions(world) == [], "not before its pod is ready"
+    passes(world)
+    assert conditions(world) == [
+        [{"name": "x-beta", "type": "Exact", "value": "yes"}],
+        [{"name": "Cookie", "type": "RegularExpression", "value": r"(^|;\s*)group=b\.1(;|$)"}],
+    ]
+    assert (at(world), share_of(world)) == ((2, 0), 0)
+    assert world.status["traffic"]["previewMatched"]
+    assert "gets 0% of the requests, and all that match" in world.message("Ready")
+    ask(world, ANNOTATION_SKIP_STEP)
+    assert (at(world), share_of(world), len(conditions(world))) == ((4, 10), 10, 2)
+    ask(world, ANNOTATION_SKIP_STEP, "2")
+    assert (at(world), conditions(world), weights(world)[PREVIEW]) == ((6, 10), [], 10)
+    ask(world, ANNOTATION_SKIP_STEP, "3")
+    assert world.serves == 2
+
+
+def test_conditions_are_added_to_those_of_the_rule() -> None:
+    path = {"path": {"type": "PathPrefix", "value": "/a"}, "headers": [{"name": "h", "value": "1"}]}
+    led = {"name": "ours", "matches": [path, {}], "timeouts": {"request": "2s"}, "backendRefs": [{"name": NAME}]}
+    first, second = rules([led], NAME, 5, [[{"name": "x", "value": "1"}]])
+    assert first == {
+        "matches": [
+            {**path, "headers": [*path["headers"], {"name": "x", "value": "1"}]},
+            {"headers": [{"name": "x", "value": "1"}]},
+        ],
+        "timeouts": {"request": "2s"},
+        "backendRefs": [{"name": PREVIEW, "port": 80, "weight": 1}],
+    }
+    assert second["name"] == "ours"
+
+
+def test_with_a_scale_of_its_own_it_has_pods_before_it_has_requests() -> None:
+    steps = [
+        {"setCanaryScale": {"weight": 100}}, {"pause": {}}, {"setCanaryScale": {"replicas": 2}}, {"setWeight": 1},
+        {"pause": {}}, {"setCanaryScale": {"matchTrafficWeight": True}}, {"pause": {}},
+    ]  # fmt: skip
+    world = serving(strategy={"canary": {"steps": steps}})
+    world.put(a_version(2))
+    passes(world)
+    assert (world.replicas()[world.rolling], weights(world)[PREVIEW]) == (3, 0)
+    ask(world, ANNOTATION_SKIP_STEP)
+    passes(world)
+    assert (world.replicas()[world.rolling], weights(world)[PREVIEW]) == (2, 1)
+    ask(world, ANNOTATION_SKIP_STEP, "2")
+    passes(world)
+    assert (world.replicas()[world.rolling], weights(world)[PREVIEW]) == (1, 1)
+
+
+def test_an_ab_test_ends_by_hand() -> None:
+    world = serving(strategy={"abTest": {"match": [GROUP]}})
+    world.put(a_version(2))
+    passes(world)
+    assert len(conditions(world)) == 1
+    assert world.replicas() == {world.stable: 3, world.rolling: 1}
+    assert "step 1 of 2, abTest: gets 0% of the requests, and all that match" in world.message("Ready")
+    passes(world, 10_000)
+    assert world.serves == 1
+    ask(world, ANNOTATION_SKIP_STEP)
+    passes(world)
+    assert (world.serves, conditions(world), weights(world)[PREVIEW]) == (2, [], 0)
+
+
+@pytest.mark.parametrize(("right", "serves"), [(0.9, 2), (0.5, 1)])
+def test_an_ab_test_is_won_by_what_is_measured(right: float, serves: int) -> None:
+    analysis = {"metrics": [{"name": "accuracy", "noWorseThanStableBy": 0.02}], "interval": "10s"}
+    world = serving(strategy={"abTest": {"match": [GROUP], "duration": "10m", "analysis": analysis}})
+    world.put(a_version(2))
+    passes(world)
+    new = world.rolling
+    for _ in range(10):
+        reported(world, world.stable, 0.9, 1000)
+        reported(world, new, right, 1000)
+        passes(world, 40)
+    assert world.serves == 1, "not before its time"
+    passes(world, 300)
+    assert world.serves == serves
+
+
+def test_rolled_back_nobody_is_sent_there_for_what_he_carries() -> None:
+    world = serving(strategy={"abTest": {"match": [GROUP]}})
+    world.put(a_version(2))
+    passes(world)
+    new = world.rolling
+    world.annotate(ANNOTATION_ABORT, "1")
+    world.reconcile()
+    world.reconcile()
+    assert conditions(world) == []
+    passes(world, 40, gateways=False)
+    assert (world.replicas()[new], selects(world, PREVIEW)) == (1, new)
+    passes(world)
+    assert selects(world, PREVIEW) == world.stable
+
+
 _name = st.sampled_from([NAME, PREVIEW, "other"])
 _ref = st.fixed_dictionaries(
     {"name": _name, "port": st.integers(1, 99)},
@@ -237,13 +357,18 @@ def test_rules_keep_what_is_others_and_say_what_is_wanted(now: list[Body], weigh
         refs = [ref for rule in every for ref in rule.get("backendRefs", ())]
         return [ref for ref in refs if ref["name"] == "other" or "namespace" in ref or ref.get("kind") == "Backend"]
 
+    def rest(every: list[Body]) -> list[Body]:
+        return [{**rule, "backendRefs": 0} for rule in every]
+
     assert foreign(then) == foreign(now)
-    assert then[: len(now)] != [] or not now
-    assert [{**rule, "backendRefs": 0} for rule in then[: len(now)]] == [{**rule, "backendRefs": 0} for rule in now], (
-        "nothing but backends"
-    )
+    kept = [rule for rule in now if not matched({"spec": {"rules": [rule]}}, NAME)]
+    assert rest(then[: len(kept)]) == rest(kept), "nothing but backends"
     assert rules(then, NAME, weight) == then, "said once"
-    assert rules(rules(now, NAME, 33), NAME, weight) == then or weight is None
+    if weight is not None:
+        matching = rules(now, NAME, weight, [[{"name": "x", "value": "1"}], [{"name": "y", "value": "2"}]])
+        assert foreign(matching) == foreign(then), "those of the rule for some requests are all ours"
+        assert rules(matching, NAME, weight) == then, "and taken back"
+        assert rules(rules(now, NAME, 33), NAME, weight) == then
 
 
 class Requests:
@@ -265,8 +390,8 @@ class Requests:
                 assert revision in ready or (revision is None and ready), f"{revision}, asked since {now - since} s"
 
     def _asked(self) -> set[str | None]:
-        found = weights(self.world)
-        return {selects(self.world, service) for service, weight in found.items() if weight}
+        refs = [ref for rule in route(self.world)["spec"]["rules"] for ref in rule["backendRefs"]]
+        return {selects(self.world, ref["name"]) for ref in refs if ref["weight"]}
 
 
 _what = st.sampled_from(
@@ -274,10 +399,17 @@ _what = st.sampled_from(
 )
 
 
+_CHANGING = [
+    {"setHeaderRoute": {"match": [BETA]}}, {"pause": {"duration": "30s"}}, {"setCanaryScale": {"replicas": 3}},
+    {"setWeight": 7}, {"pause": {}}, {"setHeaderRoute": {}}, {"setCanaryScale": {"matchTrafficWeight": True}},
+    {"setWeight": 50}, {"pause": {}},
+]  # fmt: skip
+
+
 @settings(max_examples=60)
-@given(st.lists(_what, max_size=12))
-def test_requests_never_meet_a_revision_without_a_ready_pod(what: list[str]) -> None:
-    world = serving()
+@given(st.sampled_from([STEPS, _CHANGING]), st.lists(_what, max_size=12))
+def test_requests_never_meet_a_revision_without_a_ready_pod(steps: list[Body], what: list[str]) -> None:
+    world = serving(strategy={"canary": {"steps": steps}})
     requests, versions = Requests(world), iter(range(2, 99))
 
     def turns(number: int, gateways: bool = True) -> None:
@@ -307,7 +439,7 @@ def test_requests_never_meet_a_revision_without_a_ready_pod(what: list[str]) -> 
             case "pause" | "go on":
                 world.change(paused=one == "pause")
             case "broken":
-                if world.rolling and weights(world)[PREVIEW] == 0:
+                if world.rolling and not share_of(world) and not conditions(world):
                     world.break_pods(world.rolling, exited(1, restarts=9))
             case "fewer" | "more":
                 world.change(replicas=2 if one == "fewer" else 5)
