@@ -59,7 +59,6 @@ def apply_gateway_kinds(server: ApiServer) -> None:
 
 def _define(server: ApiServer, files: Path, group: str) -> None:
     server.kubectl("apply", "--server-side", "-f", str(files))
-    server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(files))
     names = set(server.kubectl("get", "-f", str(files), "-o", "jsonpath={..metadata.name}").split())
 
     def discovered() -> bool:
@@ -110,7 +109,7 @@ class Operator:
         return self.process.wait(seconds)
 
     def get(self, path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=2) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
             return str(answer.read().decode())
 
     def metric(self, name: str, **labels: str) -> float:

@@ -225,7 +225,59 @@ def _blue_green(which: str, look: Body) -> Body:
     return {"spec.strategy.blueGreen": {which: {"metrics": [look]}}}
 
 
+_ROUTE = {"spec.route": {"parentRefs": [{"name": "public"}]}}
+_HEADER = {"name": "x-beta", "value": "yes"}
+_MATCH = {"headers": [_HEADER]}
+_COOKIE = {"cookie": {"name": "group", "value": "b"}}
+
+
+def _ab_test(look: Body) -> Body:
+    return {"spec.strategy.abTest": {"match": [_MATCH], "analysis": {"metrics": [look]}}} | _ROUTE
+
+
+def _step(step: Body) -> Body:
+    return {"spec.strategy.canary": {"steps": [step]}} | _ROUTE
+
+
+def _match(place: Callable[[Body], Body]) -> dict[str, Known]:
+    """The fields of requests that are told by what they carry."""
+    header, cookie = place(_MATCH), place(_COOKIE)
+    return {
+        "match": Known(good=([_MATCH], [_MATCH] * 8), also=header, wrong=(Wrong([{}]), Wrong([_MATCH] * 9))),
+        "match[].headers": Known(
+            good=([_HEADER],), also=header, needed="match[0]", wrong=(Wrong([], "match[0]"), Wrong([{"name": "a"}]))
+        ),
+        "match[].headers[].name": Known(good=("x-beta", "X" * 256), also=header, wrong=(Wrong("a b"), Wrong("a:"))),
+        "match[].headers[].value": Known(good=("yes", "v" * 4096), also=header, wrong=(Wrong(""),)),
+        "match[].headers[].type": Known(also=header),
+        "match[].cookie.name": Known(good=("group", "g" * 256), also=cookie, wrong=(Wrong("a b"), Wrong("a=b"))),
+        "match[].cookie.value": Known(good=("b", "v" * 1024), also=cookie, wrong=(Wrong("a b"), Wrong("a;b"))),
+    }
+
+
 _STRATEGIES = {
+    **{
+        f"abTest.{path}": known
+        for path, known in _match(lambda one: {"spec.strategy.abTest": {"match": [one]}} | _ROUTE).items()
+    },
+    "abTest.replicas": Known(good=(1, 2), unrun=(10_000,), also=_ab_test(_LOOK)),
+    "abTest.duration": Known(good=("0s", "720h"), also=_ab_test(_LOOK), wrong=_DURATION),
+    **{f"abTest.analysis.{path}": known for path, known in _analysis(_ab_test).items()},
+    **{
+        f"canary.steps[].setHeaderRoute.{path}": known
+        for path, known in _match(lambda one: _step({"setHeaderRoute": {"match": [one]}})).items()
+    },
+    "canary.steps[].setCanaryScale.replicas": Known(
+        also=_step({"setCanaryScale": {"replicas": 1}}),
+        needed="setCanaryScale",
+        wrong=(Wrong(1, "spec.strategy", {"spec.route": ABSENT}),),
+    ),
+    "canary.steps[].setCanaryScale.weight": Known(
+        also=_step({"setCanaryScale": {"weight": 1}}), needed="setCanaryScale"
+    ),
+    "canary.steps[].setCanaryScale.matchTrafficWeight": Known(
+        also=_step({"setCanaryScale": {"matchTrafficWeight": True}}), needed="setCanaryScale"
+    ),
     "canary.steps": Known(
         good=([{"setWeight": 10}], [{"setWeight": number} for number in range(32)]),
         wrong=(Wrong([]), Wrong([{}]), Wrong([{"setWeight": 1, "pause": {}}])),

@@ -84,6 +84,7 @@ def in_turns(writes: Sequence[int]) -> list[Sequence[int]]:
     return [writes[first::plays] for first in range(plays)]
 
 
+@pytest.mark.alone
 @pytest.mark.proof("Crash sweep")
 def test_killed_after_any_write_it_ends_where_it_would_have_ended(played: ApiServer, proof: Proof) -> None:
     names = list(WORKLOADS) if FULL else PART

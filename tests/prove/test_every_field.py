@@ -192,7 +192,7 @@ def healthy(case: Case, objects: Objects) -> str:
     return "" if begun else "it does not begin"
 
 
-def settle(space: World, cases: list[Case], look: Callable[[Case, Objects], str], seconds: float = 60.0) -> None:
+def settle(space: World, cases: list[Case], look: Callable[[Case, Objects], str], seconds: float = 180.0) -> None:
     """Wait until nothing is to be said against any of the cases; list what is."""
     pending = list(cases)
 
@@ -378,7 +378,7 @@ def test_misuse_that_is_taken_is_explained_and_forgotten_once_put_right(mistakes
         return not different
 
     try:
-        eventually(same, 60)
+        eventually(same, 180)
     except AssertionError:
         pytest.fail(report(different))
     proof.count("misuses explained, and put right", len(cases))

@@ -87,9 +87,10 @@ def pod_template(deployment: str, spec: ModelDeploymentSpec, model: Model, revis
     claims = _claims(model)
     ours = [{"name": _VOLUME, "emptyDir": {}}, tmp_volume(), *claim_volumes(claims)]
     pod["volumes"] = [*(pod.get("volumes") or ()), *ours]
-    grace = pod.setdefault("terminationGracePeriodSeconds", _GRACE_PERIOD_SECONDS)
+    if pod.get("terminationGracePeriodSeconds") is None:
+        pod["terminationGracePeriodSeconds"] = _GRACE_PERIOD_SECONDS
     if not base:
-        _drain(pod["containers"], grace)
+        _drain(pod["containers"], pod["terminationGracePeriodSeconds"])
     pod.setdefault("topologySpreadConstraints", _spread(revision))
     if not pod.get("serviceAccountName"):
         # A server has no business with the Kubernetes API; one that has says under which account.
@@ -99,10 +100,11 @@ def pod_template(deployment: str, spec: ModelDeploymentSpec, model: Model, revis
     return {"metadata": {**metadata, "labels": labels}, "spec": pod}
 
 
-def _drain(containers: list[Body], grace: int) -> None:
+def _drain(containers: list[Body], grace: Any) -> None:
     """Have servers of one's own go on for a while when their pod ends, since nodes learn late that it does. Presets say
     themselves how they drain."""
-    seconds = min(_DRAIN_SECONDS, grace - 1)
+    # What is no number of seconds the API server refuses, by its name.
+    seconds = min(_DRAIN_SECONDS, grace - 1) if isinstance(grace, int) else 0
     for container in containers:
         if seconds > 0:
             container.setdefault("lifecycle", {"preStop": {"sleep": {"seconds": seconds}}})

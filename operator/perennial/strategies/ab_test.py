@@ -1,5 +1,6 @@
 """The abTest strategy: some clients get the new revision, the same ones all the time, until it has won or lost."""
 
+import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, ClassVar
@@ -21,6 +22,10 @@ class AbTest(Rollout):
     match: Annotated[RequestMatches, Field(min_length=1)] = Field(
         description="Which requests get the new revision: those that any of these matches."
     )
+    replicas: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        None,
+        description="Pods of the new revision meanwhile, at most `replicas` of the deployment; default: all of them.",
+    )
     duration: Duration = Field("0s", description="Nobody has won before this has passed.")
     analysis: Analysis | None = Field(
         None,
@@ -35,6 +40,7 @@ class AbTest(Rollout):
             "abTest",
             0,
             lasts,
+            pods=self.replicas or sys.maxsize,
             match=tuple(self.match),
             analysis=self.analysis,
             analysed=self.analysis is not None,

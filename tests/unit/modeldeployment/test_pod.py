@@ -66,6 +66,11 @@ def test_the_model_is_fetched_first_and_checked() -> None:
         pytest.param({}, {"preStop": {"sleep": {"seconds": 5}}}, id="five seconds"),
         pytest.param({"terminationGracePeriodSeconds": 3}, {"preStop": {"sleep": {"seconds": 2}}}, id="as there are"),
         pytest.param({"terminationGracePeriodSeconds": 1}, None, id="none to spare"),
+        pytest.param({"terminationGracePeriodSeconds": None}, {"preStop": {"sleep": {"seconds": 5}}}, id="not said"),
+        *(
+            pytest.param({"terminationGracePeriodSeconds": wrong}, None, id=f"the API server refuses {wrong!r}")
+            for wrong in ("60", 1.5, [], {})
+        ),
     ],
 )
 def test_a_server_of_ones_own_goes_on_for_a_while(spec: Body, expected: Body | None) -> None:

@@ -293,11 +293,11 @@ def test_with_a_scale_of_its_own_it_has_pods_before_it_has_requests() -> None:
 
 
 def test_an_ab_test_ends_by_hand() -> None:
-    world = serving(strategy={"abTest": {"match": [GROUP]}})
+    world = serving(strategy={"abTest": {"match": [GROUP], "replicas": 2}})
     world.put(a_version(2))
     passes(world)
     assert len(conditions(world)) == 1
-    assert world.replicas() == {world.stable: 3, world.rolling: 1}
+    assert world.replicas() == {world.stable: 3, world.rolling: 2}
     assert "step 1 of 2, abTest: gets 0% of the requests, and all that match" in world.message("Ready")
     passes(world, 10_000)
     assert world.serves == 1
@@ -332,7 +332,7 @@ def test_rolled_back_nobody_is_sent_there_for_what_he_carries() -> None:
     world.reconcile()
     assert conditions(world) == []
     passes(world, 40, gateways=False)
-    assert (world.replicas()[new], selects(world, PREVIEW)) == (1, new)
+    assert (world.replicas()[new], selects(world, PREVIEW)) == (3, new)
     passes(world)
     assert selects(world, PREVIEW) == world.stable
 
