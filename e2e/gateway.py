@@ -1,5 +1,6 @@
 """A gateway in the cluster: Traefik, with the Gateway API's own definitions. It routes by HTTPRoutes and Ingresses."""
 
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,18 @@ class Gateway:
 
     def answers(self, host: str) -> bool:
         """Whether requests for a host get somewhere."""
-        words = ["curl", "--silent", "--fail", "--header", f"Host: {host}", self.url]
-        return self._lab.run(*self._lab.cluster.exec_command(words), check=False).returncode == 0
+        return self._asked(host).returncode == 0
+
+    def answered_by(self, host: str, *headers: str) -> str:
+        """The model's version that answers a request for a host, with these headers; empty when nobody does."""
+        told = self._asked(host, *headers).stdout.lower()
+        _, _, rest = told.partition("perennial-model-version:")
+        return rest.split("\n")[0].strip()
+
+    def _asked(self, host: str, *headers: str) -> subprocess.CompletedProcess[str]:
+        sent = [word for header in (f"Host: {host}", *headers) for word in ("--header", header)]
+        words = ["curl", "--silent", "--fail", "--dump-header", "-", "--output", "/dev/null", *sent, self.url]
+        return self._lab.run(*self._lab.cluster.exec_command(words), check=False)
 
     def log(self) -> str:
         """What it said last."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from e2e import operators
-from e2e.gateway import NAME, NAMESPACE, Gateway
+from e2e.gateway import CLASS, NAME, NAMESPACE, Gateway
 from e2e.lab import Body, Lab
 from e2e.load import Load
 from e2e.served import Served, odd_server, tried
@@ -14,10 +14,20 @@ from e2e.space import Space, serving
 from e2e.store import Store
 from tests.prove.report import scaled
 
-HOST = "churn.example"
+HOST, INGRESS = "exact.example", "ingress.exact.example"
 RATE = 150  # requests per second
 SAMPLE = scaled(5_000, 2_000)
-STEPS: list[Body] = [{"pause": {}}, {"setWeight": 5}, {"pause": {}}, {"setWeight": 50}, {"pause": {}}]
+OURS: Body = {"headers": [{"name": "x-beta", "value": "yes"}]}
+GROUP: Body = {"cookie": {"name": "group", "value": "b.1"}}
+STEPS: list[Body] = [
+    {"setHeaderRoute": {"match": [OURS, GROUP]}},
+    {"pause": {}},
+    {"setHeaderRoute": {}},
+    {"setWeight": 5},
+    {"pause": {}},
+    {"setWeight": 50},
+    {"pause": {}},
+]
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +38,7 @@ def canary(lab: Lab, store: Store, gateway: Gateway, tmp_path_factory: pytest.Te
     space.apply(tried(store, "exact", 1))
     fields: Body = {
         "route": {"parentRefs": [{"name": NAME, "namespace": NAMESPACE}], "hostnames": [HOST]},
+        "ingress": {"className": CLASS, "hosts": [INGRESS]},
         "strategy": {"canary": {"steps": STEPS}},
         "scaleDownDelay": "5s",
     }
@@ -54,20 +65,31 @@ def share(canary: Served, number: int) -> float:
 
 
 def come(canary: Served, store: Store, number: int, behaviour: str = "fine") -> None:
-    """A version that waits with a pod of its own, before its first step."""
+    """A version that waits for a person, with a pod that only those ask who are told to."""
     canary.space.apply(tried(store, "exact", number, behaviour))
-    canary.at(0)
+    canary.at(1)
+
+
+def test_first_it_gets_only_those_who_carry_something(canary: Served, store: Store, gateway: Gateway) -> None:
+    come(canary, store, 2)
+    for carried, version in (
+        ("x-beta: yes", "2"),
+        ("x-beta: no", "1"),
+        ("cookie: a=1; group=b.1", "2"),
+        ("cookie: group=b.12", "1"),
+        ("cookie: group=bx1", "1"),
+    ):
+        assert {gateway.answered_by(HOST, carried) for _ in range(3)} == {version}, carried
+    assert "2" not in canary.load.counts()["versions"]
 
 
 def test_it_gets_its_weight_and_not_by_its_pods(canary: Served, store: Store, lab: Lab) -> None:
-    come(canary, store, 2)
-    assert "2" not in canary.load.counts()["versions"]
     canary.ask("skip-step", "1")
-    canary.at(2)
+    canary.at(4)
     operators.succeeded(lab, operators.kill_leader(lab))
     twentieth = share(canary, 2)
     canary.ask("skip-step", "2")
-    canary.at(4)
+    canary.at(6)
     half = share(canary, 2)
     print(f"5% was {twentieth:.2f}%, 50% was {half:.2f}%")
     assert abs(twentieth - 5) < 2
@@ -82,7 +104,7 @@ def test_it_gets_its_weight_and_not_by_its_pods(canary: Served, store: Store, la
 def test_while_it_is_shared_pods_go_one_by_one(canary: Served, store: Store) -> None:
     come(canary, store, 3)
     canary.ask("skip-step", "4")
-    canary.at(2)
+    canary.at(4)
     for pod in canary.space.every("pods", "perennial.dev/model-version=2"):
         canary.space.kubectl("delete", "pod", pod["metadata"]["name"], "--wait=false")
         canary.space.says("mdep", "exact", "Available", "True", "1 pod answers")
@@ -99,6 +121,10 @@ def test_aborted_it_gets_none_any_more(canary: Served) -> None:
 
     canary.space.until("its pods are gone", gone)
     assert share(canary, 3) == 0
+
+
+def test_an_ingress_leads_there_too(canary: Served, gateway: Gateway) -> None:
+    canary.space.until("the ingress leads here", lambda: gateway.answered_by(INGRESS) == "2")
 
 
 def test_no_request_failed(canary: Served) -> None:
