@@ -162,6 +162,25 @@ MODELDEPLOYMENT = [
     ({"spec.disruption": {"minAvailable": "101%"}}, "spec.disruption.minAvailable in body should match"),
     ({"spec.network": {}}, "spec.network.allowFrom: Required value"),
     ({"spec.network": {"allowFrom": ["web"]}}, "spec.network.allowFrom[0] in body must be of type object"),
+    ({"spec.route": {}}, "spec.route.parentRefs: Required value"),
+    ({"spec.route": {"parentRefs": []}}, "spec.route.parentRefs in body should have at least 1 items"),
+    ({"spec.ingress": {"hosts": ["*"]}}, "spec.ingress.hosts[0] in body should match"),
+    (
+        {"spec.strategy": {"abTest": {"match": [{"cookie": {"name": "group", "value": "b"}}]}}},
+        "strategy.abTest needs spec.route",
+    ),
+    (
+        {"spec.strategy": {"canary": {"steps": [{"setCanaryScale": {"replicas": 1}}]}}},
+        "the steps setHeaderRoute and setCanaryScale need spec.route",
+    ),
+    (
+        {"spec.strategy": {"canary": {"steps": [{"setHeaderRoute": {}}]}}},
+        "the steps setHeaderRoute and setCanaryScale need spec.route",
+    ),
+    (
+        {"spec.route": {"parentRefs": [{"name": "a"}]}, "spec.strategy": {"abTest": {"match": [{}]}}},
+        "give headers, a cookie or both",
+    ),
     ({"spec.maxSurge": 0, "spec.maxUnavailable": 0}, "maxSurge and maxUnavailable must not both be 0"),
     ({"spec.maxSurge": "half"}, "spec.maxSurge in body should match"),
     ({"spec.strategy": {"recreate": {}}}, 'unknown field "spec.strategy.recreate"'),
@@ -170,9 +189,12 @@ MODELDEPLOYMENT = [
     ({"spec.strategy": {"canary": {"steps": []}}}, "spec.strategy.canary.steps in body should have at least 1 items"),
     (
         {"spec.strategy": {"rollingUpdate": {}, "canary": {"steps": [{"setWeight": 1}]}}},
-        "give exactly one of rollingUpdate, canary and blueGreen",
+        "give exactly one of rollingUpdate, canary, blueGreen and abTest",
     ),
-    ({"spec.strategy": {"canary": {"steps": [{}]}}}, "give exactly one of setWeight, pause and analysis"),
+    (
+        {"spec.strategy": {"canary": {"steps": [{}]}}},
+        "give exactly one of setWeight, pause, analysis, setHeaderRoute and setCanaryScale",
+    ),
     (
         {"spec.strategy": {"canary": {"steps": [{"setWeight": 101}]}}},
         "spec.strategy.canary.steps[0].setWeight in body should be less than or equal to 100",
