@@ -68,6 +68,11 @@ TOOLS: dict[str, Tool] = {
     "kubeconform": Tool("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform"),
     "kind": Tool("kind", "sigs.k8s.io/kind"),
     "traefik": Tool("traefik", "github.com/traefik/traefik/v3/cmd/traefik"),
+    "metrics-server": Tool(
+        "metrics-server",
+        "sigs.k8s.io/metrics-server/cmd/metrics-server",
+        "-X k8s.io/client-go/pkg/version.gitVersion=v0.9.0",
+    ),
 }
 APISERVER_TOOLS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 NATIVE_TOOLS = (*APISERVER_TOOLS, "kube-scheduler", "kubelet", "kube-proxy", "kubeadm", "coredns")
