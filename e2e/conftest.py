@@ -14,6 +14,7 @@ from e2e.demo.story import NAMESPACE
 from e2e.gateway import Gateway, define
 from e2e.hollow import LABEL
 from e2e.lab import SYSTEM, Lab
+from e2e.metrics_server import MetricsServer
 from e2e.space import MARK, Space
 from e2e.store import Store
 
@@ -78,6 +79,16 @@ def gateway(lab: Lab, pytestconfig: pytest.Config) -> Gateway:
     with capture.global_and_fixture_disabled():
         gateway.install()
     return gateway
+
+
+@pytest.fixture(scope="session")
+def metrics_server(lab: Lab, pytestconfig: pytest.Config) -> MetricsServer:
+    """What autoscalers scale by; built, some minutes, when first asked for."""
+    server = MetricsServer(lab)
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        server.install()
+    return server
 
 
 @pytest.fixture(scope="session")

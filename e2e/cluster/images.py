@@ -39,6 +39,7 @@ _COPIED = {
 _PROGRAMS: dict[str, Callable[[], Path]] = {
     "pause": lambda: Path("/usr/bin/catatonit"),
     "traefik": lambda: tools.ensure("traefik")["traefik"],
+    "metrics-server": lambda: tools.ensure("metrics-server")["metrics-server"],
 }
 _KEPT_ARCHIVES = 3
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")

@@ -109,6 +109,8 @@ def _controllers(state: Path) -> dict[str, Any]:
         "root-ca-file": pki / "ca.crt",
         "service-account-private-key-file": pki / "sa.key",
         "enable-hostpath-provisioner": "true",
+        # A test that waits for an autoscaler waits for several of its turns.
+        "horizontal-pod-autoscaler-sync-period": "5s",
     }
 
 
