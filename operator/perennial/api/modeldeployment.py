@@ -296,7 +296,7 @@ class ModelDeploymentStatus(ApiModel):
     """What is served, and what is about to be."""
 
     observed_generation: int | None = Field(None, description="The generation that this status was decided on.")
-    selector: str | None = Field(None, description="Selects the pods; read by /scale.")
+    selector: str | None = Field(None, description="Selects the pods that get requests; read by /scale.")
     replicas: int = Field(0, description="Pods of all revisions.")
     ready_replicas: int = Field(0, description="Ready pods that the Service sends requests to.")
     url: str | None = Field(None, description="Where it answers inside the cluster.")

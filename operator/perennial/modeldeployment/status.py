@@ -7,7 +7,13 @@ from perennial import dropped
 from perennial.analysis import AnalysisStatus, Verdict
 from perennial.api.base import read_count
 from perennial.api.conditions import Said, merge
-from perennial.api.meta import ANNOTATION_RENDERED, ANNOTATION_SKIP_STEP, LABEL_MODEL_VERSION, LABEL_MODELDEPLOYMENT
+from perennial.api.meta import (
+    ANNOTATION_RENDERED,
+    ANNOTATION_SKIP_STEP,
+    LABEL_MODEL_VERSION,
+    LABEL_MODELDEPLOYMENT,
+    LABEL_REVISION,
+)
 from perennial.api.modeldeployment import Candidate, ReadyWhen, RevisionStatus, Rollout, Traffic
 from perennial.api.modelversion import DeploymentState
 from perennial.api.resources import HTTPROUTES
@@ -39,7 +45,7 @@ def report(scene: Scene, doing: Act, *, turns: bool = False) -> Body:
     status = memory.model_copy(
         update={
             "observed_generation": scene.seen.generation,
-            "selector": f"{LABEL_MODELDEPLOYMENT}={scene.seen.name}",
+            "selector": _selector(scene),
             "replicas": sum(scene.pods(name).present for name in scene.seen.deployments),
             "ready_replicas": _serving(scene),
             "url": _url(scene, scene.seen.name),
@@ -54,6 +60,14 @@ def report(scene: Scene, doing: Act, *, turns: bool = False) -> Body:
     )
     said = _conditions(scene, doing)
     return status.body() | {"conditions": merge(scene.seen.conditions, said, scene.now, scene.seen.generation)}
+
+
+def _selector(scene: Scene) -> str:
+    """The pods that get requests. An autoscaler takes the mean of what it selects: idle ones would hide a load."""
+    every = f"{LABEL_MODELDEPLOYMENT}={scene.seen.name}"
+    if scene.selected is None or scene.preview_weight:
+        return every
+    return f"{every},{LABEL_REVISION}={scene.selected}"
 
 
 def _url(scene: Scene, service: str) -> str:

@@ -48,6 +48,20 @@ def test_it_takes_over_all_at_once() -> None:
     assert world.replicas() == {old: 3, world.stable: 3}, "the old one is kept warm, all of it"
 
 
+def test_who_scales_looks_at_the_pods_that_get_requests() -> None:
+    world = waiting()
+    assert world.status["selector"] == selecting(world.stable), "idle ones would hide a load"
+    old, new = world.stable, world.rolling
+    ask(world, ANNOTATION_SKIP_STEP)
+    passes(world)
+    assert world.replicas()[old], "the old one is kept warm"
+    assert world.status["selector"] == selecting(new)
+
+
+def selecting(revision: str | None) -> str:
+    return f"perennial.dev/modeldeployment={NAME},{LABEL_REVISION}={revision}"
+
+
 def test_beside_it_has_all_its_pods_and_no_requests() -> None:
     world = waiting()
     new = world.rolling

@@ -68,6 +68,7 @@ def test_the_weight_is_exact_and_the_stable_one_keeps_its_pods() -> None:
     assert world.replicas() == {old: 3, new: 1}
     assert (world.pinned, selects(world, PREVIEW)) == (old, new)
     assert at(world) == (2, 7)
+    assert world.status["selector"] == f"perennial.dev/modeldeployment={NAME}", "both get requests"
     traffic = world.status["traffic"]
     assert (traffic["mechanism"], traffic["requestedWeight"]) == ("HTTPRoute", 7)
     assert "gets 7% of the requests, until a person goes on" in world.message("Ready")
@@ -79,6 +80,7 @@ def test_the_weight_is_exact_and_the_stable_one_keeps_its_pods() -> None:
     assert world.pinned == new
     passes(world)
     assert weights(world) == {NAME: 100, PREVIEW: 0}
+    assert world.status["selector"] == f"perennial.dev/modeldeployment={NAME},{LABEL_REVISION}={new}"
     assert world.replicas() == {old: 0, new: 3}
 
 
