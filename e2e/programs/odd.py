@@ -1,6 +1,7 @@
 """A model server of one's own whose model says how it behaves: `fine`, what it answers to its readiness check, or how
 it never gets there. One that serves errs in so many of a hundred answers (`errs 5`) or takes so many milliseconds
-(`slow 200`), counts that at /metrics, and is told by a request to do otherwise: /hang, /grow, /fill or /exit/CODE."""
+(`slow 200`), counts that at /metrics, and is told by a request to do otherwise: /hang, /burn, /grow, /fill or
+/exit/CODE."""
 
 import ctypes
 import os
@@ -28,6 +29,15 @@ def grow() -> bytes:
     return b"x" * (1 << 30)
 
 
+def burn() -> None:
+    """A tenth of a CPU, for ever."""
+    while True:
+        enough = time.thread_time() + 0.01
+        while time.thread_time() < enough:
+            pass
+        time.sleep(0.09)
+
+
 def end(*_: object) -> None:
     """Connections are closed with their next answer, then it is over."""
     global ending
@@ -52,6 +62,8 @@ class Handler(BaseHTTPRequestHandler):
         global silent
         if self.path == "/hang":
             silent = True
+        elif self.path == "/burn":
+            threading.Thread(target=burn, daemon=True).start()
         elif self.path == "/grow":
             grow()
         elif self.path == "/fill":
