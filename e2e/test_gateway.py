@@ -10,7 +10,10 @@ from e2e.lab import Body, Lab
 from e2e.load import Load
 from e2e.served import odd_server
 from e2e.space import Space
+from tests.prove.report import FULL
 
+# What is built on it is tested each time, and would show the same.
+pytestmark = pytest.mark.skipif(not FULL, reason="the gateway itself is tried in the full proof only")
 HOST = "weighted.example"
 RATE = 250  # requests per second
 SAMPLE = 5_000

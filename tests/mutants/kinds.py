@@ -104,8 +104,8 @@ ROLLOUTS = (
         "switched-before-known",
         "the old pods go before every node knows the new ones",
         "strategies/step.py",
-        "return gone and state.selected is aim.traffic and state.settled",
-        "return gone and state.selected is aim.traffic",
+        "return gone and there and state.selected is aim.traffic and state.settled",
+        "return gone and there and state.selected is aim.traffic",
         SERVING,
     ),
     Mutant(

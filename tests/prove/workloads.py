@@ -11,6 +11,7 @@ from perennial.api.resources import (
     HORIZONTALPODAUTOSCALERS,
     JOBS,
     MODELDEPLOYMENTS,
+    MODELS,
     MODELVERSIONS,
     PODS,
     RETRAINPOLICIES,
@@ -241,6 +242,8 @@ def a_version_deleted_half_way(lane: Lane) -> None:
     lane.serves(1)
     lane.version(2, STUCK)
     lane.until("it is rolled out", lambda: len(lane.space.every(DEPLOYMENTS)) == 2)
+    # What nobody has seen yet cannot be remembered.
+    lane.until("it is counted", lambda: lane.space.there(MODELS, "churn")["status"].get("highestVersion") == 2)
     lane.space.delete(MODELVERSIONS, "churn-2")
     lane.serves(1)
 

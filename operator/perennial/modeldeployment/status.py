@@ -65,7 +65,7 @@ def report(scene: Scene, doing: Act, *, turns: bool = False) -> Body:
 def _selector(scene: Scene) -> str:
     """The pods that get requests. An autoscaler takes the mean of what it selects: idle ones would hide a load."""
     every = f"{LABEL_MODELDEPLOYMENT}={scene.seen.name}"
-    if scene.selected is None or scene.preview_weight:
+    if scene.selected is None or scene.preview_weight or scene.preview_matched:
         return every
     return f"{every},{LABEL_REVISION}={scene.selected}"
 
