@@ -258,11 +258,6 @@ class Traffic(ApiModel):
     requested_weight: Count | None = Field(None, description="Percent that the new revision is to get now.")
     actual_weight: Count | None = Field(None, description="Percent that the new revision gets now.")
 
-    @property
-    def led(self) -> tuple[str | None, str | None, int | None, bool | None]:
-        """Who gets requests."""
-        return self.revision, self.preview_revision, self.preview_weight, self.preview_matched
-
 
 class Rollout(ApiModel):
     """A rollout under way."""

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 
 from perennial.analysis import Verdict
 from perennial.api.base import parse_duration
-from perennial.api.meta import LABEL_REVISION
 from perennial.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
 from perennial.config import Config
 from perennial.modeldeployment.candidate import Choice, Situation, choose, version_name
 from perennial.modeldeployment.failure import Failure, failure_of, ready_since
+from perennial.modeldeployment.led import Led, led
 from perennial.modeldeployment.revision import Model, digest_of, revision_of
 from perennial.modeldeployment.route import accepted, matched, weight_of
 from perennial.modeldeployment.snapshot import Snapshot
@@ -162,37 +162,9 @@ class Scene:
         return self.spec.route is not None and self.strategy.routed
 
     @property
-    def selected(self) -> str | None:
-        """The revision that the Service is pinned to, as the cluster shows it."""
-        return _selected(self.seen.service)
-
-    @property
-    def previewed(self) -> str | None:
-        """The revision that the preview Service is pinned to, where it has a part in the sharing."""
-        return _selected(self.seen.preview) if self.routed else None
-
-    @property
-    def preview_weight(self) -> int | None:
-        """Percent that the gateways send to the preview Service, as they were last seen to have taken it."""
-        if not self.routed:
-            return None
-        if accepted(self.seen.route):
-            return weight_of(self.seen.route, self.seen.name)
-        return self.memory.traffic.preview_weight if self.memory.traffic else None
-
-    @property
-    def preview_matched(self) -> bool | None:
-        """Whether they send requests there for what these carry, seen in the same way."""
-        if not self.routed:
-            return None
-        if accepted(self.seen.route):
-            return bool(matched(self.seen.route, self.seen.name)) or None
-        return self.memory.traffic.preview_matched if self.memory.traffic else None
-
-    @property
-    def led(self) -> tuple[str | None, str | None, int | None, bool | None]:
+    def led(self) -> Led:
         """Who gets requests, as it is seen."""
-        return self.selected, self.previewed, self.preview_weight, self.preview_matched
+        return led(self.seen, self.memory.traffic, routed=self.routed)
 
     @property
     def settled_at(self) -> datetime | None:
@@ -201,7 +173,7 @@ class Scene:
         traffic = self.memory.traffic
         if self.seen.service is None or traffic is None or (self.routed and not accepted(self.seen.route)):
             return None
-        if traffic.led != self.led:
+        if Led.told(traffic) != self.led:
             return None
         times = [traffic.since]
         for revision in (self.stable, self.incoming):
@@ -224,7 +196,7 @@ class Scene:
             incoming=self.pods(self.incoming),
             stable=self.pods(self.stable) if rolling else None,
             leaving={name: pods for name in leaving if (pods := self.pods(name)).count},
-            selected=self._traffic(self.seen.service, self.selected),
+            selected=self._traffic(self.seen.service, self.led.service),
             route=self._route(),
             settled=settled is not None and self.now >= settled,
             warm=self.warm if self.limits.replicas else None,
@@ -248,7 +220,7 @@ class Scene:
         if not self.routed:
             return None
         weight = weight_of(self.seen.route, self.seen.name)
-        leads = self._traffic(self.seen.preview, self.previewed)
+        leads = self._traffic(self.seen.preview, self.led.preview)
         return Route(weight or 0, leads, bool(matched(self.seen.route, self.seen.name)))
 
     @property
@@ -307,11 +279,6 @@ def look(
         choice=choice,
         target=situation.revision(choice.model) if choice.model else None,
     )
-
-
-def _selected(service: Body | None) -> str | None:
-    selector: dict[str, str] = ((service or {}).get("spec") or {}).get("selector") or {}
-    return selector.get(LABEL_REVISION)
 
 
 def _count(deployment: Body | None) -> Pods:

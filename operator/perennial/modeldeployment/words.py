@@ -1,0 +1,59 @@
+"""A rollout in words: where it is, and what it waits for."""
+
+from perennial.analysis import Verdict
+from perennial.api.meta import ANNOTATION_SKIP_STEP
+from perennial.modeldeployment.candidate import by_annotation
+from perennial.modeldeployment.route import pending
+from perennial.modeldeployment.scene import Scene
+from perennial.modeldeployment.snapshot import preview_name
+from perennial.strategies.step import weight
+
+
+def address(scene: Scene, service: str) -> str:
+    """Where a Service answers inside the cluster."""
+    return f"http://{service}.{scene.seen.namespace}.svc"
+
+
+def preview_address(scene: Scene) -> str | None:
+    """Where the revision that comes answers by itself, if that has an address."""
+    shown = scene.strategy.preview or scene.routed
+    return address(scene, preview_name(scene.seen.name)) if shown else None
+
+
+def rolling_words(scene: Scene) -> str:
+    """What the rollout waits for, after the step that it is at."""
+    stages, step = scene.stages, scene.step
+    words = f"step {step + 1} of {len(stages)}, {scene.stage.words}: " if 1 < len(stages) > step else ""
+    return f"{words}{_waiting_words(scene)}"
+
+
+def _waiting_words(scene: Scene) -> str:
+    ready, aim = scene.state.incoming.ready, scene.aim
+    failure = scene.failure(scene.incoming)
+    words = f"{ready} of {aim.incoming} replicas ready"
+    if aim.obstacle:
+        return aim.obstacle
+    if scene.spec.paused:
+        return f"{words}; paused by spec.paused"
+    if ready < aim.incoming:
+        return f"{words}; {failure.message}" if failure else words
+    if not scene.arrived:
+        waits = pending(scene.seen.route) if scene.routed else ""
+        return f"{words}; traffic moves over{f': {waits}' if waits else ''}"
+    got = f"gets {weight(scene.state)}% of the requests"
+    if scene.routed and scene.stage.match:
+        got += ", and all that match"
+    if scene.strategy.preview and not scene.stage.weight:
+        got = f"answers at {preview_address(scene)}"
+    if scene.stage.analysed and not scene.passed:
+        return f"{got}, until its analysis passes{_found(scene)}"
+    if scene.stage.hold is None:
+        return f"{got}, until a person goes on: {by_annotation(scene.seen.name, ANNOTATION_SKIP_STEP)}"
+    return f"{got}, until {scene.stage_ends:%H:%M:%S} UTC" if scene.stage_ends else got
+
+
+def _found(scene: Scene) -> str:
+    """What the analysis found last that is no pass."""
+    record = scene.memory.rollout.analysis if scene.memory.rollout else None
+    words = [one.message for one in record.metrics if one.verdict != Verdict.PASS] if record else []
+    return f": {'; '.join(words)}" if words else ""
