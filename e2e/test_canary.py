@@ -15,7 +15,7 @@ from e2e.store import Store
 from tests.prove.report import scaled
 
 RATE = 50  # requests per second
-SAMPLE = scaled(2_500, 500)  # requests by connections of their own
+SAMPLE = scaled(1_500, 500)  # requests by connections of their own
 STEPS: list[Body] = [
     {"pause": {}},
     {"setWeight": 10},

@@ -106,6 +106,8 @@ def _record(seeded: int, verdicts: Iterable[Verdict], seconds: float, failed: bo
 if __name__ == "__main__":
     parser = argparse.ArgumentParser("mutants", description=__doc__)
     parser.add_argument("names", nargs="*", help="mutants to judge; default: all")
-    parser.add_argument("--jobs", type=int, default=2, help="how many at once (%(default)s)")
+    # Half of the time they wait.
+    jobs = 2 * len(os.sched_getaffinity(0))
+    parser.add_argument("--jobs", type=int, default=jobs, help="how many at once (%(default)s)")
     given = parser.parse_args()
     sys.exit(main(given.names, given.jobs))
