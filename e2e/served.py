@@ -72,3 +72,15 @@ class Served:
         assert counts["failures"] == 0, counts
         assert max(int(number) for number in counts["versions"]) == served, counts
         assert is_true(self.deployment, "Available")
+
+
+def share(space: Space, load: Load, number: int, sample: int, of: str = "versions") -> float:
+    """Percent of so many requests that a version answers. `of`: the count that is looked at, of `Load.counts`."""
+    before = load.counts()[of]
+
+    def since() -> dict[str, int]:
+        return {name: count - before.get(name, 0) for name, count in load.counts()[of].items()}
+
+    space.until("enough requests were sent", lambda: sum(since().values()) >= sample)
+    found = since()
+    return 100 * found.get(str(number), 0) / sum(found.values())

@@ -9,7 +9,7 @@ import pytest
 from e2e import operators
 from e2e.lab import Body, Lab
 from e2e.load import Load
-from e2e.served import Served, odd_server, tried
+from e2e.served import Served, odd_server, share, tried
 from e2e.space import Space, serving
 from e2e.store import Store
 from tests.prove.report import scaled
@@ -45,16 +45,9 @@ def come(canary: Served, store: Store, number: int) -> None:
     canary.at(0)
 
 
-def share(canary: Served, number: int) -> float:
+def fresh(canary: Served, number: int) -> float:
     """Percent of a sample of requests that a version answers, each by a connection of its own."""
-    before = canary.load.counts()["fresh"]
-
-    def since() -> dict[str, int]:
-        return {name: count - before.get(name, 0) for name, count in canary.load.counts()["fresh"].items()}
-
-    canary.space.until("enough requests were sent", lambda: sum(since().values()) >= SAMPLE)
-    found = since()
-    return 100 * found.get(str(number), 0) / sum(found.values())
+    return share(canary.space, canary.load, number, SAMPLE, "fresh")
 
 
 def chance(percent: float) -> float:
@@ -68,10 +61,10 @@ def test_it_gets_its_share_step_by_step(canary: Served, store: Store, lab: Lab) 
     canary.ask("skip-step", "1")
     canary.at(2)
     operators.succeeded(lab, operators.kill_leader(lab))
-    tenth = share(canary, 2)
+    tenth = fresh(canary, 2)
     canary.ask("skip-step", "2")
     canary.at(4)
-    half = share(canary, 2)
+    half = fresh(canary, 2)
     print(f"10% was {tenth:.1f}%, 50% was {half:.1f}%")
     assert abs(tenth - 10) < chance(10)
     assert abs(half - 50) < chance(50)
@@ -95,7 +88,7 @@ def test_aborted_half_way_it_gets_none_any_more(canary: Served, store: Store) ->
     # A connection that was kept leads to its pod until that ends.
     canary.space.until("its pods are gone", gone)
     before = canary.load.counts()["versions"].get("3", 0)
-    assert share(canary, 3) == 0
+    assert fresh(canary, 3) == 0
     assert canary.load.counts()["versions"].get("3", 0) == before
 
 

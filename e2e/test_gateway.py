@@ -8,7 +8,7 @@ import pytest
 from e2e.gateway import CLASS, Gateway, is_routed, route
 from e2e.lab import Body, Lab
 from e2e.load import Load
-from e2e.served import odd_server
+from e2e.served import odd_server, share
 from e2e.space import Space
 from tests.prove.report import FULL
 
@@ -69,23 +69,11 @@ def weigh(space: Space, weights: Mapping[str, int]) -> None:
     space.until("the route is taken", lambda: is_routed(space.get("httproute", "weighted")))
 
 
-def share(space: Space, load: Load, version: int, sample: int = SAMPLE) -> float:
-    """Percent of a sample of requests, by kept and by fresh connections, that a version answers."""
-    before = load.counts()["versions"]
-
-    def since() -> dict[str, int]:
-        return {name: count - before.get(name, 0) for name, count in load.counts()["versions"].items()}
-
-    space.until("enough requests were sent", lambda: sum(since().values()) >= sample)
-    found = since()
-    return 100 * found.get(str(version), 0) / sum(found.values())
-
-
 def test_requests_follow_the_weights(space: Space, load: Load) -> None:
-    tenth = share(space, load, VERSIONS["second"])
+    tenth = share(space, load, VERSIONS["second"], SAMPLE)
     weigh(space, {"first": 50, "second": 50})
-    space.until("requests follow", lambda: share(space, load, VERSIONS["second"], sample=100) > 30)
-    half = share(space, load, VERSIONS["second"])
+    space.until("requests follow", lambda: share(space, load, VERSIONS["second"], 100) > 30)
+    half = share(space, load, VERSIONS["second"], SAMPLE)
     print(f"10% was {tenth:.2f}%, 50% was {half:.2f}%")
     assert abs(tenth - 10) < 2
     assert abs(half - 50) < 2

@@ -9,7 +9,7 @@ from e2e import operators
 from e2e.gateway import CLASS, NAME, NAMESPACE, Gateway
 from e2e.lab import Body, Lab
 from e2e.load import Load
-from e2e.served import Served, odd_server, tried
+from e2e.served import Served, odd_server, share, tried
 from e2e.space import Space, serving
 from e2e.store import Store
 from tests.prove.report import scaled
@@ -52,18 +52,6 @@ def canary(lab: Lab, store: Store, gateway: Gateway, tmp_path_factory: pytest.Te
         yield Served(space, load, "exact")
 
 
-def share(canary: Served, number: int) -> float:
-    """Percent of a sample of requests that a version answers."""
-    before = canary.load.counts()["versions"]
-
-    def since() -> dict[str, int]:
-        return {name: count - before.get(name, 0) for name, count in canary.load.counts()["versions"].items()}
-
-    canary.space.until("enough requests were sent", lambda: sum(since().values()) >= SAMPLE)
-    found = since()
-    return 100 * found.get(str(number), 0) / sum(found.values())
-
-
 def come(canary: Served, store: Store, number: int, behaviour: str = "fine") -> None:
     """A version that waits for a person, with a pod that only those ask who are told to."""
     canary.space.apply(tried(store, "exact", number, behaviour))
@@ -87,10 +75,10 @@ def test_it_gets_its_weight_and_not_by_its_pods(canary: Served, store: Store, la
     canary.ask("skip-step", "1")
     canary.at(4)
     operators.succeeded(lab, operators.kill_leader(lab))
-    twentieth = share(canary, 2)
+    twentieth = share(canary.space, canary.load, 2, SAMPLE)
     canary.ask("skip-step", "2")
     canary.at(6)
-    half = share(canary, 2)
+    half = share(canary.space, canary.load, 2, SAMPLE)
     print(f"5% was {twentieth:.2f}%, 50% was {half:.2f}%")
     assert abs(twentieth - 5) < 2
     assert abs(half - 50) < 2
@@ -120,7 +108,7 @@ def test_aborted_it_gets_none_any_more(canary: Served) -> None:
         return not canary.space.every("pods", "perennial.dev/model-version=3")
 
     canary.space.until("its pods are gone", gone)
-    assert share(canary, 3) == 0
+    assert share(canary.space, canary.load, 3, SAMPLE) == 0
 
 
 def test_an_ingress_leads_there_too(canary: Served, gateway: Gateway) -> None:
