@@ -61,7 +61,7 @@ def define(lab: Lab) -> None:
     definitions = tools.source("traefik", "sigs.k8s.io/gateway-api") / "config" / "crd" / "standard"
     # Too large for the annotation that another apply would leave.
     lab.kubectl("apply", "--server-side", "-f", str(definitions))
-    wait = ("kubectl", "wait", "--for=condition=Established", "--timeout=1s", "crd", "--all")
+    wait = ("kubectl", "wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
     # One that was just made has no conditions at all, which is an error to it.
     lab.until("its kinds are known", lambda: lab.run(*wait, check=False).returncode == 0)
 

@@ -11,6 +11,7 @@ from perennial.plan import Body
 from tests.apiserver.operators import USER, Perennial, apply_gateway_kinds, apply_kinds, eventually
 from tests.apiserver.serving import Serving
 from tests.apiserver.space import Space
+from tests.gateways import answer
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "route.yaml"
 ROUTE: Body = {"parentRefs": [{"name": "public"}], "hostnames": ["churn.acme.dev"]}
@@ -29,18 +30,9 @@ def weights(serving: Serving) -> dict[str, int]:
 
 
 def takes(serving: Serving, status: str = "True", message: str = "") -> None:
-    """What a gateway writes when it has looked at the route as it is now."""
-    route = serving.space.there(HTTPROUTES, "churn")
-    said = {"status": status, "message": message, "observedGeneration": route["metadata"]["generation"]}
-    when = "2026-11-20T12:00:00Z"
-    conditions = [
-        {"type": one, "reason": one, "lastTransitionTime": when, **said} for one in ("Accepted", "ResolvedRefs")
-    ]
-    parents = [
-        {"parentRef": parent, "controllerName": "acme.dev/gateway", "conditions": conditions}
-        for parent in route["spec"]["parentRefs"]
-    ]
-    serving.space.patch(HTTPROUTES, "churn", {"status": {"parents": parents}}, "status")
+    """What a gateway does when it has looked at the route as it is now."""
+    said = answer(serving.space.there(HTTPROUTES, "churn"), status, message)
+    serving.space.patch(HTTPROUTES, "churn", {"status": said}, "status")
 
 
 def first(serving: Serving, **spec: Body) -> str:

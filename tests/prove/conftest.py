@@ -9,6 +9,7 @@ from perennial.kube import login
 from tests.apiserver.conftest import apiserver, config, controlled, kinds, kubelet, perennial, space, toy_server
 from tests.apiserver.operators import USER, apply_gateway_kinds, apply_kinds
 from tests.bench.scene import FAST
+from tests.gateways import Gateways
 from tests.kubelets import KubeletsThread
 from tests.prove.ingesting import operator, place
 
@@ -28,12 +29,12 @@ __all__ = [
 
 @pytest.fixture(scope="session")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """A server with Kubernetes' controllers, whose pods are all played, for lanes: no operator serves all of it."""
+    """A server with Kubernetes' controllers, whose pods and gateways are played: each lane has an operator."""
     folder = tmp_path_factory.mktemp("played")
     with ApiServer(folder, users={USER: ["system:masters"]}, audit=True, controller_manager=True) as server:
         apply_kinds(server)
         apply_gateway_kinds(server)
-        with KubeletsThread(login.load(str(server.kubeconfig))):
+        with KubeletsThread(login.load(str(server.kubeconfig))), Gateways(server):
             yield server
 
 

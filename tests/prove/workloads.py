@@ -17,6 +17,7 @@ from perennial.api.resources import (
     RETRAINPOLICIES,
     TRAININGJOBS,
 )
+from perennial.plan import Body
 from tests.kubelets import STUCK, UNLOADABLE
 from tests.prove.lane import Lane
 
@@ -111,6 +112,42 @@ def a_canary_aborted_by_hand(lane: Lane) -> None:
     lane.says("abort", "1")
     lane.condition(MODELDEPLOYMENTS, "churn", "Ready", "Aborted")
     lane.until("it is gone", lambda: len(lane.space.every(DEPLOYMENTS)) == 1)
+
+
+@workload
+def a_canary_behind_a_gateway(lane: Lane) -> None:
+    lane.version(1)
+    steps = [
+        {"setHeaderRoute": {"match": [{"headers": [{"name": "x", "value": "1"}]}]}},
+        {"setWeight": 50},
+        {"pause": {}},
+    ]
+    lane.deploy(strategy={"canary": {"steps": steps}}, replicas=2, route={"parentRefs": [{"name": "public"}]})
+    lane.serves(1)
+    lane.version(2)
+    lane.until("it waits for a person", lambda: lane.rollout().get("step") == 2 and "stepTime" in lane.rollout())
+    lane.says("skip-step", "1")
+    lane.serves(2)
+    # When nobody can ask the old pods any more.
+    lane.until("nobody is sent to the preview", lambda: not _traffic(lane).get("previewWeight"))
+
+
+@workload
+def an_ab_test_that_is_aborted(lane: Lane) -> None:
+    lane.version(1)
+    test = {"match": [{"cookie": {"name": "group", "value": "b"}}], "replicas": 1}
+    lane.deploy(strategy={"abTest": test}, route={"parentRefs": [{"name": "public"}]})
+    lane.serves(1)
+    lane.version(2)
+    lane.until("it waits for a person", lambda: "stepTime" in lane.rollout())
+    lane.says("abort", "1")
+    lane.condition(MODELDEPLOYMENTS, "churn", "Ready", "Aborted")
+    lane.until("it is gone", lambda: len(lane.space.every(DEPLOYMENTS)) == 1)
+
+
+def _traffic(lane: Lane) -> Body:
+    found: Body = ((lane.space.get(MODELDEPLOYMENTS, "churn") or {}).get("status") or {}).get("traffic") or {}
+    return found
 
 
 @workload
