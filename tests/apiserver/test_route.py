@@ -78,7 +78,7 @@ def test_what_is_wrong_with_it_is_told_in_the_gateways_words(serving: Serving) -
     assert serving.says("Stalled", "True", "RouteNotAccepted").endswith("no listener takes this host")
     serving.edit(route={"hostnames": ["b.acme.dev"]})
     eventually(lambda: serving.space.there(HTTPROUTES, "churn")["spec"]["hostnames"] == ["b.acme.dev"])
-    assert serving.says("Ready", "False", "RouteNotAccepted").endswith("has not taken it yet")
+    eventually(lambda: serving.says("Ready", "False", "RouteNotAccepted").endswith("has not taken it yet"))
     takes(serving)
     serving.says("Ready", "True", "Serving")
 
