@@ -29,7 +29,7 @@ PART = ("train and succeed", "train fail retry fail", "suspend and resume", "met
 STRIDE = 1 if FULL else 5
 PATIENCE = 60.0
 # In one play: what is done after the first is as good a moment for the next.
-DEATHS = 4
+DEATHS = 3
 
 
 @dataclass
@@ -101,5 +101,7 @@ def test_killed_after_any_write_it_ends_where_it_would_have_ended(played: ApiSer
                 wrong += lines
                 print(*lines, sep="\n", flush=True)
     proof.count("workloads", len(names))
-    assert proof.counts["writes killed at"] > sum(map(len, writes.values())) * 0.9
+    wanted = sum(map(len, writes.values()))
+    # Of few a part says little: of each workload the last may not come.
+    assert proof.counts["writes killed at"] >= min(0.9 * wanted, wanted - len(names))
     assert not wrong, f"{len(wrong)} differences:\n" + "\n".join(wrong)

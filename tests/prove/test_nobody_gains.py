@@ -30,7 +30,7 @@ from perennial.api.resources import (
 from perennial.plan import Body
 from perennial.pods import overlay
 from tests.apiserver.charts import CHART, SYSTEM, Refused, helm, send
-from tests.apiserver.operators import ROOT, USER, eventually
+from tests.apiserver.operators import ROOT, USER, apply_gateway_kinds, eventually
 from tests.apiserver.space import MERGE
 from tests.prove.attempts import Row, Seen, says, templates
 from tests.prove.foreign import CASES, WRITTEN, Case
@@ -70,6 +70,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     folder = tmp_path_factory.mktemp("gains")
     with ApiServer(folder, users=users, controller_manager=True, controller_args=fast) as server:
         runtimes = ("--set-json", f"trainingRuntimes={json.dumps(PRESET)}")
+        apply_gateway_kinds(server)
         helm(server, "install", "perennial", str(CHART), "--namespace", SYSTEM, "--create-namespace", *runtimes)
         server.kubectl("create", "priorityclass", "ordinary", "--value=1")
         # Pods that name a node which is not there are removed.

@@ -214,10 +214,12 @@ def _kind(resource: Resource) -> str:
 
 def _plain(value: Any) -> Any:
     """Without messages, which are for people, and with conditions in order: none may come or go, but the one that says
-    that this release would make a pod otherwise.
+    that this release would make a pod otherwise. What /scale selects by, the only selector that is a text, a release
+    may choose otherwise.
     """
     if isinstance(value, dict):
-        plain = {key: _plain(item) for key, item in value.items() if key != "message" and item is not None}
+        said = {key: item for key, item in value.items() if key != "selector" or not isinstance(item, str)}
+        plain = {key: _plain(item) for key, item in said.items() if key != "message" and item is not None}
         if "conditions" in plain:
             told = (condition for condition in plain["conditions"] if condition["type"] != "UpdateAvailable")
             plain["conditions"] = sorted(told, key=lambda condition: condition["type"])
