@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place)
 
 
+@contextmanager
+def told(config: pytest.Config) -> Iterator[None]:
+    """What takes minutes shows its progress, and not only when it fails."""
+    with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        yield
+
+
 @pytest.fixture(scope="session")
 def began() -> float:
     """When this session began, in seconds since the epoch."""
@@ -44,9 +52,8 @@ def began() -> float:
 def lab(began: float, pytestconfig: pytest.Config) -> Iterator[Lab]:
     """The cluster, with two ready replicas of the operator. E2E_KEEP=1 leaves it up for the next time."""
     lab = Lab(CLUSTER)
-    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
     try:
-        with capture.global_and_fixture_disabled():
+        with told(pytestconfig):
             lab.up()
             # Of an earlier session that left them behind, on purpose or not.
             lab.kubectl("delete", "namespace", "--selector", MARK, "--timeout=300s")
@@ -58,7 +65,7 @@ def lab(began: float, pytestconfig: pytest.Config) -> Iterator[Lab]:
         yield lab
     finally:
         if not os.environ.get("E2E_KEEP"):
-            with capture.global_and_fixture_disabled():
+            with told(pytestconfig):
                 lab.cluster.down()
 
 
@@ -75,8 +82,7 @@ def store(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]
 def gateway(lab: Lab, pytestconfig: pytest.Config) -> Gateway:
     """A gateway that routes by HTTPRoutes and Ingresses; built, some minutes, when first asked for."""
     gateway = Gateway(lab)
-    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():
+    with told(pytestconfig):
         gateway.install()
     return gateway
 
@@ -85,8 +91,7 @@ def gateway(lab: Lab, pytestconfig: pytest.Config) -> Gateway:
 def metrics_server(lab: Lab, pytestconfig: pytest.Config) -> MetricsServer:
     """What autoscalers scale by; built, some minutes, when first asked for."""
     server = MetricsServer(lab)
-    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():
+    with told(pytestconfig):
         server.install()
     return server
 

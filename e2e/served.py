@@ -66,6 +66,12 @@ class Served:
 
         return dict(self.space.until(f"version {number} is vetoed", check))
 
+    def aborted(self, number: int) -> None:
+        """Wait until a version that was aborted by hand has no pods any more."""
+        self.space.says("mdep", self.name, "Stalled", "True", f"version {number} was aborted by hand")
+        label = f"perennial.dev/model-version={number}"
+        self.space.until("its pods are gone", lambda: not self.space.every("pods", label))
+
     def unharmed(self, served: int) -> None:
         """No request failed, and none was answered by a version above the one that is served."""
         counts = self.load.counts()

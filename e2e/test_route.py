@@ -102,12 +102,7 @@ def test_while_it_is_shared_pods_go_one_by_one(canary: Served, store: Store) -> 
 
 def test_aborted_it_gets_none_any_more(canary: Served) -> None:
     canary.ask("abort", "1")
-    canary.space.says("mdep", "exact", "Stalled", "True", "version 3 was aborted by hand")
-
-    def gone() -> bool:
-        return not canary.space.every("pods", "perennial.dev/model-version=3")
-
-    canary.space.until("its pods are gone", gone)
+    canary.aborted(3)
     assert share(canary.space, canary.load, 3, SAMPLE) == 0
 
 

@@ -40,10 +40,11 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 @pytest.fixture(scope="session")
 def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """A server whose controllers hurry: they have to keep up with many namespaces at once."""
+    """A server whose controllers hurry: they have to keep up with many namespaces at once; its gateways are played."""
     users = {USER: ["system:masters"]}
     folder = tmp_path_factory.mktemp("busy")
     with ApiServer(folder, users=users, controller_manager=True, controller_args=FAST) as server:
         apply_kinds(server)
         apply_gateway_kinds(server)
-        yield server
+        with Gateways(server):
+            yield server

@@ -20,6 +20,8 @@ from perennial.modeldeployment.scene import Scene
 from perennial.modeldeployment.snapshot import COMPANIONS
 from perennial.modeldeployment.words import rolling_words
 
+# Which field of the spec asks for a child that is beside the pods.
+_FIELDS = {**COMPANIONS, HTTPROUTES: "route"}
 _NO_GATEWAY_API = (
     "spec.route: this cluster does not know HTTPRoutes (gateway.networking.k8s.io/v1): install the Gateway API and a "
     "gateway, or leave spec.route out"
@@ -29,9 +31,8 @@ _HELD = (DeploymentState.WAITING, DeploymentState.REJECTED)
 
 def conditions(scene: Scene, doing: Act) -> list[Said]:
     """All that is said of it now."""
-    refused = _refused(scene, doing)
     block = (
-        refused
+        _refused(scene, doing)
         or _overdue(scene)
         or _obstacle(scene)
         or _unanswered(scene)
@@ -59,11 +60,9 @@ def _refused(scene: Scene, doing: Act) -> Block | None:
     refusal = scene.seen.refusal
     if refusal is None or (refusal.resource.kind, refusal.name) not in doing.names:
         return None
-    field = f"spec.{COMPANIONS[refusal.resource]}: " if refusal.resource in COMPANIONS else ""
-    if refusal.resource == HTTPROUTES:
-        if refusal.reason == "NotFound":
-            return Block("GatewayAPIMissing", _NO_GATEWAY_API, stalled=True)
-        field = "spec.route: "
+    if refusal.resource == HTTPROUTES and refusal.reason == "NotFound":
+        return Block("GatewayAPIMissing", _NO_GATEWAY_API, stalled=True)
+    field = f"spec.{_FIELDS[refusal.resource]}: " if refusal.resource in _FIELDS else ""
     return Block(refusal.reason, f"{field}{refusal.resource.kind} {refusal.name}: {refusal.message}", stalled=True)
 
 

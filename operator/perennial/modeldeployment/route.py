@@ -86,19 +86,18 @@ def refused(route: Body) -> str:
 
 def accepted(route: Body | None) -> bool:
     """Whether each gateway that is asked for has taken the route as it is now, and found all that it leads to."""
-    return route is not None and not any(_unanswered(route))
+    return not pending(route)
 
 
 def pending(route: Body | None) -> str:
     """Which gateway has not taken the route as it is now; empty when all have."""
-    return next(_unanswered(route), "") if route is not None else "the route is being made"
-
-
-def _unanswered(route: Body) -> Iterator[str]:
+    if route is None:
+        return "the route is being made"
     for wanted in (route.get("spec") or {}).get("parentRefs") or ():
         of_it = [one for one in _parents(route) if _same(one.get("parentRef") or {}, wanted, route)]
         if not any(_takes(one, route) for one in of_it):
-            yield f"{_named(wanted)} has not taken it yet"
+            return f"{_named(wanted)} has not taken it yet"
+    return ""
 
 
 def _takes(parent: Body, route: Body) -> bool:
