@@ -24,10 +24,14 @@ NOT_PASSED_ON = ("host", "accept-encoding")
 
 
 class Assassin:
-    """Forwards every request to a server; after each write that the server accepted it calls `kill`, and hangs up."""
+    """Forwards each request to a server; after each write that it accepted in a namespace it calls `kill` and hangs up.
 
-    def __init__(self, server: ApiServer, kill: Callable[[], None]) -> None:
+    What an operator does for other tests' namespaces, it lives through.
+    """
+
+    def __init__(self, server: ApiServer, namespace: str, kill: Callable[[], None]) -> None:
         self._server = server
+        self._within = f"/namespaces/{namespace}/"
         self._kill = kill
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -69,7 +73,7 @@ class Assassin:
         async with self._session.request(
             request.method, request.rel_url, headers=headers, data=body, timeout=aiohttp.ClientTimeout(total=None)
         ) as answer:
-            writes = request.method in WRITES and "dryRun" not in request.query
+            writes = request.method in WRITES and "dryRun" not in request.query and self._within in request.path
             if writes and answer.status < 300 and not any(part in request.path for part in SPARED):
                 await answer.read()
                 self.victims.append(f"{request.method} {request.path}")

