@@ -15,9 +15,10 @@ from perennial.api.resources import TRAININGJOBS
 from perennial.api.task import RecoverTask
 from perennial.api.trainingjob import TrainingJobSpec
 from perennial.config import Config
+from perennial.jobs import agent_job
 from perennial.owners import controller_reference
 from perennial.plan import Body
-from perennial.pods import RESTRICTED, agent_container, claim_mounts, claim_volumes, tmp_volume
+from perennial.pods import agent_container, claim_mounts
 from perennial.trainingjob import podtemplate
 from perennial.trainingjob.snapshot import Snapshot, recovery_name
 from perennial.trainingjob.spec import destination, note, spec_hash
@@ -67,24 +68,8 @@ def recovery(snapshot: Snapshot, spec: TrainingJobSpec, config: Config) -> Body:
         storage=spec.storage.secret_name if spec.storage else None,
         mounts=claim_mounts(claims, read_only=True),
     )
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": _metadata(snapshot, spec, recovery_name(snapshot.name)),
-        "spec": {
-            "backoffLimit": 3,
-            "template": {
-                "metadata": {"labels": _labels(snapshot, spec)},
-                "spec": {
-                    "restartPolicy": "Never",
-                    "automountServiceAccountToken": False,
-                    "securityContext": {"fsGroup": RESTRICTED["runAsGroup"]},
-                    "containers": [container],
-                    "volumes": [*claim_volumes(claims), tmp_volume()],
-                },
-            },
-        },
-    }
+    metadata = _metadata(snapshot, spec, recovery_name(snapshot.name))
+    return agent_job(metadata, _labels(snapshot, spec), container, claims, backoff_limit=3)
 
 
 def claim(namespace: str, config: Config) -> Body:

@@ -9,10 +9,11 @@ from perennial.api.task import Failure as Answer
 from perennial.api.task import Reason, Result
 from perennial.api.trainingjob import Failure, Origin, Outcome, Phase, PublishedModel
 from perennial.config import Config
+from perennial.jobs import job_condition
 from perennial.plan import Action, Body, Create, Delete, Event, Patch, Plan, See
 from perennial.subject import wrong_with
 from perennial.trainingjob import children
-from perennial.trainingjob.job import job_condition, live_start, patch_job, waiting
+from perennial.trainingjob.job import live_start, patch_job, waiting
 from perennial.trainingjob.pod import Pod
 from perennial.trainingjob.snapshot import Snapshot
 from perennial.trainingjob.status import TERMINAL, build, pending_since, running_time

@@ -15,11 +15,6 @@ def patch_job(job: Body, spec: Body) -> Patch:
     return Patch(JOBS, metadata["namespace"], metadata["name"], {"spec": spec}, metadata["uid"])
 
 
-def job_condition(job: Body | None, *types: str) -> Body | None:
-    conditions = ((job or {}).get("status") or {}).get("conditions") or ()
-    return next((one for one in conditions if one["type"] in types and one["status"] == "True"), None)
-
-
 def live_start(snapshot: Snapshot) -> bool:
     return snapshot.status.running_since is not None or any(
         pod.started and pod.outcome is Outcome.ACTIVE for pod in snapshot.pods
