@@ -1,7 +1,8 @@
 """Plays all kubelets at once: pods that nothing runs get statuses, by what the pods themselves say of their fate.
 
 A pod template says it in the annotation FATE, a list of fates as JSON: the first for the first pod of its Job, the next
-for the one after it, the last for all others; see `Fate`. Without one a training succeeds and a server becomes ready.
+for the one after it, the last for all others; see `Fate`. Without one a training succeeds and a server becomes ready;
+golden requests are always answered 0.25 apart.
 A server whose model lies below a path that contains UNLOADABLE ends as one that cannot load it; one with STUCK never
 becomes ready.
 """
@@ -138,9 +139,9 @@ class Kubelets:
     async def _train(self, pod: Body, number: int) -> None:
         fates = json.loads((pod["metadata"].get("annotations") or {}).get(FATE, "[{}]"))
         owner = controller_of(pod) or {"name": ""}
-        # A recovery's pod bears the fate of the training: it has none of its own.
-        recovers = owner["name"].endswith("-recover")
-        fate = Fate(seconds=0.1) if recovers else Fate(**fates[min(number, len(fates) - 1)])
+        # A recovery's pod bears the fate of the training: it has none of its own. Nor have golden requests.
+        ours = owner["name"].endswith("-recover") or "-golden-" in owner["name"]
+        fate = Fate(seconds=0.1) if ours else Fate(**fates[min(number, len(fates) - 1)])
         names = [one["name"] for one in pod["spec"]["containers"]]
         await self._report(pod, "Running", dict.fromkeys(names, _running()))
         if fate.exit == -1:
@@ -157,6 +158,8 @@ class Kubelets:
         else:
             answer: Body = {"uri": fate.uri or f"s3://played/{owner['name']}", "digest": DIGEST, "format": "sklearn"}
             answer |= {"metrics": fate.metrics} | ({"evaluation": fate.evaluation} if fate.evaluation else {})
+            if names == ["replay"]:
+                answer = {"requests": 20, "maxDifference": 0.25, "meanDifference": 0.01, "worst": 7}
             speaks = "agent" if "agent" in names else names[0]
             states = {name: _ended(0, json.dumps(answer) if name == speaks else "") for name in names}
             await self._report(pod, "Succeeded", states)

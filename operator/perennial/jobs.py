@@ -6,16 +6,15 @@ from perennial.plan import Body
 from perennial.pods import RESTRICTED, claim_volumes, tmp_volume
 
 
-def agent_job(
-    metadata: Body, labels: dict[str, str], container: Body, claims: Iterable[str], *, backoff_limit: int
-) -> Body:
-    """A Job of one container of the agent image. `labels`: of its pods; `claims`: that the container mounts."""
+def agent_job(metadata: Body, labels: dict[str, str], container: Body, claims: Iterable[str], limits: Body) -> Body:
+    """A Job of one container of the agent image. `labels`: of its pods; `claims`: that the container mounts; `limits`:
+    fields of the Job that say how long and how often it is tried."""
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": metadata,
         "spec": {
-            "backoffLimit": backoff_limit,
+            **limits,
             "template": {
                 "metadata": {"labels": labels},
                 "spec": {

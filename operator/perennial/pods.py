@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from perennial.api.meta import DEFAULT_STORAGE_SECRET
-from perennial.api.task import ATTEMPT_ENV, TASK_ENV, FetchTask, PrepareTask, PublishTask, RecoverTask
+from perennial.api.task import ATTEMPT_ENV, TASK_ENV, FetchTask, PrepareTask, PublishTask, RecoverTask, ReplayTask
 from perennial.config import Config, PodSecurity
 from perennial.plan import Body
 
@@ -95,7 +95,7 @@ def literals(values: Mapping[str, str]) -> list[Body]:
 def agent_container(
     name: str,
     command: str,
-    task: PrepareTask | PublishTask | FetchTask | RecoverTask,
+    task: PrepareTask | PublishTask | FetchTask | RecoverTask | ReplayTask,
     config: Config,
     *,
     storage: str | None,

@@ -306,6 +306,7 @@ class TestWhoWritesWhatBecomesPods:
             ("networkpolicies", "network", {"allowFrom": []}, {"allowFrom": [{"podSelector": {}}]}),
             ("ingresses", "ingress", {}, {"hosts": ["churn.acme.dev"]}),
             ("httproutes", "route", {"parentRefs": [{"name": "a"}]}, {"parentRefs": [{"name": "b"}]}),
+            ("jobs", "golden", {"uri": "s3://acme/golden", "maxDifference": 1}, {"maxDifference": 2}),
         ],
     )
     def test_may_create_what_a_deployment_asks_for_beside_its_pods(

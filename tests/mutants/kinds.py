@@ -307,7 +307,7 @@ COMPANIONS = (
         "nobody-is-everybody",
         "an empty list of those who may call lets everybody in",
         "modeldeployment/companions.py",
-        '"ingress": [entry] if asked.allow_from else None,',
+        '"ingress": [entry] if callers else None,',
         '"ingress": [entry],',
         BESIDE,
     ),

@@ -226,6 +226,7 @@ def _blue_green(which: str, look: Body) -> Body:
 
 
 _ROUTE = {"spec.route": {"parentRefs": [{"name": "public"}]}}
+_GOLDEN = {"spec.golden": {"uri": "s3://acme/golden.jsonl", "maxDifference": 1}}
 _HEADER = {"name": "x-beta", "value": "yes"}
 _MATCH = {"headers": [_HEADER]}
 _COOKIE = {"cookie": {"name": "group", "value": "b"}}
@@ -386,6 +387,13 @@ KNOWN: Mapping[str, Mapping[str, Known]] = {
         ),
         "spec.route.hostnames": Known(good=([], ["*.acme.dev"] * 2), wrong=(Wrong(["a..b"]),)),
         "spec.route.hostnames[]": Known(good=("a.dev", "*.a.dev"), wrong=(Wrong("*.*.a"), Wrong("A.dev"))),
+        "spec.golden.uri": Known(good=("s3://acme/golden.jsonl", "pvc://claim/golden"), also=_GOLDEN, wrong=_URI),
+        "spec.golden.digest": Known(good=(DIGEST,), also=_GOLDEN),
+        "spec.golden.path": Known(
+            good=("/", "/v2/models/m/infer"), also=_GOLDEN, wrong=(Wrong("invocations"), Wrong("/a b"))
+        ),
+        "spec.golden.maxDifference": Known(good=(0, 0.5, 1e9), also=_GOLDEN, needed="maxDifference"),
+        "spec.golden.meanDifference": Known(good=(0, 0.5), also=_GOLDEN),
         "spec.maxSurge": Known(
             good=(0, 10_000, "0%", "999%"),
             also={"spec.maxUnavailable": 1},

@@ -176,6 +176,25 @@ def a_canary_that_is_worse(lane: Lane) -> None:
 
 
 @workload
+def golden_requests_pass(lane: Lane) -> None:
+    lane.version(1)
+    lane.deploy(golden={"uri": "s3://acme/golden.jsonl", "maxDifference": 0.5})
+    lane.serves(1)
+    lane.version(2)
+    lane.serves(2)
+
+
+@workload
+def golden_requests_fail(lane: Lane) -> None:
+    lane.version(1)
+    lane.deploy(golden={"uri": "s3://acme/golden.jsonl", "maxDifference": 0.1})
+    lane.serves(1)
+    lane.version(2)
+    lane.condition(MODELDEPLOYMENTS, "churn", "Ready", "RolloutFailed")
+    lane.until("it is gone", lambda: len(lane.space.every(DEPLOYMENTS)) == 1)
+
+
+@workload
 def what_stands_beside_the_pods_comes_and_goes(lane: Lane) -> None:
     lane.version(1)
     beside = {"disruption": {"maxUnavailable": 1}, "network": {"allowFrom": []}, "ingress": {"hosts": ["a.dev"]}}

@@ -1,4 +1,4 @@
-"""`python -m perennial.agent prepare|publish|fetch|recover`, the task in $PERENNIAL_TASK; `digest PATH` for people."""
+"""`python -m perennial.agent prepare|publish|fetch|recover|replay`, its task in $PERENNIAL_TASK; `digest PATH`."""
 
 import argparse
 import json
@@ -25,10 +25,12 @@ from perennial.api.task import (
     PublishTask,
     Reason,
     RecoverTask,
+    Replayed,
+    ReplayTask,
     Result,
 )
 
-STEPS = ("prepare", "publish", "fetch", "recover")
+STEPS = ("prepare", "publish", "fetch", "recover", "replay")
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 128 + signal.SIGTERM
 
 log = logging.getLogger("perennial.agent")
@@ -81,10 +83,10 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _run(step: str, layout: Layout) -> Prepared | Result | None:
+def _run(step: str, layout: Layout) -> Prepared | Replayed | Result | None:
     stop = _Stop(layout, at_once=step != "publish")
     # Only now: the storage libraries take a second to load, and being told to stop must be heard from the start.
-    from perennial.agent import fetch, prepare, publish, recover
+    from perennial.agent import fetch, prepare, publish, recover, replay
 
     if step == "prepare":
         return prepare.run(_task(PrepareTask), _attempt(), layout)
@@ -93,6 +95,8 @@ def _run(step: str, layout: Layout) -> Prepared | Result | None:
     if step == "fetch":
         fetch.run(_task(FetchTask), layout)
         return None
+    if step == "replay":
+        return replay.run(_task(ReplayTask), layout)
     return recover.run(_task(RecoverTask), layout)
 
 

@@ -12,6 +12,8 @@ LABEL_MODEL = f"{GROUP}/model"
 LABEL_MODEL_VERSION = f"{GROUP}/model-version"
 LABEL_MODELDEPLOYMENT = f"{GROUP}/modeldeployment"
 LABEL_REVISION = f"{GROUP}/revision"
+# On the pods that replay golden requests: the ModelDeployment, whose Service must not select them.
+LABEL_GOLDEN = f"{GROUP}/golden"
 LABEL_RETRAINPOLICY = f"{GROUP}/retrainpolicy"
 LABEL_RUN = f"{GROUP}/run"
 LABEL_ROLE = f"{GROUP}/role"

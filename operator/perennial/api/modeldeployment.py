@@ -22,6 +22,7 @@ from perennial.api.base import (
     Time,
 )
 from perennial.api.companions import Autoscaling, Disruption, Ingress, Network
+from perennial.api.golden import Golden, GoldenStatus
 from perennial.api.modelversion import DeploymentState
 from perennial.api.oneof import not_in_the_schema
 from perennial.api.route import Route
@@ -181,6 +182,10 @@ class ModelDeploymentSpec(ApiModel):
         json_schema_extra=not_in_the_schema,
         description="How a new revision takes over: exactly one; default: rollingUpdate.",
     )
+    golden: Golden | None = Field(
+        None,
+        description="Requests that the new revision must answer as the stable one does, before it gets any other.",
+    )
     rollback_window: RollbackWindow | None = Field(
         None, description="Going back to a revision that served not long ago leaves out the steps of the strategy."
     )
@@ -271,6 +276,7 @@ class Rollout(ApiModel):
     step_time: Time | None = Field(None, description="Since when the step under way has been where it should be.")
     strategy: str | None = Field(None, description="Hash of the strategy that the steps are of.")
     steps_skipped: str | None = Field(None, description="Why its steps are left out.")
+    golden: GoldenStatus | None = Field(None, description="What its answers to the golden requests showed.")
     analysis: AnalysisStatus | None = Field(None, description="What was found since it gets requests.")
     held: str | None = Field(None, description="Why it may not go on: Paused or WeightNotPossible.")
     message: str = Field("", description="What it waits for.")
@@ -295,7 +301,7 @@ class ModelDeploymentStatus(ApiModel):
     replicas: int = Field(0, description="Pods of all revisions.")
     ready_replicas: int = Field(0, description="Ready pods that the Service sends requests to.")
     url: str | None = Field(None, description="Where it answers inside the cluster.")
-    preview_url: str | None = Field(None, description="Where the revision that comes answers, with blueGreen.")
+    preview_url: str | None = Field(None, description="Where the revision that comes answers.")
     model_version: str | None = Field(None, description="The ModelVersion that is served.")
     stable_revision: str | None = Field(None, description="The revision that is served.")
     traffic: Traffic | None = Field(None, description="Where the Service sends requests.")

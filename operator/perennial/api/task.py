@@ -35,6 +35,8 @@ class Reason(StrEnum):
     OUTPUT_EMPTY = "OutputEmpty"
     OUTPUT_INVALID = "OutputInvalid"
     METRICS_INVALID = "MetricsInvalid"
+    REQUESTS_INVALID = "RequestsInvalid"  # replay: there is no request, or one is no JSON
+    SERVER_UNAVAILABLE = "ServerUnavailable"  # replay: a server does not answer at all
     MESSAGE_INVALID = "MessageInvalid"  # meant as a result, but a field is missing or wrong (output.mode External)
     AGENT_FAILED = "AgentFailed"  # a fault of ours, or a task that the agent does not understand
 
@@ -91,6 +93,14 @@ class FetchTask(_Task):
     target: str
 
 
+class ReplayTask(_Task):
+    """Post each line of a file to two servers, by their URLs, and compare what they answer."""
+
+    requests: Artifact
+    stable: str
+    incoming: str
+
+
 class RecoverTask(_Task):
     """Find what was published last below `destination`, when the agent's own message was lost."""
 
@@ -114,6 +124,24 @@ class Result(_Message):
     evaluation: str | None = Field(None, max_length=253)
 
 
+class Replayed(_Message):
+    """Answer of `replay`: how far the answers of the two servers are apart.
+
+    requests: that both answered. skipped: that the stable one did not answer with 200. failed: that only the new one
+    did not, or not with predictions of the same shape; failure: the first of them in words. max_difference: of two
+    numbers at the same place, and 1 for anything else that differs, the greatest of all requests; mean_difference:
+    the mean of each request's greatest. worst: the line of the greatest.
+    """
+
+    requests: int = Field(ge=0)
+    skipped: int = Field(0, ge=0)
+    failed: int = Field(0, ge=0)
+    failure: str = Field("", max_length=512)
+    max_difference: FiniteFloat | None = None
+    mean_difference: FiniteFloat | None = None
+    worst: int | None = None
+
+
 class Failure(_Message):
     """Answer of every step that failed, wrapped in `{"error": ...}`; the exit code is then not 0."""
 
@@ -131,7 +159,7 @@ class Failure(_Message):
         return '{"error":' + self.model_copy(update={"message": message}).model_dump_json() + "}"
 
 
-M = TypeVar("M", Prepared, Result)
+M = TypeVar("M", Prepared, Replayed, Result)
 
 
 def parse_result(text: str | None) -> Result | Failure | None:
@@ -145,6 +173,11 @@ def parse_prepared(text: str | None) -> Prepared | Failure | None:
     return _parse(text, Prepared)
 
 
+def parse_replayed(text: str | None) -> Replayed | Failure | None:
+    """What `replay` left. Never raises."""
+    return _parse(text, Replayed)
+
+
 def _parse(text: str | None, kind: type[M]) -> M | Failure | None:
     try:
         body: Any = from_json(text or "", allow_inf_nan=True)
@@ -156,7 +189,7 @@ def _parse(text: str | None, kind: type[M]) -> M | Failure | None:
         return Failure.model_validate(body["error"]) if "error" in body else kind.model_validate(body)
     except ValidationError as error:
         # A log line in JSON is no answer; what has the fields of one is, and its author wants to know what is wrong.
-        if not body.keys() & {"uri", "digest", "inputs"}:
+        if not body.keys() & {"uri", "digest", "inputs", "requests"}:
             return None
         words = (f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors(include_url=False)[:3])
         return Failure(

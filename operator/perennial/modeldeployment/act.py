@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from perennial.api.resources import DEPLOYMENTS, SERVICES
 from perennial.modeldeployment import children
 from perennial.modeldeployment.companions import companions
+from perennial.modeldeployment.golden import replays
 from perennial.modeldeployment.route import routing
 from perennial.modeldeployment.scene import Scene
 from perennial.modeldeployment.snapshot import preview_name
@@ -57,6 +58,7 @@ def act(scene: Scene) -> Act:
         *made,
         *_sought(scene, wanted),
         *companions(scene),
+        *replays(scene),
         *late,
     )
     return Act(actions, lost)
@@ -70,7 +72,7 @@ def _traffic(scene: Scene, traffic: Traffic) -> list[Action]:
 def _preview(scene: Scene, route: Route | None) -> list[Action]:
     """The Service of the revision that comes; between rollouts of the one that serves."""
     there = scene.seen.preview
-    if scene.incoming is not None and (scene.strategy.preview or route):
+    if scene.incoming is not None and (scene.previewed or route):
         if there is not None and route and route.leads is not Traffic.INCOMING:
             return []
         return _led(scene, there, children.service(scene.seen, preview_name(scene.seen.name), scene.incoming))

@@ -56,6 +56,11 @@ def service(seen: Snapshot, name: str, revision: str | None) -> Body:
     return beside(seen, SERVICES, name, spec)
 
 
+def address(seen: Snapshot, service: str) -> str:
+    """Where a Service answers inside the cluster."""
+    return f"http://{service}.{seen.namespace}.svc"
+
+
 def all_pods(seen: Snapshot) -> dict[str, str]:
     """The label that selects the pods of all revisions."""
     return {LABEL_MODELDEPLOYMENT: seen.name}

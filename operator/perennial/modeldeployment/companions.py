@@ -6,6 +6,7 @@ from typing import Any
 
 from perennial.api.companions import Autoscaling, Disruption, Ingress, Network
 from perennial.api.conditions import Said, find
+from perennial.api.meta import LABEL_GOLDEN
 from perennial.api.resources import (
     HORIZONTALPODAUTOSCALERS,
     INGRESSES,
@@ -65,12 +66,15 @@ def unscaled(scene: Scene) -> Iterator[Said]:
 
 
 def _network_policy(seen: Snapshot, asked: Network) -> Body:
-    entry = {"from": asked.allow_from, "ports": [{"port": PORT_NAME, "protocol": "TCP"}]}
+    callers = [*asked.allow_from]
+    if seen.spec and seen.spec.golden:
+        callers.append({"podSelector": {"matchLabels": {LABEL_GOLDEN: seen.name}}})
+    entry = {"from": callers, "ports": [{"port": PORT_NAME, "protocol": "TCP"}]}
     return {
         "podSelector": {"matchLabels": all_pods(seen)},
         "policyTypes": ["Ingress"],
         # An entry that is from nobody would let everybody in.
-        "ingress": [entry] if asked.allow_from else None,
+        "ingress": [entry] if callers else None,
     }
 
 

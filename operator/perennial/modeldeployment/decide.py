@@ -7,6 +7,7 @@ from perennial.api.modelversion import DeploymentState
 from perennial.config import Config
 from perennial.modeldeployment.act import act
 from perennial.modeldeployment.analysis import questions
+from perennial.modeldeployment.golden import lost_at
 from perennial.modeldeployment.scene import Scene, look
 from perennial.modeldeployment.snapshot import Snapshot
 from perennial.modeldeployment.status import report, unreadable
@@ -58,7 +59,7 @@ def _told(scene: Scene) -> Iterable[Event]:
 
 def _next_look(scene: Scene) -> float | None:
     """Seconds until time alone changes something: endpoints settle, a deadline passes, a warm revision may go."""
-    due = [scene.deadline, scene.stage_ends, scene.next_look] if scene.memory.rollout else []
+    due = [scene.deadline, scene.stage_ends, scene.next_look, lost_at(scene)] if scene.memory.rollout else []
     if scene.memory.rollout or scene.state.leaving:
         due.append(scene.settled_at)
     if scene.warm and scene.pods(scene.warm).count:

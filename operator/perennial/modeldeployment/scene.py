@@ -16,6 +16,7 @@ from perennial.modeldeployment.route import accepted, matched, weight_of
 from perennial.modeldeployment.snapshot import Snapshot
 from perennial.plan import Body
 from perennial.strategies import Rollout, Stage
+from perennial.strategies.stage import GOLDEN
 from perennial.strategies.step import Aim, Limits, Pods, Route, State, Traffic, reached
 
 # From a change of the Service until every node routes by it; nothing that was selected before is taken away earlier.
@@ -74,7 +75,9 @@ class Scene:
         """The stages of the rollout; only the last where there is nothing to keep beside it."""
         rolling, stages = self.memory.rollout, self.strategy.stages()
         plain = self.stable is None or (rolling is not None and rolling.steps_skipped)
-        return (stages[-1].plain,) if plain else stages
+        if plain:
+            return (stages[-1].plain,)
+        return (GOLDEN, *stages) if self.spec.golden else stages
 
     @property
     def stage(self) -> Stage:
@@ -89,8 +92,14 @@ class Scene:
 
     @property
     def strategy_hash(self) -> str:
-        """By which a change of the strategy is seen."""
-        return digest_of(self.spec.strategy.body())
+        """By which a change of the stages is seen."""
+        golden = {"golden": self.spec.golden.body()} if self.spec.golden else {}
+        return digest_of(self.spec.strategy.body() | golden)
+
+    @property
+    def previewed(self) -> bool:
+        """Whether a Service of its own leads to the new revision."""
+        return self.strategy.preview or self.spec.golden is not None
 
     @property
     def step(self) -> int:
@@ -127,6 +136,8 @@ class Scene:
         if self.step >= len(self.stages):
             return True
         if self.stage.analysed and not self.passed:
+            return False
+        if self.stage.replayed and (self.memory.rollout is None or self.memory.rollout.golden is None):
             return False
         if self.stage.hold == timedelta():
             return True

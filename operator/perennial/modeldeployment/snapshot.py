@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from perennial.api.meta import LABEL_MODELDEPLOYMENT, LABEL_REVISION
+from perennial.api.meta import LABEL_GOLDEN, LABEL_MODELDEPLOYMENT, LABEL_REVISION
 from perennial.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
 from perennial.api.modelversion import ModelVersionSpec
 from perennial.api.resources import (
@@ -15,6 +15,7 @@ from perennial.api.resources import (
     HORIZONTALPODAUTOSCALERS,
     HTTPROUTES,
     INGRESSES,
+    JOBS,
     METRICSERIES,
     MODELDEPLOYMENTS,
     MODELVERSIONS,
@@ -39,6 +40,14 @@ COMPANIONS: Mapping[Resource, str] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A Job that replays golden requests, and its pods."""
+
+    job: Body
+    pods: Sequence[Body]
+
+
 @dataclass(frozen=True)
 class Snapshot(Subject):
     """One ModelDeployment and everything around it. `spec` is None when it cannot be read; `invalid` says why."""
@@ -54,6 +63,7 @@ class Snapshot(Subject):
     preview: Body | None = None  # the Service of the revision that comes
     route: Body | None = None
     companions: Mapping[Resource, Body] = field(default_factory=dict)
+    replays: Sequence[Replay] = ()
     series: Body | None = None  # what was reported
     refusal: Refusal | None = None
     answers: Mapping[Question, Answer] = field(default_factory=dict)
@@ -90,6 +100,11 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
         preview=_own(view, SERVICES, namespace, preview_name(name), uid),
         route=_own(view, HTTPROUTES, namespace, name, uid),
         companions={kind: child for kind in COMPANIONS if (child := _own(view, kind, namespace, name, uid))},
+        replays=[
+            Replay(job, view.owned(PODS, job["metadata"]["uid"]))
+            for job in view.owned(JOBS, uid)
+            if not job["metadata"].get("deletionTimestamp")
+        ],
         refusal=view.refusal(MODELDEPLOYMENTS, namespace, name),
         answers=view.answers(MODELDEPLOYMENTS, namespace, name),
     )
@@ -134,7 +149,8 @@ def _of_version(view: View, version: Body) -> Iterable[Name]:
 
 
 def _of_pod(_: View, pod: Body) -> Iterable[Name]:
-    name = (pod["metadata"].get("labels") or {}).get(LABEL_MODELDEPLOYMENT)
+    labels = pod["metadata"].get("labels") or {}
+    name = labels.get(LABEL_MODELDEPLOYMENT) or labels.get(LABEL_GOLDEN)
     if name:
         yield Name(pod["metadata"]["namespace"], name)
 
@@ -144,6 +160,7 @@ WATCHES: Mapping[Any, Watch] = {
     SERVICES: owner_of(MODELDEPLOYMENTS),
     HTTPROUTES: owner_of(MODELDEPLOYMENTS),
     PODS: _of_pod,
+    JOBS: owner_of(MODELDEPLOYMENTS),
     MODELVERSIONS: _of_version,
     **dict.fromkeys(COMPANIONS, owner_of(MODELDEPLOYMENTS)),
 }

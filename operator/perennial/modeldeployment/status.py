@@ -15,13 +15,14 @@ from perennial.api.modelversion import DeploymentState
 from perennial.modeldeployment.act import Act
 from perennial.modeldeployment.analysis import begins
 from perennial.modeldeployment.candidate import version_name
+from perennial.modeldeployment.children import address
 from perennial.modeldeployment.conditions import conditions, serving
 from perennial.modeldeployment.failure import last_failure
 from perennial.modeldeployment.led import Led
 from perennial.modeldeployment.revision import Model
 from perennial.modeldeployment.scene import Scene
 from perennial.modeldeployment.snapshot import Snapshot
-from perennial.modeldeployment.words import address, preview_address, rolling_words
+from perennial.modeldeployment.words import preview_address, rolling_words
 from perennial.plan import Body
 from perennial.strategies.step import weight
 
@@ -38,7 +39,7 @@ def report(scene: Scene, doing: Act, *, turns: bool = False) -> Body:
             "selector": _selector(scene),
             "replicas": sum(scene.pods(name).present for name in scene.seen.deployments),
             "ready_replicas": serving(scene),
-            "url": address(scene, scene.seen.name),
+            "url": address(scene.seen, scene.seen.name),
             "preview_url": preview_address(scene),
             "model_version": version_name(Model.of_promotion(memory.promotions[0])) if memory.promotions else None,
             "stable_revision": scene.stable,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from perennial.api.modeldeployment import Rollout
 from perennial.modeldeployment.analysis import ANALYSIS
+from perennial.modeldeployment.golden import replayed
 from perennial.modeldeployment.scene import Scene
 from perennial.modeldeployment.turn import Turn, about, rolling_on, without_steps
 from perennial.plan import Event
@@ -17,7 +18,8 @@ def _replanned(scene: Scene) -> Turn | None:
         return None
     event = about(scene, rolling, "StrategyChanged", "spec.strategy was changed, and begins with its first step")
     again = {
-        "step": 0, "step_time": None, "strategy": scene.strategy_hash, "progress_time": scene.now, "analysis": None
+        "step": 0, "step_time": None, "strategy": scene.strategy_hash, "progress_time": scene.now, "analysis": None,
+        "golden": None,
     }  # fmt: skip
     return rolling_on(scene, rolling, event, **again)
 
@@ -55,4 +57,4 @@ def following(scene: Scene, rolling: Rollout, event: Event) -> Turn:
     return rolling_on(scene, rolling, event, **then)
 
 
-STEPS: Sequence[Callable[[Scene], Turn | None]] = (_replanned, _hastened, *ANALYSIS, _advanced)
+STEPS: Sequence[Callable[[Scene], Turn | None]] = (_replanned, _hastened, replayed, *ANALYSIS, _advanced)

@@ -3,21 +3,18 @@
 from perennial.analysis import Verdict
 from perennial.api.meta import ANNOTATION_SKIP_STEP
 from perennial.modeldeployment.candidate import by_annotation
+from perennial.modeldeployment.children import address
+from perennial.modeldeployment.golden import unanswered
 from perennial.modeldeployment.route import pending
 from perennial.modeldeployment.scene import Scene
 from perennial.modeldeployment.snapshot import preview_name
 from perennial.strategies.step import weight
 
 
-def address(scene: Scene, service: str) -> str:
-    """Where a Service answers inside the cluster."""
-    return f"http://{service}.{scene.seen.namespace}.svc"
-
-
 def preview_address(scene: Scene) -> str | None:
     """Where the revision that comes answers by itself, if that has an address."""
-    shown = scene.strategy.preview or scene.routed
-    return address(scene, preview_name(scene.seen.name)) if shown else None
+    shown = scene.previewed or scene.routed
+    return address(scene.seen, preview_name(scene.seen.name)) if shown else None
 
 
 def rolling_words(scene: Scene) -> str:
@@ -43,7 +40,10 @@ def _waiting_words(scene: Scene) -> str:
     got = f"gets {weight(scene.state)}% of the requests"
     if scene.routed and scene.stage.match:
         got += ", and all that match"
-    if scene.strategy.preview and not scene.stage.weight:
+    if scene.stage.replayed:
+        why = unanswered(scene)
+        return f"its answers are compared with those of the stable revision{f'; {why}' if why else ''}"
+    if scene.previewed and not scene.stage.weight:
         got = f"answers at {preview_address(scene)}"
     if scene.stage.analysed and not scene.passed:
         return f"{got}, until its analysis passes{_found(scene)}"

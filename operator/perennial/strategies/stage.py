@@ -32,8 +32,9 @@ class Stage:
     on. `pods`: so many of the incoming revision at most, at 0 percent. `alone`: at 100 percent the Service is pinned to
     the incoming revision, while the stable one is kept; `at_once`: and requests are never shared on the way there.
     `most_error`: by how many percent the weight may be missed. `analysis`: what is looked at meanwhile; `analysed`: the
-    stage ends only when that has passed since. `words`: the stage as the user wrote it. With a gateway, `match`: the
-    incoming revision gets these requests, too; `scale`: percent of the pods or, by themselves, so many.
+    stage ends only when that has passed since. `replayed`: it ends when the golden requests have been answered.
+    `words`: the stage as the user wrote it. With a gateway, `match`: the incoming revision gets these requests, too;
+    `scale`: percent of the pods or, by themselves, so many.
     """
 
     words: str
@@ -45,6 +46,7 @@ class Stage:
     most_error: int | None = None
     analysis: Analysis | None = None
     analysed: bool = False
+    replayed: bool = False
     match: tuple[RequestMatch, ...] = ()
     scale: Scale | None = None
 
@@ -89,6 +91,7 @@ class Stage:
 
 
 EVERYTHING = Stage("all requests", 100)
+GOLDEN = Stage("golden requests", 0, replayed=True)
 
 
 def _no_room(words: str, state: State) -> str:

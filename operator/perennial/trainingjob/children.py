@@ -69,7 +69,7 @@ def recovery(snapshot: Snapshot, spec: TrainingJobSpec, config: Config) -> Body:
         mounts=claim_mounts(claims, read_only=True),
     )
     metadata = _metadata(snapshot, spec, recovery_name(snapshot.name))
-    return agent_job(metadata, _labels(snapshot, spec), container, claims, backoff_limit=3)
+    return agent_job(metadata, _labels(snapshot, spec), container, claims, {"backoffLimit": 3})
 
 
 def claim(namespace: str, config: Config) -> Body:

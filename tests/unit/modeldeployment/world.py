@@ -150,7 +150,7 @@ class World:
         """What kube-controller-manager does: pods as many as wanted, and the Deployments' status."""
         known = {name for (kind, name) in self.objects if kind == DEPLOYMENTS}
         for pod in self.list(PODS, NAMESPACE):
-            if pod["metadata"]["labels"][LABEL_REVISION] not in known:
+            if pod["metadata"]["labels"].get(LABEL_REVISION, "") not in {*known, ""}:
                 del self.objects[PODS, pod["metadata"]["name"]]
         for deployment in self.list(DEPLOYMENTS, NAMESPACE):
             name = deployment["metadata"]["name"]
