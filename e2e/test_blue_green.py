@@ -1,5 +1,6 @@
 """blueGreen under load: the new revision is reached by its preview only, and then gets all requests at once."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +56,21 @@ def test_with_another_strategy_there_is_no_preview(served: Served) -> None:
     space = served.space
     space.kubectl("patch", "mdep", "whole", "--type=json", "-p", '[{"op": "remove", "path": "/spec/strategy"}]')
     space.until("the preview is gone", lambda: space.get("service", "whole-preview") is None)
+
+
+def test_golden_requests_let_through_only_what_answers_alike(served: Served, store: Store) -> None:
+    space = served.space
+    lines = {"golden.jsonl": b'{"inputs": [1]}\n{"inputs": [2]}\n'}
+    golden = {"uri": f"{store.put('golden', lines)['uri']}/golden.jsonl", "maxDifference": 0.5}
+    space.kubectl("patch", "mdep", "whole", "--type=merge", "-p", json.dumps({"spec": {"golden": golden}}))
+    space.apply(tried(store, "whole", 3, "predicts 7"))
+    assert "of 2 golden requests the answers are 7 apart" in served.vetoed(3)["message"]
+    assert "3" not in served.load.counts()["versions"], "nobody else has asked it"
+    space.apply(tried(store, "whole", 4, "predicts 0.25"))
+    space.serves("whole", 4)
+    words = [event["message"] for event in space.every("events") if event["reason"] == "GoldenPassed"]
+    assert "2 golden requests: at most 0.25 apart" in words[0]
+    served.unharmed(4)
 
 
 def test_no_request_failed(served: Served) -> None:

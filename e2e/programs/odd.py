@@ -1,7 +1,7 @@
 """A model server of one's own whose model says how it behaves: `fine`, what it answers to its readiness check, or how
-it never gets there. One that serves errs in so many of a hundred answers (`errs 5`) or takes so many milliseconds
-(`slow 200`), counts that at /metrics, and is told by a request to do otherwise: /hang, /burn, /grow, /fill or
-/exit/CODE."""
+it never gets there. One that serves errs in so many of a hundred answers (`errs 5`), takes so many milliseconds
+(`slow 200`) or predicts another number than 0 of what is posted (`predicts 7`). It counts at /metrics, and is told by a
+request to do otherwise: /hang, /burn, /grow, /fill or /exit/CODE."""
 
 import ctypes
 import os
@@ -90,6 +90,14 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Perennial-Model-Version", os.environ["PERENNIAL_MODEL_VERSION"])
         if ending:
             self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = b'{"predictions": [%s]}' % (HOW[0] if BEHAVIOUR == "predicts" else "0").encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
