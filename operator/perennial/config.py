@@ -62,8 +62,8 @@ class ServingRuntime(_Strict):
     template: PodTemplate
 
 
-class PrometheusServer(_Strict):
-    """A Prometheus server that analyses may ask. The files are read whenever they are needed: tokens rotate."""
+class Server(_Strict):
+    """A server that analyses may ask. The files are read whenever they are needed: tokens rotate."""
 
     url: Annotated[str, Field(pattern=r"^https?://[^\s?#@]+$", max_length=1024)]
     token_file: Path | None = None
@@ -77,7 +77,8 @@ class Config(_Strict):
     defaults: Defaults = Defaults()
     training_runtimes: dict[str, TrainingRuntime] = Field(default_factory=dict)
     serving_runtimes: dict[str, ServingRuntime] = Field(default_factory=dict)
-    prometheus_servers: dict[str, PrometheusServer] = Field(default_factory=dict)
+    prometheus_servers: dict[str, Server] = Field(default_factory=dict)
+    webhooks: dict[str, Server] = Field(default_factory=dict)
 
 
 def load(path: Path | None) -> Config:

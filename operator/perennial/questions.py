@@ -56,4 +56,18 @@ class Query:
     samples: str = ""
 
 
-Question = Scrape | Query
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a webhook says of a metric of a revision since it gets requests. webhook: its name in the operator's
+    configuration."""
+
+    at: datetime
+    since: datetime
+    webhook: str
+    namespace: str
+    deployment: str
+    revision: str
+    metric: str
+
+
+Question = Scrape | Query | Call

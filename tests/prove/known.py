@@ -207,6 +207,11 @@ def _analysis(place: Callable[[Body], Body]) -> dict[str, Known]:
         "metrics[].source.prometheus.server": Known(good=("main",), also=prometheus, wrong=(Wrong("http://evil"),)),
         "metrics[].source.prometheus.query": Known(also=prometheus, needed="query"),
         "metrics[].source.prometheus.samples": Known(also=prometheus),
+        "metrics[].source.webhook.name": Known(
+            good=("truth",),
+            also=place(_LOOK | {"source": {"webhook": {"name": "truth"}}}),
+            wrong=(Wrong("http://evil"),),
+        ),
         "metrics[].min": Known(also=also),
         "metrics[].max": Known(also=also, good=(0.5, 1e300), wrong=(Wrong(0.4, "metrics[0].min"),)),
         "metrics[].noWorseThanStableBy": Known(also=also),

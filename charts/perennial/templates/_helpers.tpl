@@ -83,20 +83,22 @@ trainingRuntimes:
   {{- tpl (toYaml .Values.trainingRuntimes) . | nindent 2 }}
 servingRuntimes:
   {{- tpl (toYaml .Values.servingRuntimes) . | nindent 2 }}
-prometheusServers:
-  {{- range $name, $server := .Values.prometheusServers }}
+{{- range $field, $what := dict "prometheusServers" "prometheus" "webhooks" "webhook" }}
+{{ $field }}:
+  {{- range $name, $server := index $.Values $field }}
   {{ $name }}:
     url: {{ $server.url | quote }}
     {{- with $server.secret }}
     {{- with .tokenKey }}
-    tokenFile: /etc/perennial-prometheus/{{ $name }}/{{ . }}
+    tokenFile: /etc/perennial-{{ $what }}/{{ $name }}/{{ . }}
     {{- end }}
     {{- with .caKey }}
-    caFile: /etc/perennial-prometheus/{{ $name }}/{{ . }}
+    caFile: /etc/perennial-{{ $what }}/{{ $name }}/{{ . }}
     {{- end }}
     {{- end }}
   {{- else }} {}
   {{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* What the operator does in each namespace that it serves. */}}

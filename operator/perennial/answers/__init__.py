@@ -4,8 +4,9 @@ import aiohttp
 
 from perennial.answers.prometheus import PrometheusServers
 from perennial.answers.scrape import Scraper
+from perennial.answers.webhook import Webhooks
 from perennial.config import Config
-from perennial.questions import Answer, Query, Question, Scrape
+from perennial.questions import Answer, Call, Query, Question, Scrape
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 
@@ -21,6 +22,7 @@ class Answers:
         self._session = aiohttp.ClientSession(timeout=_TIMEOUT, cookie_jar=aiohttp.DummyCookieJar())
         self._scraper = Scraper(self._session)
         self._prometheus = PrometheusServers(self._session, self._config.prometheus_servers)
+        self._webhooks = Webhooks(self._session, self._config.webhooks)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -34,6 +36,8 @@ class Answers:
                     return await self._scraper.answer(question)
                 case Query():
                     return await self._prometheus.answer(question)
+                case Call():
+                    return await self._webhooks.answer(question)
         except TimeoutError:
             return Answer(error=f"no answer within {_TIMEOUT.total:.0f} s")
         except (aiohttp.ClientError, OSError) as error:

@@ -5,53 +5,42 @@ https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries
 
 import json
 import math
-import ssl
 from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
 
+from perennial.answers.named import named, posted
 from perennial.answers.page import read
-from perennial.config import PrometheusServer
+from perennial.config import Server
 from perennial.questions import Answer, Query, Sampled
 
 
 class PrometheusServers:
     """Servers by their names."""
 
-    def __init__(self, session: aiohttp.ClientSession, servers: Mapping[str, PrometheusServer]) -> None:
+    def __init__(self, session: aiohttp.ClientSession, servers: Mapping[str, Server]) -> None:
         self._session = session
         self._servers = servers
 
     async def answer(self, question: Query) -> Answer:
         """The value; nothing where the expression gives none, or NaN."""
-        server = self._servers.get(question.server)
-        if server is None:
-            known = ", ".join(sorted(self._servers)) or "none"
-            raise ValueError(
-                f"there is no Prometheus server {question.server!r} in the operator's configuration: {known}"
-            )
+        server = named(self._servers, question.server, "Prometheus server")
         value = await self._value(server, question.query)
         count = await self._value(server, question.samples) if question.samples else 1.0
         if value is None or count is None or round(count) < 1:
             return Answer()
         return Answer(Sampled(round(count), value, value, value))
 
-    async def _value(self, server: PrometheusServer, query: str) -> float | None:
-        headers = {}
-        if server.token_file:
-            headers["Authorization"] = f"Bearer {server.token_file.read_text().strip()}"
-        context = ssl.create_default_context(cafile=str(server.ca_file)) if server.ca_file else True
-        url = f"{server.url.rstrip('/')}/api/v1/query"
-        asked = self._session.post(url, data={"query": query}, headers=headers, ssl=context, allow_redirects=False)
-        async with asked as response:
+    async def _value(self, server: Server, query: str) -> float | None:
+        async with posted(self._session, server, "/api/v1/query", data={"query": query}) as response:
             if response.status in (400, 422):
                 raise ValueError(f"the expression is refused: {_said(await response.content.read(1 << 16))}")
             body = await read(response)
         try:
             values = _values(json.loads(body)["data"])
         except (ValueError, KeyError, IndexError, TypeError):
-            raise ValueError(f"{url}: no answer of a Prometheus server") from None
+            raise ValueError(f"{server.url}: no answer of a Prometheus server") from None
         if len(values) > 1:
             raise ValueError(f"the expression gives {len(values)} series, and one is wanted: sum them")
         return values[0] if values and math.isfinite(values[0]) else None

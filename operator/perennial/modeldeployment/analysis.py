@@ -51,6 +51,7 @@ def _question(scene: Scene, analysis: Analysis, metric: AnalysisMetric, revision
         return None
     pods = [pod for pod in scene.seen.pods.get(revision, ()) if ready_since(pod)]
     matter = Matter(
+        metric=metric.name,
         namespace=scene.seen.namespace,
         deployment=scene.seen.name,
         revision=revision,

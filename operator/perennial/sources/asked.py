@@ -15,8 +15,9 @@ class Unanswerable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Matter:
-    """What a question is about: a revision, its ready pods, when it is asked, how often, and since when."""
+    """What a question is about: a metric of a revision, its ready pods, when it is asked, how often, and since when."""
 
+    metric: str
     namespace: str
     deployment: str
     revision: str

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from e2e.cluster import tools
-from perennial.config import Config, PrometheusServer
+from perennial.config import Config, Server
 
 CHART = Path(__file__).parents[3] / "charts" / "perennial"
 Objects = dict[tuple[str, str], dict[str, Any]]
@@ -79,13 +79,26 @@ def test_prometheus_servers_reach_the_operator_with_what_is_mounted_for_them(ren
     )
     servers = config(objects).prometheus_servers
     token = "/etc/perennial-prometheus/main/token"
-    assert servers["main"] == PrometheusServer(url="https://p:9090", token_file=Path(token))
-    assert servers["b"] == PrometheusServer(url="http://b")
+    assert servers["main"] == Server(url="https://p:9090", token_file=Path(token))
+    assert servers["b"] == Server(url="http://b")
     spec = pod(objects)["spec"]
     assert {"name": "prometheus-main", "secret": {"secretName": "prometheus"}} in spec["volumes"]
     mounts = {one["name"]: one["mountPath"] for one in spec["containers"][0]["volumeMounts"]}
     assert mounts["prometheus-main"] == "/etc/perennial-prometheus/main"
     assert "prometheus-b" not in mounts
+
+
+def test_webhooks_reach_the_operator_with_what_is_mounted_for_them(render: Any) -> None:
+    secret = {"name": "truth", "tokenKey": "token", "caKey": "ca.crt"}
+    objects = render({"webhooks": {"truth": {"url": "https://truth.acme.dev/judge", "secret": secret}}})
+    folder = Path("/etc/perennial-webhook/truth")
+    expected = Server(url="https://truth.acme.dev/judge", token_file=folder / "token", ca_file=folder / "ca.crt")
+    assert config(objects).webhooks == {"truth": expected}
+    spec = pod(objects)["spec"]
+    assert {"name": "webhook-truth", "secret": {"secretName": "truth"}} in spec["volumes"]
+    assert {"name": "webhook-truth", "mountPath": str(folder), "readOnly": True} in spec["containers"][0][
+        "volumeMounts"
+    ]
 
 
 def test_a_changed_configuration_rolls_the_pods(render: Any) -> None:
@@ -253,7 +266,14 @@ def test_a_wrong_value_is_named(render: Any, values: dict[str, Any], words: str)
 
 def leaves(values: dict[str, Any], path: str = "") -> set[str]:
     """Paths of values; what is a map of free keys counts as one."""
-    free = {"resources", "defaults.agentResources", "trainingRuntimes", "servingRuntimes", "prometheusServers"}
+    free = {
+        "resources",
+        "defaults.agentResources",
+        "trainingRuntimes",
+        "servingRuntimes",
+        "prometheusServers",
+        "webhooks",
+    }
     found = set()
     for key, value in values.items():
         here = f"{path}{key}"

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from perennial.api.base import format_time
 from perennial.plan import Body
-from perennial.questions import Answer, Counter, Query, Question, Sampled, Scrape
+from perennial.questions import Answer, Call, Counter, Query, Question, Sampled, Scrape
 from tests.unit.modeldeployment.play import passes, reasons, rolling
 from tests.unit.modeldeployment.world import World
 
@@ -83,6 +84,21 @@ def test_a_prometheus_server_is_asked_with_what_is_known_filled_in() -> None:
     passes(world, 32)
     (query,) = {(one.server, one.query, one.samples) for one in world.asked if isinstance(one, Query)}
     assert query == ("default", f"mean(churn, '{new}', [30s])", f"count({new})")
+
+
+def test_a_webhook_is_told_the_revision_and_since_when_it_gets_requests() -> None:
+    metric = {"name": "lift", "source": {"webhook": {"name": "truth"}}, "noWorseThanStableBy": 0.1, "minSamples": 1}
+    world = asking(metric, {"new": of(0.7, 4_000), "stable": of(0.7, 4_000)})
+    old, new, since = world.stable, world.rolling, record(world)["startTime"]
+    passes(world, 32)
+    asked = [one for one in world.asked if isinstance(one, Call)]
+    assert {(one.webhook, one.metric, one.revision) for one in asked} == {
+        ("truth", "lift", new),
+        ("truth", "lift", old),
+    }
+    assert {format_time(one.since) for one in asked} == {since}
+    passes(world, 60)
+    assert world.serves == 2
 
 
 def test_no_answer_is_no_pass() -> None:

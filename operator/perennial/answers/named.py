@@ -1,0 +1,32 @@
+"""Servers that the administrator named: asked with the token and the certificates that are mounted for them."""
+
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+
+from perennial.config import Server
+
+
+def named(servers: Mapping[str, Server], name: str, what: str) -> Server:
+    """The server of that name. ValueError says which there are."""
+    if name in servers:
+        return servers[name]
+    known = ", ".join(sorted(servers)) or "none"
+    raise ValueError(f"there is no {what} {name!r} in the operator's configuration: {known}")
+
+
+@asynccontextmanager
+async def posted(
+    session: aiohttp.ClientSession, server: Server, path: str = "", **body: Any
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """What it answers to a POST of `json` or `data`; nobody else is asked, wherever it would send us."""
+    headers = {}
+    if server.token_file:
+        headers["Authorization"] = f"Bearer {server.token_file.read_text().strip()}"
+    context = ssl.create_default_context(cafile=str(server.ca_file)) if server.ca_file else True
+    url = f"{server.url.rstrip('/')}{path}" if path else server.url
+    async with session.post(url, headers=headers, ssl=context, allow_redirects=False, **body) as response:
+        yield response
