@@ -26,6 +26,10 @@ async def main(arguments: argparse.Namespace, folder: Path) -> Result:
                 results["idle"] = await measure.idle(stage, arguments.idle)
                 _say("all kinds")
                 results["all kinds"] = {"runs": size, **await measure.all_kinds(stage, size)}
+                _say("a new version for every deployment")
+                results["rollouts"] = await measure.rollouts(stage)
+                _say("metrics that cross a threshold")
+                results["crossings"] = await measure.crossings(stage)
     _say(f"start-up with {arguments.objects} objects")
     results["start-up"] = await measure.start_up(folder / "start-up", arguments.objects)
     return results
@@ -37,7 +41,7 @@ def table(results: Result) -> str:
     rows = [[name, *(one[name] for one in bursts)] for name in bursts[0] if name != "requests per run"]
     for what in sorted({what for one in bursts for what in one["requests per run"]}):
         rows.append([f"  {what}", *(one["requests per run"].get(what, 0) for one in bursts)])
-    for part in ("idle", "all kinds", "start-up"):
+    for part in ("idle", "all kinds", "rollouts", "crossings", "start-up"):
         rows.append([])
         rows += [[f"{part}: {name}", value] for name, value in results[part].items() if name != "requests"]
     return "\n".join("  ".join([f"{row[0]:42}", *(_number(value) for value in row[1:])]) if row else "" for row in rows)
@@ -54,6 +58,7 @@ def held(results: Result) -> list[str]:
         ("time of all Jobs, of bare ones", biggest["ratio of Jobs"], 1.5),
         ("memory with all kinds (MiB)", results["all kinds"]["memory after a restart (MiB)"], 100),
         ("memory at start-up (MiB)", results["start-up"]["memory (MiB)"], 150),
+        ("TrainingJob after a crossing (s)", results["crossings"]["longest (s)"], 2),
         ("start-up (s)", results["start-up"]["synced after (s)"], 5),
     ]
     return [f"{what}: {found:.4g}, the standard is {limit}" for what, found, limit in limits if found > limit]

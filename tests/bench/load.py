@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-from perennial.api.resources import MODELDEPLOYMENTS, RETRAINPOLICIES, TRAININGJOBS, Resource
+from perennial.api.resources import MODELDEPLOYMENTS, MODELVERSIONS, RETRAINPOLICIES, TRAININGJOBS, Resource
 from perennial.kube.http import HttpClient
 from perennial.plan import Body
 
@@ -50,7 +50,15 @@ def bare_job(like: Body, namespace: str, number: int) -> Body:
 
 def modeldeployment(namespace: str, number: int, run: int) -> Body:
     """Serves the model of the run with that number."""
-    return _body(MODELDEPLOYMENTS, namespace, f"serve-{number:04}", {"model": {"name": f"model-{run:04}"}})
+    spec = {"model": {"name": f"model-{run:04}"}, "scaleDownDelay": "1s"}
+    return _body(MODELDEPLOYMENTS, namespace, f"serve-{number:04}", spec)
+
+
+def modelversion(namespace: str, run: int, version: int) -> Body:
+    """Another version of the model of the run with that number."""
+    model = f"model-{run:04}"
+    files = {"uri": f"s3://bench/{model}/{version}", "digest": f"sha256:{version:064x}", "format": "sklearn"}
+    return _body(MODELVERSIONS, namespace, f"{model}-{version}", {"model": model, "version": version, **files})
 
 
 def retrainpolicy(namespace: str, number: int, run: int) -> Body:

@@ -2,11 +2,16 @@
 
 import asyncio
 import time
+import urllib.error
 from collections import Counter
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from perennial.api.resources import DEPLOYMENTS, JOBS, MODELVERSIONS, TRAININGJOBS
+from perennial.api.resources import DEPLOYMENTS, JOBS, METRICSERIES, MODELDEPLOYMENTS, MODELVERSIONS, TRAININGJOBS
+from perennial.metricseries.series import Sample, fold
 from tests.bench import load
 from tests.bench.scene import WRITES, Scene, scene
 from tests.kubelets import Kubelets
@@ -14,6 +19,7 @@ from tests.kubelets import Kubelets
 Result = dict[str, Any]
 RUNS, BARE = "runs", "bare"
 OF_OTHER_KINDS = 200
+CROSSINGS = 20
 
 
 async def burst(stage: Scene, size: int) -> Result:
@@ -92,6 +98,57 @@ async def all_kinds(stage: Scene, runs: int) -> Result:
     result["synced after (s)"] = stage.start()
     await _settled(stage)
     return result | {"memory after a restart (MiB)": stage.rss}
+
+
+async def rollouts(stage: Scene) -> Result:
+    """A new version for every deployment at once, to the last promotion, and to the end of what it replaces."""
+    stage.requests()
+    stage.peak, cpu = stage.rss, stage.cpu
+    memory = asyncio.create_task(stage.watch_memory())
+    async with Kubelets(stage.client, stage.credentials):
+        began = time.monotonic()
+        await load.create_all(stage.client, (load.modelversion(RUNS, n, 2) for n in range(OF_OTHER_KINDS)))
+        result: Result = {"deployments": OF_OTHER_KINDS}
+        result["all promoted (s)"] = await stage.until(lambda: _serving(stage, 2), OF_OTHER_KINDS, 0.5) - began
+        await _settled(stage, 15)
+    memory.cancel()
+    asked = stage.requests()
+    writes = sum(n for what, n in asked.items() if what.split()[0] in WRITES)
+    return result | {
+        "writes per rollout": writes / OF_OTHER_KINDS,
+        "operator CPU per rollout (ms)": (stage.cpu - cpu) / OF_OTHER_KINDS * 1000,
+        "memory peak (MiB)": stage.peak,
+        "requests": {what: n / OF_OTHER_KINDS for what, n in sorted(asked.items()) if what.split()[0] in WRITES},
+    }
+
+
+async def _serving(stage: Scene, version: int) -> int:
+    """How many deployments serve that version."""
+    found = await asyncio.to_thread(stage.server.request, "GET", MODELDEPLOYMENTS.path(RUNS))
+    served = [(body.get("status") or {}).get("modelVersion", "") for body in found["items"]]
+    return sum(name.endswith(f"-{version}") for name in served)
+
+
+async def crossings(stage: Scene) -> Result:
+    """From the moment that a reported metric is written which crosses a policy's threshold, to its TrainingJob."""
+    took = []
+    for number in range(CROSSINGS):
+        policy, deployment = f"keep-{number:04}", f"serve-{number:04}"
+        served = stage.server.request("GET", MODELDEPLOYMENTS.path(RUNS, deployment))["status"]["stableRevision"]
+        now = datetime.now(UTC)
+        body = fold(None, [Sample("accuracy", 0.1, now.timestamp(), served, 500)], now)
+        head = {"apiVersion": METRICSERIES.api_version, "kind": METRICSERIES.kind}
+        began = time.monotonic()
+        await stage.client.create({**head, "metadata": {"name": deployment, "namespace": RUNS}, **body})
+        path = TRAININGJOBS.path(RUNS, f"{policy}-1")
+        while True:
+            with suppress(urllib.error.HTTPError):
+                await asyncio.to_thread(stage.server.request, "GET", path)
+                break
+            assert time.monotonic() < began + 60, f"{policy} starts no run"
+            await asyncio.sleep(0.02)
+        took.append(time.monotonic() - began)
+    return {"crossings": CROSSINGS, "median (s)": median(took), "longest (s)": max(took)}
 
 
 async def start_up(folder: Path, objects: int) -> Result:
