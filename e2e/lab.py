@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,12 @@ class Lab:
         bins = {str(program.parent) for program in self._programs.values()}
         path = os.pathsep.join([*sorted(bins), os.environ.get("PATH", os.defpath)])
         return {**os.environ, "KUBECONFIG": str(self.cluster.kubeconfig), "PATH": path}
+
+    @cached_property
+    def host(self) -> str:
+        """The address by which pods reach what runs beside them in the cluster's network."""
+        addresses = [one for node in self.every("nodes", "default") for one in node["status"].get("addresses", ())]
+        return str(next(one["address"] for one in addresses if one["type"] == "InternalIP"))
 
     def run(self, *command: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run kubectl, helm or anything else against this cluster."""

@@ -25,17 +25,15 @@ class Store:
     def __init__(self, lab: Lab, folder: Path) -> None:
         self._lab = lab
         self._log = folder / "store.log"
-        addresses = [one for node in lab.every("nodes", "default") for one in node["status"].get("addresses", ())]
-        self._host = next(one["address"] for one in addresses if one["type"] == "InternalIP")
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"http://{self._host}:{PORT}"
+        return f"http://{self._lab.host}:{PORT}"
 
     def start(self) -> None:
         """Start it, with its bucket, and return when it answers."""
-        words = [sys.executable, "-m", "moto.server", "-H", self._host, "-p", str(PORT)]
+        words = [sys.executable, "-m", "moto.server", "-H", self._lab.host, "-p", str(PORT)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._lab.cluster.exec_command(words), stdout=log, stderr=log)
         self._lab.until("the store answers", self._made, 60, seen=self._log.read_text)
