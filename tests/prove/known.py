@@ -380,7 +380,10 @@ KNOWN: Mapping[str, Mapping[str, Known]] = {
         "spec.ingress.hosts[]": Known(good=("a.dev", "*.a.dev"), wrong=(Wrong("*.*.a"), Wrong("A.dev"))),
         "spec.ingress.tlsSecretName": Known(good=("cert", "a" * 253), wrong=(Wrong("-"), Wrong(""))),
         "spec.ingress.annotations": Known(good=({}, {"a": "b"}), wrong=(Wrong({"-": "b"}, "spec.ingress"),)),
-        "spec.route.parentRefs": Known(good=([{"name": "a"}], [{"name": "a" * 253}] * 2), wrong=(Wrong([]),)),
+        "spec.route.parentRefs": Known(
+            good=([{"name": "a"}], [{"name": "a" * 253}, {"name": "b"}]),
+            wrong=(Wrong([]), Wrong([{"name": "a"}] * 2, "spec.route")),
+        ),
         "spec.route.parentRefs[].name": Known(good=("a", "a" * 253), wrong=(Wrong("-"), Wrong(""))),
         "spec.route.parentRefs[].namespace": Known(good=("a", "a" * 63), wrong=(Wrong("a.b"), Wrong(""))),
         "spec.route.parentRefs[].sectionName": Known(good=("a", "a" * 253), wrong=(Wrong("-"), Wrong(""))),

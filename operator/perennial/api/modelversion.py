@@ -124,17 +124,20 @@ class DeploymentVerdict(ApiModel):
     message: str = Field("", description="Why.")
 
 
+MAX_DEPLOYMENTS = 256
+
+
 class ModelVersionStatus(ApiModel):
     """Who serves a version, and what the deployments made of it."""
 
     observed_generation: int | None = Field(None, description="The generation that this status was decided on.")
-    served_by: Annotated[list[str], Field(max_length=256)] = Field(
+    served_by: Annotated[list[str], Field(max_length=MAX_DEPLOYMENTS)] = Field(
         default=[],
         description="The ModelDeployments that serve it or roll it out; it cannot be deleted while there are any.",
     )
-    deployments: Annotated[list[DeploymentVerdict], Field(max_length=256, json_schema_extra=MAP_BY_NAME)] = Field(
-        default=[], description="What each ModelDeployment made of it."
-    )
+    deployments: Annotated[
+        list[DeploymentVerdict], Field(max_length=MAX_DEPLOYMENTS, json_schema_extra=MAP_BY_NAME)
+    ] = Field(default=[], description="What each ModelDeployment made of it.")
     state: str | None = Field(None, description="The same in short: deployment=state.")
     message: str | None = Field(None, description="Why, in words: what each deployment says of it.")
 

@@ -6,12 +6,14 @@ from datetime import datetime
 from itertools import pairwise
 
 from perennial.api.conditions import MESSAGE_LIMIT
-from perennial.api.modelversion import DeploymentState, DeploymentVerdict, ModelVersionStatus
+from perennial.api.modelversion import MAX_DEPLOYMENTS, DeploymentState, DeploymentVerdict, ModelVersionStatus
 from perennial.api.resources import MODELDEPLOYMENTS, MODELVERSIONS
 from perennial.config import Config
 from perennial.plan import Body, Plan
 from perennial.subject import read_status
 from perennial.view import Controller, Name, View
+
+_HOLDS = (DeploymentState.SERVING, DeploymentState.ROLLING_OUT)
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,12 @@ def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
     ]
     if not verdicts and not snapshot.body.get("status"):
         return Plan()
+    # Of more than can be told, those that hold it count.
+    told = sorted(verdicts, key=lambda one: one.state not in _HOLDS)[:MAX_DEPLOYMENTS]
+    verdicts = sorted(told, key=lambda one: one.name)
     status = ModelVersionStatus(
         observed_generation=snapshot.body["metadata"]["generation"],
-        served_by=[one.name for one in verdicts if one.state in (DeploymentState.SERVING, DeploymentState.ROLLING_OUT)],
+        served_by=[one.name for one in verdicts if one.state in _HOLDS],
         deployments=verdicts,
         state=", ".join(f"{one.name}={one.state}" for one in verdicts) or None,
         message=_why(verdicts),

@@ -100,3 +100,26 @@ def test_why_a_version_never_served_stays_when_the_deployment_goes_on(case: str)
 def test_a_version_that_is_gone_is_nothing_to_decide() -> None:
     assert CONTROLLER.gather(World(), "team", "churn-3") is None
     assert CONTROLLER.resource == MODELVERSIONS
+
+
+def test_of_very_many_deployments_those_that_serve_are_named_before_others() -> None:
+    waiting = {"candidates": [{"version": 3, "state": "Waiting", "reason": "Approval", "message": "m"}]}
+    serving = {"promotions": [PROMOTED], "stableRevision": "r3"}
+    deployments = [
+        {
+            "apiVersion": "perennial.dev/v1alpha1",
+            "kind": "ModelDeployment",
+            "metadata": {"name": f"d-{number:03}", "namespace": "team"},
+            "spec": {"model": {"name": "churn"}},
+            "status": waiting if number < 300 else serving,
+        }
+        for number in range(400)
+    ]
+    snapshot = CONTROLLER.gather(World(VERSION, *deployments), "team", "churn-3")
+    status = CONTROLLER.decide(snapshot, datetime(2026, 1, 1, tzinfo=UTC), Config()).status
+    assert status
+    assert status["servedBy"] == [f"d-{number:03}" for number in range(300, 400)]
+    names = [one["name"] for one in status["deployments"]]
+    assert len(names) == 256
+    assert names == sorted(names)
+    assert set(names) > set(status["servedBy"])
