@@ -68,7 +68,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def perennial(controlled: ApiServer, config: Path) -> Iterator[Perennial]:
     """The real operator, all its kinds."""
     with Perennial(controlled, "perennial-0", config) as operator:
-        eventually(operator.watches, 30)
+        operator.started()
         yield operator
 
 

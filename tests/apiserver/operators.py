@@ -125,6 +125,15 @@ class Operator:
     def leads(self) -> bool:
         return self.metric("leader_election_master_status") == 1
 
+    def started(self, seconds: float = 90.0) -> None:
+        """Wait until it watches; its last words tell why it does not."""
+        try:
+            eventually(self.watches, seconds)
+        except AssertionError:
+            code = self.process.poll() if self.process else None
+            tail = self.log.read_text().splitlines()[-20:]
+            raise AssertionError("\n".join([f"no start within {seconds:g} s, exit code {code}:", *tail])) from None
+
     def watches(self) -> bool:
         """Whether the start is over: it leads, and kopf has logged in."""
         return self.leads() and "authentication has finished" in self.log.read_text()
@@ -156,9 +165,9 @@ class Perennial(Operator):
         self.process.wait()
 
     def restart(self) -> None:
-        """Start it again after it ended; return when it leads."""
+        """Start it again after it ended; return when it watches."""
         self.__enter__()
-        eventually(self.leads, 30)
+        self.started()
 
 
 def writes(server: ApiServer) -> list[tuple[str, str]]:

@@ -56,7 +56,7 @@ def operator(server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
     deployed, (port,) = Deployed(server, tmp_path_factory.mktemp("operator")), _free_ports(1)
     deployed._command += ["--ingest-host", "127.0.0.1", "--ingest-port", str(port), "--ingest-name", "localhost"]
     with deployed:
-        eventually(deployed.watches, 30)
+        deployed.started()
         yield Serving(port)
 
 

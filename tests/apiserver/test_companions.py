@@ -59,7 +59,7 @@ def test_all_three_are_made_once_and_then_nothing_is_written(serving: Serving, p
     serving.space.idle(5)
     perennial.kill()
     perennial.restart()
-    eventually(perennial.watches, 30)
+    perennial.started()
     serving.space.idle(3)
     asked = serving.space.requests()
     for resource in FIELDS:
@@ -76,7 +76,7 @@ def test_what_the_server_made_of_it_is_not_written_again_after_a_restart(
     for _ in range(2):
         perennial.kill()
         perennial.restart()
-        eventually(perennial.watches, 30)
+        perennial.started()
         serving.space.rests(3)
     assert serving.space.requests()["patch horizontalpodautoscalers"] == 1
     perennial.kill()

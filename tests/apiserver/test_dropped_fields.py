@@ -26,7 +26,7 @@ def space(tmp_path_factory: pytest.TempPathFactory, config: Path) -> Iterator[Sp
     with ApiServer(folder, users=users, controller_manager=True, apiserver_args=LACKS) as server:
         apply_kinds(server)
         with Perennial(server, "perennial-0", config) as operator:
-            eventually(operator.watches, 30)
+            operator.started()
             yield Space(server)
 
 

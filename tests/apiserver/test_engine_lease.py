@@ -19,7 +19,7 @@ def pair(toy_server: ApiServer, request: pytest.FixtureRequest) -> Iterator[tupl
     """The leader and the one that stands by."""
     name = request.node.name
     with Operator(toy_server, f"{name}-1", lease_seconds=SECONDS) as first:
-        eventually(first.watches, 20)
+        first.started()
         with Operator(toy_server, f"{name}-2", lease_seconds=SECONDS) as second:
             eventually(lambda: "ok" in second.get("/readyz"))
             yield first, second

@@ -57,7 +57,7 @@ class Space:
 @pytest.fixture(scope="module")
 def operator(toy_server: ApiServer) -> Iterator[Operator]:
     with Operator(toy_server, "reconciler", lease_seconds=60.0) as operator:
-        eventually(operator.watches)
+        operator.started()
         yield operator
         print(operator.log.read_text()[-5000:])
 

@@ -61,7 +61,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 @pytest.fixture(scope="module")
 def operator(server: ApiServer) -> Iterator[PolicyOperator]:
     with PolicyOperator(server, "policies-0") as operator:
-        eventually(operator.watches, 30)
+        operator.started()
         yield operator
 
 

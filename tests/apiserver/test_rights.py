@@ -42,7 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 @pytest.fixture(scope="module")
 def operator(server: ApiServer) -> Iterator[Deployed]:
     with Deployed(server, server.folder) as operator:
-        eventually(operator.watches, 30)
+        operator.started()
         yield operator
 
 

@@ -132,7 +132,7 @@ def plain(tmp_path: Path) -> Iterator[ApiServer]:
 
 def test_without_the_gateway_api_it_says_so_and_takes_notice_when_it_comes(plain: ApiServer, config: Path) -> None:
     with Perennial(plain, "perennial-0", config) as perennial:
-        eventually(perennial.watches, 30)
+        perennial.started()
         serving = Serving(Space(plain))
         serving.serve_first()
         serving.edit(route=ROUTE)

@@ -83,7 +83,7 @@ def teams(server: ApiServer) -> Iterator[tuple[Team, Team]]:
         teams.append(Team(user, space, Deployed(server, server.folder, space.name)))
     with teams[0].operator, teams[1].operator:
         for team in teams:
-            eventually(team.operator.watches, 30)
+            team.operator.started()
         yield teams[0], teams[1]
 
 

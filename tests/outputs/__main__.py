@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from e2e.cluster.apiserver import ApiServer
-from tests.apiserver.operators import PRESETS, USER, Perennial, apply_kinds, eventually
+from tests.apiserver.operators import PRESETS, USER, Perennial, apply_kinds
 from tests.outputs.page import PAGE, page
 
 
@@ -17,7 +17,7 @@ def main() -> None:
             config = Path(folder) / "config.yaml"
             config.write_text(json.dumps(PRESETS))
             with Perennial(server, "perennial-0", config) as operator:
-                eventually(operator.watches, 30)
+                operator.started()
                 PAGE.write_text(page(server))
 
 

@@ -61,7 +61,8 @@ class Ingesting(Perennial):
 
     def ready(self) -> "Ingesting":
         """Itself, when it leads and takes reports."""
-        eventually(lambda: self.leads() and self.get("/readyz"), 30)
+        self.started()
+        eventually(lambda: self.get("/readyz"), 30)
         return self
 
     def descriptors(self) -> int:

@@ -155,7 +155,7 @@ class Proxy:
 
     def snapshot(self) -> None:
         """Remember every LIST that was ever asked for as it would be answered now; see `Faults.stale`."""
-        asyncio.run_coroutine_threadsafe(self._take(), self._loop).result(30)
+        asyncio.run_coroutine_threadsafe(self._take(), self._loop).result(120)
 
     def cut(self) -> None:
         """Break all watches that are open now."""

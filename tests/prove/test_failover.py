@@ -46,7 +46,7 @@ def test_one_without_a_successor_goes_on_where_it_was(toy_server: ApiServer, pro
     for _ in range(scaled(10, 1)):
         before = len(_list(toy_server, TRAININGJOBS))
         with _operator(toy_server, 2) as alone:
-            eventually(alone.watches, 120)
+            alone.started()
             for one in range(OLD):
                 name = f"alone-{before}-{one}"
                 toy_server.request("POST", TRAININGJOBS.path(NAMESPACE), a_trainingjob(NAMESPACE, name))

@@ -78,7 +78,7 @@ def talkative(controlled: ApiServer, config: Path, perennial: Perennial) -> Iter
     operator.ingest_port = _free_ports(1)[0]  # type: ignore[attr-defined]
     operator._command += ["--log-level", "DEBUG", "--ingest-port", str(operator.ingest_port)]  # type: ignore[attr-defined]
     with operator:
-        eventually(operator.watches, 60)
+        operator.started()
         yield operator
         operator.signal(signal.SIGTERM)
         operator.exit_code()

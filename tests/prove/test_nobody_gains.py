@@ -82,7 +82,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 def operator(server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """The operator with the account, the rights and the configuration that the chart gives it."""
     with Watched(server, tmp_path_factory.mktemp("operator")) as operator:
-        eventually(operator.watches, 30)
+        operator.started()
         yield operator
 
 

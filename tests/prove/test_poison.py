@@ -129,7 +129,7 @@ def unharmed(perennial: Perennial) -> Iterator[None]:
     began, process = perennial.log.stat().st_size, perennial.process
     yield
     assert process
-    assert process.poll() is None, "the operator ended"
+    assert process.poll() is None, "\n".join(["the operator ended", *perennial.log.read_text().splitlines()[-20:]])
     assert perennial.get("/healthz") == "ok\n"
     with perennial.log.open() as log:
         log.seek(began)

@@ -54,7 +54,7 @@ def test_there_and_back_under_objects_in_every_state(
 ) -> None:
     apply_kinds(server, before)
     with Release(server, "before", config, before) as old:
-        eventually(old.watches, 90)
+        old.started()
         fleet = Fleet(Space(server), scaled(5, 1))
         fleet.begin()
         fleet.rest()
@@ -88,7 +88,7 @@ def test_a_default_that_a_later_release_brings_is_no_edit(
 ) -> None:
     apply_kinds(server, ROOT)
     with Release(server, "now", config, ROOT) as this:
-        eventually(this.watches, 90)
+        this.started()
         fleet = Fleet(Space(server), 1)
         for name in fleet.each("runs"):
             fleet.space.train(name)
@@ -164,7 +164,7 @@ def upgraded(server: ApiServer, leader: Release, successor: Release) -> Iterator
         eventually(lambda: successor.get("/healthz"), 90)
         leader.signal(signal.SIGTERM)
         assert leader.exit_code(60) == 0
-        eventually(successor.watches, 90)
+        successor.started()
         yield successor
 
 

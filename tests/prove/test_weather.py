@@ -118,7 +118,7 @@ class Everywhere:
     @contextmanager
     def running(self) -> Iterator[None]:
         with KubeletsThread(login.load(str(self._server.kubeconfig))), self.proxy, self.operator:
-            eventually(self.operator.watches, 30)
+            self.operator.started()
             yield
 
     def play(self, name: str) -> dict[str, Body]:
@@ -278,7 +278,7 @@ def test_no_answer_to_a_watch_ends_it_for_good(busy: ApiServer, proof: Proof) ->
     faults = Refusing()
     kubelets = KubeletsThread(login.load(str(busy.kubeconfig)))
     with kubelets, Lane(busy, {}, faults) as lane:
-        eventually(lane.operator.watches, 30)
+        lane.operator.started()
         for number, status in enumerate((400, 404, 409, 410, 422, 0)):
             faults.status, faults.broken = status, not status
             lane.proxy.cut()
