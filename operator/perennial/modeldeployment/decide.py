@@ -59,9 +59,9 @@ def _told(scene: Scene) -> Iterable[Event]:
 
 def _next_look(scene: Scene) -> float | None:
     """Seconds until time alone changes something: endpoints settle, a deadline passes, a warm revision may go."""
-    due = [scene.deadline, scene.stage_ends, scene.next_look, lost_at(scene)] if scene.memory.rollout else []
-    if scene.memory.rollout or scene.state.leaving:
-        due.append(scene.settled_at)
+    due = [scene.settled_at]
+    if scene.memory.rollout:
+        due += [scene.deadline, scene.stage_ends, scene.next_look, lost_at(scene)]
     if scene.warm and scene.pods(scene.warm).count:
         due.append(scene.warm_until)
     return min(((at - scene.now).total_seconds() for at in due if at and at > scene.now), default=None)

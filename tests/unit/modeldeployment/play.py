@@ -20,7 +20,8 @@ def rolling(strategy: Body, **spec: Any) -> World:
 def passes(world: World, seconds: float = 0, ready: bool = True, gateways: bool = True) -> None:
     """What happens by itself until nothing does, or for so many seconds."""
     end = world.now.timestamp() + max(seconds, 40)
-    while world.now.timestamp() < end:
+    while (left := end - world.now.timestamp()) > 0:
+        before = world.trace()
         world.controller()
         for name in world.replicas() if ready else ():
             if not any(pod["status"].get("broken") for pod in world.pods(name)):
@@ -28,8 +29,10 @@ def passes(world: World, seconds: float = 0, ready: bool = True, gateways: bool 
         world.controller()
         if gateways:
             world.gateways()
-        world.reconcile()
-        world.pass_time(2)
+        plan = world.reconcile()
+        # While nothing changes, and nobody is to answer, nobody looks until the plan says so.
+        rests = world.trace() == before and not plan.questions
+        world.pass_time(max(2, min(left, plan.requeue_after or left)) if rests else 2)
 
 
 def ask(world: World, annotation: str, value: str = "1") -> None:

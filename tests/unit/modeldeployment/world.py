@@ -212,7 +212,7 @@ class World:
     def settle(self, ready: bool = True, limit: int = 400) -> None:
         """Passes, with the cluster doing its part and time going by, until nothing is left to do."""
         for _ in range(limit):
-            before = self._trace()
+            before = self.trace()
             self.controller()
             if ready:
                 for deployment in self.list(DEPLOYMENTS, NAMESPACE):
@@ -220,13 +220,14 @@ class World:
                         self.make_ready(deployment["metadata"]["name"])
                 self.controller()
             plan = self.reconcile()
-            if self._trace() == before:
+            if self.trace() == before:
                 if plan.requeue_after is None:
                     return
                 self.pass_time(plan.requeue_after)
         raise AssertionError(f"never settles: {self.mdep.get('status')}")
 
-    def _trace(self) -> str:
+    def trace(self) -> str:
+        """All objects, to be compared."""
         return repr(sorted((kind.kind, name, body) for (kind, name), body in self.objects.items()))
 
     def _act(self, action: Action) -> None:
