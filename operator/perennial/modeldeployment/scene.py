@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from perennial.analysis import Verdict
 from perennial.api.base import parse_duration
@@ -23,9 +24,10 @@ from perennial.strategies.step import Aim, Limits, Pods, Route, State, Traffic, 
 SETTLE = timedelta(seconds=10)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Scene:
-    """One moment. `memory` is the status: what was decided before. `target`: the revision that the spec asks for."""
+    """One moment, of which each part is found once. `memory` is the status: what was decided before; `target` the
+    revision that the spec asks for."""
 
     seen: Snapshot
     spec: ModelDeploymentSpec
@@ -36,17 +38,17 @@ class Scene:
     choice: Choice
     target: str | None
 
-    @property
+    @cached_property
     def stable(self) -> str | None:
         """The revision that was promoted last."""
         return self.memory.promotions[0].revision if self.memory.promotions else None
 
-    @property
+    @cached_property
     def incoming(self) -> str | None:
         """The revision that the pods are led towards: the one rolled out, else the stable one."""
         return self.memory.rollout.revision if self.memory.rollout else self.stable
 
-    @property
+    @cached_property
     def warm(self) -> str | None:
         """The revision before the stable one, while it is kept."""
         past = self.memory.promotions[1:2]
@@ -54,12 +56,12 @@ class Scene:
             return None
         return past[0].revision
 
-    @property
+    @cached_property
     def warm_until(self) -> datetime:
         """When the revision before the stable one has been kept long enough."""
         return self.memory.promotions[0].time + parse_duration(self.spec.scale_down_delay)
 
-    @property
+    @cached_property
     def deadline(self) -> datetime | None:
         """When the rollout will have been without progress for too long; None while it lacks no pod or is held."""
         rolling = self.memory.rollout
@@ -70,7 +72,7 @@ class Scene:
             return None
         return rolling.progress_time + timedelta(seconds=self.spec.progress_deadline_seconds)
 
-    @property
+    @cached_property
     def stages(self) -> Sequence[Stage]:
         """The stages of the rollout; only the last where there is nothing to keep beside it."""
         rolling, stages = self.memory.rollout, self.strategy.stages()
@@ -79,34 +81,34 @@ class Scene:
             return (stages[-1].plain,)
         return (GOLDEN, *stages) if self.spec.golden else stages
 
-    @property
+    @cached_property
     def stage(self) -> Stage:
         """The stage of the rollout that is under way."""
         return self.stages[min(self.step, len(self.stages) - 1)]
 
-    @property
+    @cached_property
     def strategy(self) -> Rollout:
         """How a new revision takes over."""
         chosen: Rollout = self.spec.strategy.chosen
         return chosen
 
-    @property
+    @cached_property
     def strategy_hash(self) -> str:
         """By which a change of the stages is seen."""
         golden = {"golden": self.spec.golden.body()} if self.spec.golden else {}
         return digest_of(self.spec.strategy.body() | golden)
 
-    @property
+    @cached_property
     def previewed(self) -> bool:
         """Whether a Service of its own leads to the new revision."""
         return self.strategy.preview or self.spec.golden is not None
 
-    @property
+    @cached_property
     def step(self) -> int:
         """How many stages are done."""
         return self.memory.rollout.step if self.memory.rollout else 0
 
-    @property
+    @cached_property
     def aim(self) -> Aim:
         """Where the pods and the traffic are to get now."""
         state = self.state
@@ -116,19 +118,19 @@ class Scene:
             return replace(aim, incoming=state.incoming.wanted, stable=state.stable.wanted, weight=weight)
         return aim
 
-    @property
+    @cached_property
     def held(self) -> str | None:
         """Why the rollout may not go on."""
         if self.memory.rollout is None:
             return None
         return "Paused" if self.spec.paused else "WeightNotPossible" if self.aim.obstacle else None
 
-    @property
+    @cached_property
     def arrived(self) -> bool:
         """Whether the stage under way is where it should be."""
         return reached(self.state, self.aim)
 
-    @property
+    @cached_property
     def stage_over(self) -> bool:
         """Whether the stage under way has arrived, and lasted long enough or been skipped."""
         if not self.arrived:
@@ -143,7 +145,7 @@ class Scene:
             return True
         return self.stage_ends is not None and self.now >= self.stage_ends
 
-    @property
+    @cached_property
     def passed(self) -> bool:
         """Whether the analysis has passed since the stage under way is where it should be."""
         rolling = self.memory.rollout
@@ -152,7 +154,7 @@ class Scene:
         last = rolling.analysis.last_time
         return rolling.analysis.verdict is Verdict.PASS and last is not None and last > rolling.step_time
 
-    @property
+    @cached_property
     def next_look(self) -> datetime | None:
         """When the analysis is to be looked at again; None while there is none."""
         rolling, analysis = self.memory.rollout, self.stage.analysis
@@ -160,24 +162,24 @@ class Scene:
             return None
         return (rolling.analysis.last_time or rolling.analysis.start_time) + parse_duration(analysis.interval)
 
-    @property
+    @cached_property
     def stage_ends(self) -> datetime | None:
         """When the stage under way has lasted long enough; None while it has not arrived, or until a person goes on."""
         rolling = self.memory.rollout
         hold = self.stage.hold
         return rolling.step_time + hold if rolling and rolling.step_time and hold is not None else None
 
-    @property
+    @cached_property
     def routed(self) -> bool:
         """Whether gateways share the requests."""
         return self.spec.route is not None and self.strategy.routed
 
-    @property
+    @cached_property
     def led(self) -> Led:
         """Who gets requests, as it is seen."""
         return led(self.seen, self.memory.traffic, routed=self.routed)
 
-    @property
+    @cached_property
     def settled_at(self) -> datetime | None:
         """When every node routes by what the Service selects, and to a pod of each revision that serves or comes; None
         while that is not known."""
@@ -195,7 +197,7 @@ class Scene:
                 times.append(first)
         return max(times) + SETTLE
 
-    @property
+    @cached_property
     def state(self) -> State:
         """The pods, for the strategy."""
         rolling = self.memory.rollout is not None and self.stable is not None
@@ -234,7 +236,7 @@ class Scene:
         leads = self._traffic(self.seen.preview, self.led.preview)
         return Route(weight or 0, leads, bool(matched(self.seen.route, self.seen.name)))
 
-    @property
+    @cached_property
     def leaving(self) -> list[str]:
         """The revisions that are neither stable nor coming."""
         return [name for name in sorted(self.seen.deployments) if name not in (self.stable, self.incoming)]
