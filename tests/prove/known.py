@@ -292,6 +292,9 @@ _STRATEGIES = {
     "canary.steps[].pause": Known(),
     "canary.steps[].analysis": Known(also={"spec.strategy.canary": {"steps": [], "analysis": {"metrics": [_LOOK]}}}),
     "canary.maxWeightError": Known(also=_CANARY),
+    "canary.stableScale": Known(
+        also=_CANARY | _ROUTE, wrong=(Wrong("MatchTrafficWeight", "spec.strategy", {"spec.route": ABSENT}),)
+    ),
     "canary.bakeTime": Known(good=("0s", "720h"), also=_CANARY, wrong=_DURATION),
     **{f"canary.analysis.{path}": known for path, known in _analysis(_canary).items()},
     **{

@@ -137,6 +137,12 @@ class ModelDeploymentSpec(ApiModel):
                 "the steps setHeaderRoute and setCanaryScale need spec.route: without it pods share the requests",
                 ".strategy",
             ),
+            rule(
+                "has(self.route) || !has(self.strategy) || !has(self.strategy.canary) "
+                "|| self.strategy.canary.stableScale == 'Full'",
+                "strategy.canary.stableScale needs spec.route: without it the ratio of pods is the weight",
+                ".strategy",
+            ),
         )
     )
 

@@ -211,6 +211,7 @@ class Scene:
             leaving={name: pods for name in leaving if (pods := self.pods(name)).count},
             selected=self._traffic(self.seen.service, self.led.service),
             route=self._route(),
+            frugal=self.strategy.frugal,
             settled=settled is not None and self.now >= settled,
             warm=self.warm if self.limits.replicas else None,
         )

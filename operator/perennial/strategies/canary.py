@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
@@ -87,6 +88,13 @@ class CanaryStep(OneOf):
     )
 
 
+class StableScale(StrEnum):
+    """How many pods the stable revision has while a gateway shares the requests."""
+
+    FULL = "Full"
+    MATCH_TRAFFIC_WEIGHT = "MatchTrafficWeight"
+
+
 class Canary(Rollout):
     """The new revision gets a growing share of the requests, step by step, and then all of them."""
 
@@ -110,6 +118,11 @@ class Canary(Rollout):
         description="By how many percent a weight may be missed, since it is made of whole pods: with more the rollout "
         "waits, and says what to change. Without it the nearest one is taken.",
     )
+    stable_scale: StableScale = Field(
+        StableScale.FULL,
+        description="With a route. Full: the stable revision keeps its pods, and can have all requests back at once. "
+        "MatchTrafficWeight: it has as many as its share asks for; on the way back it gets requests as its pods come.",
+    )
     analysis: Analysis | None = Field(
         None,
         description="What the new revision must show from when it gets requests: it is rolled back when it fails, and "
@@ -118,6 +131,11 @@ class Canary(Rollout):
     bake_time: Duration = Field(
         "0s", description="How long the new revision gets all requests before it is promoted; the old one is kept warm."
     )
+
+    @property
+    def frugal(self) -> bool:
+        """Whether the stable revision gives up pods as the gateway sends requests away from it."""
+        return self.stable_scale is StableScale.MATCH_TRAFFIC_WEIGHT
 
     def stages(self) -> Sequence[Stage]:
         """A stage for each step, and all of it at the end."""

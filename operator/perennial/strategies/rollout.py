@@ -20,6 +20,11 @@ class Rollout(ApiModel, ABC):
     preview: ClassVar[bool] = False
     routed: ClassVar[bool] = False
 
+    @property
+    def frugal(self) -> bool:
+        """Whether the stable revision gives up pods as the gateway sends requests away from it."""
+        return False
+
     @abstractmethod
     def stages(self) -> Sequence[Stage]:
         """The stages of a rollout, one after the other; the last has a weight of 100, and promotion follows it."""

@@ -54,7 +54,7 @@ class Stage:
         """The pods of the two revisions, by which one Service shares the requests so, or with a gateway bear them."""
         limits = state.limits
         if state.route is not None:
-            return self._by_gateway(limits)
+            return self._by_gateway(limits, frugal=state.frugal)
         if self.weight == 100:
             stable = min((state.stable or Pods()).wanted, limits.surge)
             traffic = Traffic.INCOMING if self.alone else Traffic.SHARED
@@ -67,13 +67,14 @@ class Stage:
         missed = self.most_error is not None and abs(found.weight - self.weight) > self.most_error
         return Aim(found.incoming, found.stable, obstacle=_missed(self.words, found, state) if missed else "")
 
-    def _by_gateway(self, limits: Limits) -> Aim:
-        """The stable revision keeps its pods, so that it can have all requests back at once."""
+    def _by_gateway(self, limits: Limits, *, frugal: bool) -> Aim:
+        """The stable revision keeps its pods, so that it can have all requests back at once, unless it is `frugal`."""
         share = math.ceil(limits.replicas * self.weight / 100) if self.weight else self.pods
         if self.scale is not None and self.weight < 100:
             share = self.scale.pods(limits.replicas)
         incoming = min(limits.replicas, share)
-        return Aim(incoming, limits.replicas, Traffic.STABLE, weight=self.weight, matched=bool(self.match))
+        stable = math.ceil(limits.replicas * (100 - self.weight) / 100) if frugal else limits.replicas
+        return Aim(incoming, stable, Traffic.STABLE, weight=self.weight, matched=bool(self.match))
 
     @property
     def asked(self) -> bool:

@@ -96,7 +96,8 @@ class Aim:
 class State:
     """What is there. `selected`: what the Service selects now, None for anything else. `route`: what the gateway does,
     None where pods share the requests. `settled`: and that is known on every node, and to the gateway. `warm`: the
-    leaving revision that may stay, within the surge."""
+    leaving revision that may stay, within the surge. `frugal`: with a gateway, the stable revision has no more pods
+    than its share of the requests asks for."""
 
     limits: Limits
     incoming: Pods
@@ -106,6 +107,7 @@ class State:
     settled: bool = False
     warm: str | None = None
     route: Route | None = None
+    frugal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,24 +178,41 @@ def weight(state: State) -> int:
 
 def routed(state: State, aim: Aim) -> Route | None:
     """What the gateway should do next. Whom the preview Service selects is changed while nobody is sent there; the
-    weight grows only when all its pods are there, and falls at once."""
+    weight grows only when all its pods are there, and falls at once, or as soon as others can bear that."""
     now = state.route
     if now is None:
         return None
     if now.leads is not Traffic.INCOMING:
         alone = not now.weight and not now.matched and state.settled
-        return Route(0, Traffic.INCOMING if alone else now.leads)
+        gone = now.leads is not Traffic.LEAVING or not any(pods.ready for pods in state.leaving.values())
+        weight = 0 if gone else min(now.weight, _unborne(state))
+        return Route(weight, Traffic.INCOMING if alone else now.leads)
     if state.stable is None:
         # Promoted: until the Service leads to it, too, the gateway stays with the preview.
         known = state.selected is Traffic.INCOMING and state.settled
         return Route(0 if known else now.weight, now.leads, now.matched and not known)
+    if state.stable.ready and not state.incoming.ready:
+        return Route(0, now.leads)
     grows = state.settled and state.incoming.ready >= max(1, aim.incoming)
     weight = aim.weight if grows or aim.weight < now.weight else now.weight
+    if weight < now.weight:
+        weight = max(weight, min(now.weight, _unborne(state)))
     return Route(weight, now.leads, aim.matched and (grows or now.matched))
+
+
+def _unborne(state: State) -> int:
+    """Percent of the requests for which the revision that gets all others has not the pods."""
+    if not state.frugal or not state.limits.needed:
+        return 0
+    ready = (state.stable or state.incoming).ready
+    return math.ceil(100 * max(0, state.limits.needed - ready) / state.limits.needed)
 
 
 def _missing(state: State) -> int:
     """Ready pods that the outgoing revisions must hold. Incoming pods count when requests can reach them."""
+    if state.frugal and state.route is not None and state.stable is not None:
+        away = state.route.weight if state.settled and state.route.leads is Traffic.INCOMING else 0
+        return math.ceil(state.limits.needed * (100 - away) / 100)
     reachable = state.stable is None or (state.settled and state.selected in (Traffic.SHARED, Traffic.INCOMING))
     return max(0, state.limits.needed - (state.incoming.ready if reachable else 0))
 
@@ -230,7 +249,8 @@ def _leaving(state: State) -> dict[str, int]:
         needed -= keep
         if state.stable is None and name == state.warm:
             keep = max(keep, min(pods.wanted, state.limits.surge))
-        if not state.settled:
+        asked = state.route is not None and state.route.leads is Traffic.LEAVING and state.route.weight
+        if not state.settled or asked:
             keep = max(keep, pods.ready)
         targets[name] = min(pods.wanted, keep)
     return targets

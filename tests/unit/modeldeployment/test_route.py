@@ -373,15 +373,61 @@ def test_rules_keep_what_is_others_and_say_what_is_wanted(now: list[Body], weigh
         assert rules(rules(now, NAME, 33), NAME, weight) == then
 
 
+FRUGAL = {"canary": {"steps": STEPS, "stableScale": "MatchTrafficWeight"}}
+
+
+def test_a_frugal_stable_one_has_the_pods_that_its_share_asks_for() -> None:
+    world = rolling(strategy=FRUGAL, replicas=4)
+    old, new = world.stable, world.rolling
+    assert world.replicas() == {old: 4, new: 1}
+    ask(world, ANNOTATION_SKIP_STEP)
+    assert (weights(world), world.replicas()) == ({NAME: 50, PREVIEW: 50}, {old: 2, new: 2})
+    ask(world, ANNOTATION_SKIP_STEP, "2")
+    assert world.serves == 2
+    passes(world)
+    assert (weights(world), world.replicas()) == ({NAME: 100, PREVIEW: 0}, {old: 0, new: 4})
+
+
+def test_a_frugal_stable_one_gets_the_requests_back_as_its_pods_come() -> None:
+    world = rolling(strategy=FRUGAL, replicas=4)
+    old, new = world.stable, world.rolling
+    ask(world, ANNOTATION_SKIP_STEP)
+    world.annotate(ANNOTATION_ABORT, "1")
+    passes(world, ready=False)
+    assert weights(world) == {NAME: 50, PREVIEW: 50}, "two pods bear no more than a half"
+    assert world.replicas() == {old: 4, new: 2}
+    world.make_ready(old, 3)
+    passes(world, ready=False)
+    assert weights(world) == {NAME: 75, PREVIEW: 25}
+    assert world.replicas()[new] == 2, "somebody is still sent there"
+    passes(world)
+    assert weights(world) == {NAME: 100, PREVIEW: 0}
+    assert world.replicas() == {old: 4}
+
+
+@pytest.mark.parametrize("strategy", [FRUGAL, {"canary": {"steps": STEPS}}])
+def test_without_a_ready_pod_nobody_is_sent_there(strategy: Body) -> None:
+    world = rolling(strategy=strategy, progressDeadlineSeconds=3600)
+    ask(world, ANNOTATION_SKIP_STEP)
+    new = world.rolling
+    for pod in world.pods(new or ""):
+        pod["status"] = {}
+    passes(world, ready=False)
+    assert weights(world) == {NAME: 100, PREVIEW: 0}
+    passes(world, 60)
+    assert (world.rolling, weights(world)) == (new, {NAME: 50, PREVIEW: 50})
+
+
 class Requests:
     """Where the requests of the last seconds may still go: neither gateways nor nodes know of a change at once."""
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self._known: deque[tuple[float, set[str | None]]] = deque()
+        self._known: deque[tuple[float, dict[str | None, int]]] = deque()
 
-    def check(self) -> None:
-        """Every revision that may still be asked has a ready pod."""
+    def check(self, least: int = 0) -> None:
+        """Every revision that may still be asked has a ready pod, and the one that served until now as many as its
+        share of so many."""
         now = self.world.now.timestamp()
         self._known.append((now, self._asked()))
         while len(self._known) > 1 and self._known[1][0] <= now - 8:
@@ -390,10 +436,19 @@ class Requests:
         for since, asked in self._known:
             for revision in asked:
                 assert revision in ready or (revision is None and ready), f"{revision}, asked since {now - since} s"
+            stable = self.world.stable
+            bears = sum(map(is_ready, self.world.pods(stable)))
+            wanted = asked.get(stable, 0) * least // 100
+            assert bears >= wanted, f"{bears} ready pods, and for {wanted} asked since {now - since} s"
 
-    def _asked(self) -> set[str | None]:
-        refs = [ref for rule in route(self.world)["spec"]["rules"] for ref in rule["backendRefs"]]
-        return {selects(self.world, ref["name"]) for ref in refs if ref["weight"]}
+    def _asked(self) -> dict[str | None, int]:
+        """Percent for each that is asked; of all rules the most."""
+        refs = [ref for rule in route(self.world)["spec"]["rules"] for ref in rule["backendRefs"] if ref["weight"]]
+        asked: dict[str | None, int] = {}
+        for ref in refs:
+            revision = selects(self.world, ref["name"])
+            asked[revision] = max(asked.get(revision, 0), ref["weight"])
+        return asked
 
 
 _what = st.sampled_from(
@@ -409,9 +464,11 @@ _CHANGING = [
 
 
 @settings(max_examples=60)
-@given(st.sampled_from([STEPS, _CHANGING]), st.lists(_what, max_size=12))
-def test_requests_never_meet_a_revision_without_a_ready_pod(steps: list[Body], what: list[str]) -> None:
-    world = serving(strategy={"canary": {"steps": steps}})
+@given(
+    st.sampled_from([STEPS, _CHANGING]), st.sampled_from(["Full", "MatchTrafficWeight"]), st.lists(_what, max_size=12)
+)
+def test_requests_never_meet_a_revision_without_a_ready_pod(steps: list[Body], stable: str, what: list[str]) -> None:
+    world = serving(strategy={"canary": {"steps": steps, "stableScale": stable}})
     requests, versions = Requests(world), iter(range(2, 99))
 
     def turns(number: int, gateways: bool = True) -> None:
@@ -425,7 +482,8 @@ def test_requests_never_meet_a_revision_without_a_ready_pod(steps: list[Body], w
                 world.gateways()
             world.reconcile()
             world.controller()
-            requests.check()
+            # Other replicas take a while to be there, or to go.
+            requests.check(0 if {"fewer", "more"} & set(what) else 3)
             world.pass_time(2)
 
     for number, one in enumerate(what):
