@@ -35,6 +35,7 @@ ARGS ?=
 CHECKS ?=
 # Test files run beside each other, each lane with servers of its own: most of the time they wait.
 LANES ?= -n 2 --dist loadfile
+WIDE ?= -n 3 --dist loadfile
 KUBERNETES ?= 1.34
 # The chart with its policies, the loop with the chart's rights, and what is dropped, on the oldest: its server is that of 1.34.
 SLICE := $(patsubst %,tests/apiserver/test_%.py,rights policies dropped_fields)
@@ -69,7 +70,7 @@ unit: venv ## Run the unit tests (ARGS for pytest)
 
 apiserver: export PERENNIAL_KUBERNETES := $(KUBERNETES)
 apiserver: venv ## Run the tests against a real etcd and kube-apiserver (KUBERNETES=1.31 ... 1.36; ARGS for pytest)
-	@$(PY) -m pytest tests/apiserver $(LANES) $(ARGS)
+	@$(PY) -m pytest tests/apiserver $(WIDE) $(ARGS)
 
 versions: venv ## Run a part of these on other versions (VERSIONS="1.31 1.36"; ARGS for pytest)
 	@for version in $(VERSIONS); do

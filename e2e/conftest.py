@@ -18,6 +18,7 @@ from e2e.lab import SYSTEM, Lab
 from e2e.metrics_server import MetricsServer
 from e2e.space import MARK, Space
 from e2e.store import Store
+from tests.prove.report import FULL
 
 # Several runs side by side are told apart by it.
 CLUSTER = os.environ.get("E2E_CLUSTER", "perennial-e2e")
@@ -27,7 +28,15 @@ ORDER = (
 )  # fmt: skip
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "full: takes too long for each time: in the full proof only")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left_out = [] if FULL else [item for item in items if item.get_closest_marker("full")]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
     def place(item: pytest.Item) -> int:
         name = item.path.stem.removeprefix("test_")
         return ORDER.index(name) if name in ORDER else -1

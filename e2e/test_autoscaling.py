@@ -15,10 +15,9 @@ from e2e.metrics_server import MetricsServer
 from e2e.served import Served, odd_server, tried
 from e2e.space import Space, serving
 from e2e.store import Store
-from tests.prove.report import FULL
 
 # The autoscaler itself is Kubernetes' own; what it is told is tested on the API server each time.
-pytestmark = pytest.mark.skipif(not FULL, reason="a real autoscaler is watched in the full proof only")
+pytestmark = pytest.mark.full
 NAME, BLIND, BESIDE = "scaled", "blind", "beside"
 AUTOSCALER = "system:serviceaccount:kube-system:horizontal-pod-autoscaler"
 MOST = 3  # pods

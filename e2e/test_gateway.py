@@ -10,10 +10,9 @@ from e2e.lab import Body, Lab
 from e2e.load import Load
 from e2e.served import odd_server, share
 from e2e.space import Space
-from tests.prove.report import FULL
 
-# What is built on it is tested each time, and would show the same.
-pytestmark = pytest.mark.skipif(not FULL, reason="the gateway itself is tried in the full proof only")
+# What is built on it is played on the API server each time.
+pytestmark = pytest.mark.full
 HOST = "weighted.example"
 RATE = 250  # requests per second
 SAMPLE = 5_000

@@ -14,7 +14,7 @@ from e2e.lab import Lab, condition
 from e2e.space import Space, digits, serving
 from e2e.store import Store
 from perennial.api.base import parse_time
-from tests.prove.report import FULL, Proof
+from tests.prove.report import Proof
 
 SPACE = "e2e-node"
 
@@ -41,7 +41,7 @@ def frozen(lab: Lab) -> Iterator[None]:
 
 
 @pytest.mark.proof("Workload truth")
-@pytest.mark.skipif(not FULL, reason="the cluster takes a minute to give a node up, and nothing else works meanwhile")
+@pytest.mark.full
 def test_a_frozen_kubelet_is_told_and_costs_nothing_when_it_comes_back(lab: Lab, store: Store, proof: Proof) -> None:
     space = Space(lab, SPACE)
     space.use(store)

@@ -11,10 +11,9 @@ from e2e.prometheus import Prometheus
 from e2e.served import odd_server, tried
 from e2e.space import Space, serving
 from e2e.store import Store
-from tests.prove.report import FULL
 
 # What is asked, and what is made of the answers, is tested each time.
-pytestmark = pytest.mark.skipif(not FULL, reason="a real Prometheus is asked in the full proof only")
+pytestmark = pytest.mark.full
 _OF = 'requests_total{revision="$revision"'
 ERRORS: Body = {
     "name": "errors",

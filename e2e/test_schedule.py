@@ -10,6 +10,9 @@ from e2e.begun import EVERY_MINUTE as NAME
 from e2e.lab import Body, Lab
 from e2e.space import Space
 
+# Ticks are a minute apart. On the API server, where a schedule may be stepped through, it is tested each time.
+pytestmark = pytest.mark.full
+
 
 @pytest.fixture
 def space(scheduled: Space) -> Space:

@@ -281,7 +281,7 @@ def test_no_bad_version_got_traffic(space: Space, lanes: Load, proof: Proof) -> 
     proof.count("requests answered by the good ones", sum(counts["requests"].values()))
 
 
-@pytest.mark.skipif(not FULL, reason="the kubelet counts what lies in volumes once a minute")
+@pytest.mark.full
 def test_one_that_is_evicted_is_told_so_and_is_replaced(space: Space, store: Store, diary: Diary, proof: Proof) -> None:
     served = Offered(space, store, "ending")
     space.serves("ending", 1)
