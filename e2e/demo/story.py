@@ -131,8 +131,8 @@ class Story:
         for job in self._list("trainingjobs"):
             status = job.get("status") or {}
             if status.get("phase"):
-                # Where it was published to takes a line of its own, and is on the ModelVersion.
-                words = re.sub(r" to \w+://\S+$", "", condition(job, "Running")["message"])
+                # Where it was published to, and how to see more, takes a line of its own.
+                words = re.sub(r" to \w+://\S+$|, kubectl logs .*", "", condition(job, "Running")["message"])
                 yield f"TrainingJob {job['metadata']['name']}: {status['phase']}" + (f": {words}" if words else "")
         for deployment in self._list("modeldeployments"):
             rollout = (deployment.get("status") or {}).get("rollout")
