@@ -1,5 +1,7 @@
 """A deployment under load, and a small server of one's own for those whose model does not matter."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +9,11 @@ from e2e.lab import Body, is_true
 from e2e.load import Load
 from e2e.space import IMAGE, RESTRICTED, Space, program, version
 from e2e.store import Store
+from tests.prove.report import scaled
 
+# Requests per second, and in each scenario.
+RATE = scaled(200, 50)
+ENOUGH = scaled(10_000, 0)
 PROBE: Body = {"httpGet": {"path": "/v2/health/ready", "port": "http"}, "periodSeconds": 1}
 _ODD: Body = {
     "name": "server",
@@ -71,6 +77,14 @@ class Served:
         self.space.says("mdep", self.name, "Stalled", "True", f"version {number} was aborted by hand")
         label = f"perennial.dev/model-version={number}"
         self.space.until("its pods are gone", lambda: not self.space.every("pods", label))
+
+    @contextmanager
+    def scenario(self, served: int) -> Iterator[None]:
+        """What happens meanwhile harms none of the requests, of which there are enough in the end."""
+        before = self.load.sent()
+        yield
+        self.space.until("enough requests were sent", lambda: self.load.sent() - before >= ENOUGH, 300)
+        self.unharmed(served)
 
     def unharmed(self, served: int) -> None:
         """No request failed, and none was answered by a version above the one that is served."""

@@ -9,7 +9,7 @@ import pytest
 from e2e import operators
 from e2e.lab import Lab
 from e2e.load import Load
-from e2e.served import Served, odd_server, tried
+from e2e.served import RATE, Served, odd_server, tried
 from e2e.space import Space, serving
 from e2e.store import Store
 
@@ -24,7 +24,7 @@ def served(lab: Lab, store: Store, tmp_path_factory: pytest.TempPathFactory) -> 
     space.apply(serving("whole", replicas=3, template=odd_server(), strategy=strategy, scaleDownDelay="20s"))
     space.serves("whole", 1)
     folder = Path(tmp_path_factory.mktemp("blue-green"))
-    with Load(lab, folder, space.address("whole"), rate=50) as load:
+    with Load(lab, folder, space.address("whole"), rate=RATE) as load:
         yield Served(space, load, "whole")
 
 
@@ -34,7 +34,7 @@ def test_all_requests_go_over_at_once_when_a_person_says_so(
     space = served.space
     space.apply(tried(store, "whole", 2))
     served.at(0)
-    with Load(lab, tmp_path, space.address("whole-preview"), rate=5) as preview:
+    with served.scenario(2), Load(lab, tmp_path, space.address("whole-preview"), rate=5) as preview:
         space.until("the preview answers", lambda: preview.counts()["versions"].get("2", 0) > 10)
         assert set(preview.counts()["versions"]) == {"2"}
         assert set(served.load.counts()["versions"]) == {"1"}
@@ -42,7 +42,6 @@ def test_all_requests_go_over_at_once_when_a_person_says_so(
         operators.succeeded(lab, operators.kill_leader(lab))
         space.serves("whole", 2)
         assert preview.counts()["failures"] == 0
-    served.unharmed(2)
     fresh = served.load.counts()["fresh"]
 
     def all_over() -> bool:
@@ -63,9 +62,10 @@ def test_golden_requests_let_through_only_what_answers_alike(served: Served, sto
     lines = {"golden.jsonl": b'{"inputs": [1]}\n{"inputs": [2]}\n'}
     golden = {"uri": f"{store.put('golden', lines)['uri']}/golden.jsonl", "maxDifference": 0.5}
     space.kubectl("patch", "mdep", "whole", "--type=merge", "-p", json.dumps({"spec": {"golden": golden}}))
-    space.apply(tried(store, "whole", 3, "predicts 7"))
-    assert "of 2 golden requests the answers are 7 apart" in served.vetoed(3)["message"]
-    assert "3" not in served.load.counts()["versions"], "nobody else has asked it"
+    with served.scenario(2):
+        space.apply(tried(store, "whole", 3, "predicts 7"))
+        assert "of 2 golden requests the answers are 7 apart" in served.vetoed(3)["message"]
+        assert "3" not in served.load.counts()["versions"], "nobody else has asked it"
     space.apply(tried(store, "whole", 4, "predicts 0.25"))
     space.serves("whole", 4)
     words = [event["message"] for event in space.every("events") if event["reason"] == "GoldenPassed"]

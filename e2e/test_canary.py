@@ -9,12 +9,11 @@ import pytest
 from e2e import operators
 from e2e.lab import Body, Lab
 from e2e.load import Load
-from e2e.served import Served, odd_server, share, tried
+from e2e.served import RATE, Served, odd_server, share, tried
 from e2e.space import Space, serving
 from e2e.store import Store
 from tests.prove.report import scaled
 
-RATE = 50  # requests per second
 SAMPLE = scaled(1_500, 500)  # requests by connections of their own
 STEPS: list[Body] = [
     {"pause": {}},
@@ -56,35 +55,36 @@ def chance(percent: float) -> float:
 
 
 def test_it_gets_its_share_step_by_step(canary: Served, store: Store, lab: Lab) -> None:
-    come(canary, store, 2)
-    assert "2" not in canary.load.counts()["versions"]
-    canary.ask("skip-step", "1")
-    canary.at(2)
-    operators.succeeded(lab, operators.kill_leader(lab))
-    tenth = fresh(canary, 2)
-    canary.ask("skip-step", "2")
-    canary.at(4)
-    half = fresh(canary, 2)
-    print(f"10% was {tenth:.1f}%, 50% was {half:.1f}%")
-    assert abs(tenth - 10) < chance(10)
-    assert abs(half - 50) < chance(50)
-    traffic = canary.deployment["status"]["traffic"]
-    assert (traffic["requestedWeight"], traffic["actualWeight"]) == (50, 50)
-    canary.ask("skip-step", "3")
-    canary.space.serves("steps", 2)
-    canary.unharmed(2)
+    with canary.scenario(2):
+        come(canary, store, 2)
+        assert "2" not in canary.load.counts()["versions"]
+        canary.ask("skip-step", "1")
+        canary.at(2)
+        operators.succeeded(lab, operators.kill_leader(lab))
+        tenth = fresh(canary, 2)
+        canary.ask("skip-step", "2")
+        canary.at(4)
+        half = fresh(canary, 2)
+        print(f"10% was {tenth:.1f}%, 50% was {half:.1f}%")
+        assert abs(tenth - 10) < chance(10)
+        assert abs(half - 50) < chance(50)
+        traffic = canary.deployment["status"]["traffic"]
+        assert (traffic["requestedWeight"], traffic["actualWeight"]) == (50, 50)
+        canary.ask("skip-step", "3")
+        canary.space.serves("steps", 2)
 
 
 def test_aborted_half_way_it_gets_none_any_more(canary: Served, store: Store) -> None:
-    come(canary, store, 3)
-    canary.ask("skip-step", "4")
-    canary.at(2)
-    canary.ask("abort", "1")
-    # A connection that was kept leads to its pod until that ends.
-    canary.aborted(3)
-    before = canary.load.counts()["versions"].get("3", 0)
-    assert fresh(canary, 3) == 0
-    assert canary.load.counts()["versions"].get("3", 0) == before
+    with canary.scenario(3):
+        come(canary, store, 3)
+        canary.ask("skip-step", "4")
+        canary.at(2)
+        canary.ask("abort", "1")
+        # A connection that was kept leads to its pod until that ends.
+        canary.aborted(3)
+        before = canary.load.counts()["versions"].get("3", 0)
+        assert fresh(canary, 3) == 0
+        assert canary.load.counts()["versions"].get("3", 0) == before
 
 
 def test_undone_and_promoted_again_by_hand(canary: Served) -> None:

@@ -9,14 +9,13 @@ from e2e import operators
 from e2e.gateway import CLASS, NAME, NAMESPACE, Gateway
 from e2e.lab import Body, Lab
 from e2e.load import Load
-from e2e.served import Served, odd_server, share, tried
+from e2e.served import RATE, Served, odd_server, share, tried
 from e2e.space import Space, serving
 from e2e.store import Store
 
 # A gateway takes minutes to be built; one is played on the API server each time.
 pytestmark = pytest.mark.full
 HOST, INGRESS = "exact.example", "ingress.exact.example"
-RATE = 150  # requests per second
 SAMPLE = 5_000
 OURS: Body = {"headers": [{"name": "x-beta", "value": "yes"}]}
 GROUP: Body = {"cookie": {"name": "group", "value": "b.1"}}
@@ -91,14 +90,14 @@ def test_it_gets_its_weight_and_not_by_its_pods(canary: Served, store: Store, la
 
 
 def test_while_it_is_shared_pods_go_one_by_one(canary: Served, store: Store) -> None:
-    come(canary, store, 3)
-    canary.ask("skip-step", "4")
-    canary.at(4)
-    for pod in canary.space.every("pods", "perennial.dev/model-version=2"):
-        canary.space.kubectl("delete", "pod", pod["metadata"]["name"], "--wait=false")
-        canary.space.says("mdep", "exact", "Available", "True", "1 pod answers")
-        canary.space.says("mdep", "exact", "Available", "True", "2 pods answer")
-    canary.unharmed(3)
+    with canary.scenario(3):
+        come(canary, store, 3)
+        canary.ask("skip-step", "4")
+        canary.at(4)
+        for pod in canary.space.every("pods", "perennial.dev/model-version=2"):
+            canary.space.kubectl("delete", "pod", pod["metadata"]["name"], "--wait=false")
+            canary.space.says("mdep", "exact", "Available", "True", "1 pod answers")
+            canary.space.says("mdep", "exact", "Available", "True", "2 pods answer")
 
 
 def test_aborted_it_gets_none_any_more(canary: Served) -> None:
