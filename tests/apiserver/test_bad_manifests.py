@@ -224,7 +224,7 @@ MODELDEPLOYMENT = [
     ),
     (
         looked_at({"name": "a", "min": 1, "source": {"reported": {}, "prometheus": {"query": "up"}}}),
-        "give exactly one of reported, pods and prometheus",
+        "give exactly one of reported, pods, prometheus and webhook",
     ),
     (looked_at({"name": "a", "min": 1, "source": {"prometheus": {}}}), "source.prometheus.query: Required value"),
     (

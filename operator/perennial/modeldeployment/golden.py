@@ -48,7 +48,7 @@ def _name(scene: Scene) -> str:
     rolling, golden = scene.memory.rollout, scene.spec.golden
     assert rolling
     assert golden
-    asked = digest_of([rolling.revision, rolling.start_time.isoformat(), golden.body()])
+    asked = digest_of([rolling.revision, rolling.start_time.isoformat(), golden.told()])
     return f"{scene.seen.name}-golden-{asked}"
 
 

@@ -95,8 +95,8 @@ class Scene:
     @cached_property
     def strategy_hash(self) -> str:
         """By which a change of the stages is seen."""
-        golden = {"golden": self.spec.golden.body()} if self.spec.golden else {}
-        return digest_of(self.spec.strategy.body() | golden)
+        golden = {"golden": self.spec.golden.told()} if self.spec.golden else {}
+        return digest_of(self.spec.strategy.told() | golden)
 
     @cached_property
     def previewed(self) -> bool:
