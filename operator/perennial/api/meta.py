@@ -12,6 +12,8 @@ LABEL_MODEL = f"{GROUP}/model"
 LABEL_MODEL_VERSION = f"{GROUP}/model-version"
 LABEL_MODELDEPLOYMENT = f"{GROUP}/modeldeployment"
 LABEL_REVISION = f"{GROUP}/revision"
+# On a revision's Deployment: the serving runtime that it was made of.
+LABEL_RUNTIME = f"{GROUP}/runtime"
 LABEL_RETRAINPOLICY = f"{GROUP}/retrainpolicy"
 LABEL_RUN = f"{GROUP}/run"
 LABEL_ROLE = f"{GROUP}/role"

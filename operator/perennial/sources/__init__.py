@@ -11,6 +11,7 @@ from perennial.sources.evidence import Evidence, Summary
 from perennial.sources.pods import Pods
 from perennial.sources.prometheus import Prometheus
 from perennial.sources.reported import Reported
+from perennial.sources.runtime import Runtime
 
 __all__ = [
     "AnalysisSource",
@@ -38,6 +39,9 @@ class AnalysisSource(OneOf):
     reported: Reported | None = Field(None, description="Samples that were posted to the operator's ingest endpoint.")
     pods: Pods | None = Field(None, description="Counters of the revision's own pods, which the operator reads.")
     prometheus: Prometheus | None = Field(None, description="A PromQL expression.")
+    runtime: Runtime | None = Field(
+        None, description="The metric of this name that the revision's serving runtime has, by the chart's values."
+    )
 
 
 def source_field() -> Any:
