@@ -43,7 +43,7 @@ class Scrape:
 
     pages: the uid and the URL of each. at: one moment is one question, however often it is asked. since: of what was
     asked before, only what belongs to the same beginning counts. mean: the numerator is no part, but a sum over what the
-    denominator counts, and what is wanted is the mean.
+    denominator counts, and what is wanted is so many times the mean.
     """
 
     at: datetime
@@ -51,7 +51,7 @@ class Scrape:
     pages: tuple[tuple[str, str], ...]
     numerator: Counter
     denominator: Counter
-    mean: bool = False
+    mean: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,14 +38,16 @@ class Scraper:
         if not grown:
             raise next(page for page in pages if isinstance(page, BaseException))
         part, whole = (sum(one[which] for one in grown) for which in (0, 1))
-        if part > whole and not question.mean:
+        if part > whole and question.mean is None:
             names = f"{question.numerator.metric} grew more than {question.denominator.metric}"
             raise ValueError(f"{names}: it is no part of it")
         if whole < 1:
             return Answer()
-        mean = part / whole
+        if question.mean is None:
+            return Answer(Sampled(round(whole), part / whole, 0.0, 1.0))
         # How the single ones lie around a mean is not known: it is one sample, whatever it is of.
-        return Answer(Sampled(1, mean, mean, mean) if question.mean else Sampled(round(whole), mean, 0.0, 1.0))
+        mean = part / whole * question.mean
+        return Answer(Sampled(1, mean, mean, mean))
 
     async def _grown(self, uid: str, url: str, question: Scrape) -> _Totals:
         async with self._session.get(url, allow_redirects=False) as response:

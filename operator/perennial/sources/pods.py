@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from perennial.api.base import ApiModel, Body
+from perennial.api.rules import rule, validations
 from perennial.questions import Counter, Scrape
 from perennial.sources.asked import Asked, Matter, Unanswerable
 
@@ -33,12 +34,36 @@ class CounterRef(ApiModel):
         return Counter(self.metric, tuple(sorted(self.labels.items())), tuple(self.plus or ()))
 
 
+def _times(value: float) -> float:
+    if not 1e-6 <= value <= 1e6:
+        raise ValueError("must be from 0.000001 to 1000000")
+    return value
+
+
+class Mean(ApiModel):
+    """How a mean is told."""
+
+    # Not as bounds: the API server tells such without their digits.
+    times: Annotated[
+        float,
+        Field(
+            json_schema_extra=validations(
+                rule("self >= 0.000001 && self <= 1000000.0", "must be from 0.000001 to 1000000")
+            )
+        ),
+        AfterValidator(_times),
+    ] = Field(
+        1.0,
+        description="What it is multiplied by: 1000 makes milliseconds of seconds. What is not above 1 is taken for a ratio.",
+    )
+
+
 class Pods(Asked):
     """Which part of one counter of the revision's pods another one is: of all requests those that failed, say."""
 
     numerator: CounterRef = Field(description="What is counted: errors, or requests faster than a bucket's `le`.")
     denominator: CounterRef = Field(description="Of what it is a part: all requests.")
-    mean: bool | None = Field(
+    mean: Mean | None = Field(
         None,
         description="The numerator is no part of it but a sum, of seconds say: each look is one sample, the mean of that "
         "time.",
@@ -56,7 +81,14 @@ class Pods(Asked):
         pages = tuple((pod["metadata"]["uid"], self._url(pod)) for pod in ready[:MOST])
         if not pages:
             return None
-        return Scrape(matter.at, matter.since, pages, self.numerator.counter, self.denominator.counter, bool(self.mean))
+        return Scrape(
+            matter.at,
+            matter.since,
+            pages,
+            self.numerator.counter,
+            self.denominator.counter,
+            self.mean.times if self.mean else None,
+        )
 
     def _url(self, pod: Body) -> str:
         if pod["spec"].get("hostNetwork"):
