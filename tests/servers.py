@@ -1,5 +1,5 @@
-"""Stand-ins for model servers whose images do not run in tests: they speak what these say of their health and of what they
-count, at the ports that these have by themselves. Each has an address of loopback of its own.
+"""Stand-ins for model servers whose images do not run in tests: they speak what these say of their health and of what
+they count, at the ports that these have by themselves. Each has an address of loopback of its own.
 """
 
 import random

@@ -24,8 +24,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """All series of a Prometheus counter whose labels match, and of those in `plus`, summed. A label's value may have `*`
-    for anything."""
+    """All series of a Prometheus counter whose labels match, and of those in `plus`, summed. A label's value may have
+    `*` for anything."""
 
     metric: str
     labels: tuple[tuple[str, str], ...] = ()
@@ -42,8 +42,8 @@ class Scrape:
     """Which part of `denominator` is `numerator`, by how much both grew on the pages of some pods since the last time.
 
     pages: the uid and the URL of each. at: one moment is one question, however often it is asked. since: of what was
-    asked before, only what belongs to the same beginning counts. mean: the numerator is no part, but a sum over what the
-    denominator counts, and what is wanted is so many times the mean.
+    asked before, only what belongs to the same beginning counts. mean: the numerator is no part, but a sum over what
+    the denominator counts, and what is wanted is so many times the mean.
     """
 
     at: datetime

@@ -59,7 +59,7 @@ def controlled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 @pytest.fixture(scope="session")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The operator's configuration file, with a preset for training, one for serving, and those beside the chart's values."""
+    """The operator's configuration file: presets for training and serving, and those beside the chart's values."""
     path = tmp_path_factory.mktemp("config") / "config.yaml"
     read = [yaml.safe_load(preset.read_text()) for preset in (ROOT / "charts" / "perennial" / "presets").iterdir()]
     more = {name: preset for one in read for name, preset in one["servingRuntimes"].items()}

@@ -1,4 +1,4 @@
-"""Runtimes that are not ours, on a real API server: it takes their pods, and the operator asks what the servers count."""
+"""Runtimes that are not ours, on a real API server: it takes their pods, and the operator asks what they count."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack

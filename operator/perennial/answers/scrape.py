@@ -79,10 +79,12 @@ def totals(page: str, wanted: tuple[Counter, Counter]) -> _Totals:
 
 
 def _read(page: str, names: set[str]) -> tuple[list[Sample], set[str]]:
-    """The samples of these names, and which of them the page has. Many clients begin a series with the first request that
-    has its labels: until then the type of the metric is all that there is, and it counts as 0."""
+    """The samples of these names, and which of them the page has. Many clients begin a series with the first request
+    that has its labels: until then the type of the metric is all that there is, and it counts as 0."""
     # The parser is slow, and a page may be long.
-    lines, there, beginnings = [], set(), tuple(names)
+    lines: list[str] = []
+    there: set[str] = set()
+    beginnings = tuple(names)
     for line in page.splitlines():
         if line.startswith(beginnings):
             lines.append(f"{line}\n")

@@ -54,7 +54,8 @@ class Mean(ApiModel):
         AfterValidator(_times),
     ] = Field(
         1.0,
-        description="What it is multiplied by: 1000 makes milliseconds of seconds. What is not above 1 is taken for a ratio.",
+        description="What it is multiplied by: 1000 makes milliseconds of seconds. What is not above 1 is taken for a "
+        "ratio.",
     )
 
 
@@ -65,8 +66,8 @@ class Pods(Asked):
     denominator: CounterRef = Field(description="Of what it is a part: all requests.")
     mean: Mean | None = Field(
         None,
-        description="The numerator is no part of it but a sum, of seconds say: each look is one sample, the mean of that "
-        "time.",
+        description="The numerator is no part of it but a sum, of seconds say: each look is one sample, the mean of "
+        "that time.",
     )
     path: Annotated[str, Field(pattern="^/[A-Za-z0-9/_.-]*$", max_length=256)] = Field(
         "/metrics", description="Where the pods have the page."

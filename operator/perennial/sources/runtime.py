@@ -10,7 +10,7 @@ class Runtime(Asked):
     """The metric of this name among the `metrics` of the revision's serving runtime."""
 
     def question(self, matter: Matter) -> Question | None:
-        """What the runtime's preset says. Each revision is asked by its own one: the names differ from server to server."""
+        """What the preset says. Each revision is asked by its own one: the names differ from server to server."""
         if matter.runtime is None:
             raise Unanswerable(
                 "it is of no serving runtime: its template brings a server of its own, or an older operator made it; "

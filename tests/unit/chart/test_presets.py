@@ -33,7 +33,8 @@ class Needs:
 NEEDS: Mapping[str, Needs] = {
     "mlflow": Needs(
         Mlflow,
-        "__pyfunc_model_path__=/perennial/model uvicorn --host=0.0.0.0 --port=8080 mlflow.pyfunc.scoring_server.app:app",
+        "__pyfunc_model_path__=/perennial/model "
+        "uvicorn --host=0.0.0.0 --port=8080 mlflow.pyfunc.scoring_server.app:app",
     ),
     "triton": Needs(Triton, "tritonserver --model-repository=/perennial/model", ("triton",), ("errors", "latency_ms")),
     "vllm": Needs(

@@ -1,4 +1,4 @@
-"""Analyses of servers that are not ours, as the chart's presets name what they count: real requests to stand-ins for them."""
+"""Analyses of servers that are not ours, as the presets name what they count: real requests to stand-ins for them."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ def ask() -> Iterator[Ask]:
 
 @pytest.fixture
 def play(ask: Ask) -> Iterator[Callable[..., tuple[World, StandIn, StandIn]]]:
-    """A function that rolls out version 2 of what a runtime serves, with this metric: the world, the old and the new server."""
+    """A function that rolls out version 2 by a runtime, with this metric: the world, the old and the new server."""
     servers: list[StandIn] = []
 
     def playing(runtime: str, metric: Body, **spec: Any) -> tuple[World, StandIn, StandIn]:
@@ -155,7 +155,7 @@ def test_what_a_runtime_does_not_count_is_said(play: Any, runtime: str, spec: Bo
 
 
 def test_each_revision_is_asked_by_the_runtime_that_it_is_of(play: Any) -> None:
-    world, old, new = play("triton", ERRORS)
+    world, *_ = play("triton", ERRORS)
     # As if the stable one had been made before there was such a runtime.
     del world.objects[_deployment(world)]["metadata"]["labels"]["perennial.dev/runtime"]
     passes(world, 100)
