@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
+from perennial.answers.scrape import totals
 from perennial.api.modeldeployment import ModelDeploymentSpec
 from perennial.config import Config
 from perennial.modeldeployment.pod import pod_template, runtime_of
 from perennial.modeldeployment.revision import Model
+from perennial.server.metrics import Metrics
+from perennial.server.settings import Settings
+from perennial.sources.pods import Mean
 from tests.servers import Mlflow, StandIn, Triton, Vllm
 
 PRESETS = Path(__file__).parents[3] / "charts" / "perennial" / "presets"
@@ -141,6 +145,20 @@ def test_a_single_file_becomes_a_repository_of_triton(config: Config) -> None:
     (repository,) = re.findall(r"--model-repository=(\S+)", command(server))
     paths = {mount["mountPath"] for mount in server["volumeMounts"] if mount["name"] == "perennial-model"}
     assert f"{repository}/churn/1" in paths
+
+
+def test_what_the_bundled_server_counts_is_on_its_page(config: Config) -> None:
+    server, metrics = Metrics(Settings(Path("/m"), "churn")), config.serving_runtimes["sklearn"].metrics
+
+    def read() -> dict[str, tuple[float, float]]:
+        page = server.text().decode()
+        return {name: totals(page, (one.numerator.counter, one.denominator.counter)) for name, one in metrics.items()}
+
+    assert read() == {"errors": (0, 0), "latency_ms": (0, 0)}
+    for code, seconds in ((200, 0.25), (400, 0.25), (500, 0.5), (503, 1.0)):
+        server.answered("infer", code, seconds)
+    assert read() == {"errors": (2, 4), "latency_ms": (2.0, 4)}
+    assert metrics["latency_ms"].mean == Mean(times=1000)
 
 
 @pytest.mark.parametrize(
