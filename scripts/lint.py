@@ -18,7 +18,7 @@ from scripts import manifest_schemas
 
 ROOT = Path(__file__).resolve().parent.parent
 CHART = ROOT / "charts" / "perennial"
-VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
+VALUES = sorted([*(CHART / "ci").glob("*-values.yaml"), *(CHART / "presets").glob("*.yaml")])
 MANIFESTS = sorted([*(ROOT / "docs" / "examples").glob("*.yaml"), *(ROOT / "e2e").glob("**/manifests/*.yaml")])
 BIN = Path(sys.executable).parent
 

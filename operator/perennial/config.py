@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import yaml
 from pydantic import ConfigDict, Field
 
-from perennial.api.base import ApiModel, PodTemplate, StorageUri
+from perennial.api.base import DNS_LABEL, ApiModel, MetricName, PodTemplate, StorageUri
+from perennial.sources.pods import Pods
 
 
 class _Strict(ApiModel):
@@ -56,9 +57,13 @@ class TrainingRuntime(_Strict):
 
 
 class ServingRuntime(_Strict):
-    """A preset for ModelDeployments; `runtime: auto` takes the first by name that serves the model's format."""
+    """A preset for ModelDeployments; `runtime: auto` takes the first by name that serves the model's format.
+
+    metrics: what analyses may ask its pods for, by the name that they ask for.
+    """
 
     formats: tuple[str, ...] = ()
+    metrics: dict[MetricName, Pods] = Field(default_factory=dict)
     template: PodTemplate
 
 
@@ -70,13 +75,17 @@ class Server(_Strict):
     ca_file: Path | None = None
 
 
+# Becomes the value of a label.
+_RuntimeName = Annotated[str, Field(pattern=DNS_LABEL, max_length=63)]
+
+
 class Config(_Strict):
     """The whole configuration. An unknown or wrong key is an error that names it: the operator does not start."""
 
     images: Images = Images()
     defaults: Defaults = Defaults()
     training_runtimes: dict[str, TrainingRuntime] = Field(default_factory=dict)
-    serving_runtimes: dict[str, ServingRuntime] = Field(default_factory=dict)
+    serving_runtimes: dict[_RuntimeName, ServingRuntime] = Field(default_factory=dict)
     prometheus_servers: dict[str, Server] = Field(default_factory=dict)
     webhooks: dict[str, Server] = Field(default_factory=dict)
 
@@ -85,4 +94,5 @@ def load(path: Path | None) -> Config:
     """Read the file, or the defaults without one. ValueError (pydantic's) names each bad key."""
     if path is None:
         return Config()
-    return Config.model_validate(yaml.safe_load(path.read_text()) or {})
+    # Also where it has parts of the API's types, which themselves leave alone what a newer version may know.
+    return Config.model_validate(yaml.safe_load(path.read_text()) or {}, extra="forbid")

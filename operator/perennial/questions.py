@@ -24,10 +24,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """All series of a Prometheus counter whose labels match, summed. A label's value may have `*` for anything."""
+    """All series of a Prometheus counter whose labels match, and of those in `plus`, summed. A label's value may have
+    `*` for anything."""
 
     metric: str
     labels: tuple[tuple[str, str], ...] = ()
+    plus: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that are summed."""
+        return (self.metric, *self.plus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,8 @@ class Scrape:
     """Which part of `denominator` is `numerator`, by how much both grew on the pages of some pods since the last time.
 
     pages: the uid and the URL of each. at: one moment is one question, however often it is asked. since: of what was
-    asked before, only what belongs to the same beginning counts.
+    asked before, only what belongs to the same beginning counts. mean: the numerator is no part, but a sum over what
+    the denominator counts, and what is wanted is so many times the mean.
     """
 
     at: datetime
@@ -43,6 +51,7 @@ class Scrape:
     pages: tuple[tuple[str, str], ...]
     numerator: Counter
     denominator: Counter
+    mean: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

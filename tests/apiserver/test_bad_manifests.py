@@ -117,6 +117,9 @@ TRAININGJOB = [
 ANALYSIS = "spec.strategy.canary.analysis"
 
 
+COUNTED = {"numerator": {"metric": "seconds"}, "denominator": {"metric": "requests"}}
+
+
 def looked_at(*metrics: dict[str, Any], **analysis: Any) -> dict[str, Any]:
     canary = {"steps": [{"analysis": {}}], "analysis": {"metrics": [*metrics], **analysis}}
     return {"spec.strategy": {"canary": canary}}
@@ -224,7 +227,11 @@ MODELDEPLOYMENT = [
     ),
     (
         looked_at({"name": "a", "min": 1, "source": {"reported": {}, "prometheus": {"query": "up"}}}),
-        "give exactly one of reported, pods, prometheus and webhook",
+        "give exactly one of reported, pods, prometheus, webhook and runtime",
+    ),
+    (
+        looked_at({"name": "a", "min": 1, "source": {"pods": COUNTED | {"mean": {"times": 0}}}}),
+        'source.pods.mean.times: Invalid value: "number": must be from 0.000001 to 1000000',
     ),
     (looked_at({"name": "a", "min": 1, "source": {"prometheus": {}}}), "source.prometheus.query: Required value"),
     (

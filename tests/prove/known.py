@@ -191,6 +191,7 @@ def _analysis(place: Callable[[Body], Body]) -> dict[str, Known]:
         ),
         "metrics[].name": Known(also=also),
         "metrics[].source.reported": Known(also=also),
+        "metrics[].source.runtime": Known(also=also),
         **{
             f"metrics[].source.pods.{counter}.{field}": known
             for counter in ("numerator", "denominator")
@@ -198,12 +199,17 @@ def _analysis(place: Callable[[Body], Body]) -> dict[str, Known]:
                 "metric": Known(also=pods, needed=counter, wrong=_COUNTER),
                 "labels": Known(also=pods, wrong=(Wrong({"a-b": "1"}, "labels"),)),
                 "labels.*": Known(also=pods),
+                "plus": Known(also=pods),
+                "plus[]": Known(also=pods, wrong=_COUNTER),
             }.items()
         },
         "metrics[].source.pods.path": Known(
             good=("/metrics", "/v2/a.b"), also=pods, wrong=(Wrong("metrics"), Wrong("/a?b"))
         ),
         "metrics[].source.pods.port": Known(also=pods),
+        "metrics[].source.pods.mean.times": Known(
+            good=(0.000001, 1000, 1000000), also=pods, wrong=(Wrong(0), Wrong(-1), Wrong(1000001))
+        ),
         "metrics[].source.prometheus.server": Known(good=("main",), also=prometheus, wrong=(Wrong("http://evil"),)),
         "metrics[].source.prometheus.query": Known(also=prometheus, needed="query"),
         "metrics[].source.prometheus.samples": Known(also=prometheus),

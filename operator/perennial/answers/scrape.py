@@ -7,15 +7,19 @@ import asyncio
 from collections.abc import Iterable
 from datetime import datetime
 from fnmatch import fnmatchcase
+from math import isfinite
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from perennial.answers.page import read
 from perennial.questions import Answer, Counter, Sampled, Scrape
 
 _REMEMBERED = 10_000
 _Totals = tuple[float, float]
+# What the series of a histogram or a summary add to its name, and a counter's in the format of OpenMetrics.
+_SUFFIXES = ("", "_bucket", "_count", "_sum", "_total")
 
 
 class Scraper:
@@ -34,10 +38,16 @@ class Scraper:
         if not grown:
             raise next(page for page in pages if isinstance(page, BaseException))
         part, whole = (sum(one[which] for one in grown) for which in (0, 1))
-        if part > whole:
+        if part > whole and question.mean is None:
             names = f"{question.numerator.metric} grew more than {question.denominator.metric}"
             raise ValueError(f"{names}: it is no part of it")
-        return Answer(Sampled(round(whole), part / whole, 0.0, 1.0) if whole >= 1 else None)
+        if whole < 1:
+            return Answer()
+        if question.mean is None:
+            return Answer(Sampled(round(whole), part / whole, 0.0, 1.0))
+        # How the single ones lie around a mean is not known: it is one sample, whatever it is of.
+        mean = part / whole * question.mean
+        return Answer(Sampled(1, mean, mean, mean))
 
     async def _grown(self, uid: str, url: str, question: Scrape) -> _Totals:
         async with self._session.get(url, allow_redirects=False) as response:
@@ -57,19 +67,39 @@ class Scraper:
 
 
 def totals(page: str, wanted: tuple[Counter, Counter]) -> _Totals:
-    """The sums of two counters on a page. ValueError when it has no series of the second."""
-    part, whole = (list(_values(page, counter)) for counter in wanted)
-    if not whole:
-        raise ValueError(f"there is no {wanted[1].metric} with these labels among its metrics")
-    return sum(part), sum(whole)
+    """The sums of two counters on a page. ValueError when it does not have the second."""
+    numerator, denominator = wanted
+    samples, there = _read(page, {*numerator.names, *denominator.names})
+    if missing := [name for name in denominator.names if name not in there]:
+        raise ValueError(f"there is no {' and no '.join(missing)} among its metrics")
+    part, whole = _sum(samples, numerator), _sum(samples, denominator)
+    if not isfinite(part + whole):
+        raise ValueError(f"{numerator.metric} or {denominator.metric} is no finite number")
+    return part, whole
 
 
-def _values(page: str, counter: Counter) -> Iterable[float]:
+def _read(page: str, names: set[str]) -> tuple[list[Sample], set[str]]:
+    """The samples of these names, and which of them the page has. Many clients begin a series with the first request
+    that has its labels: until then the type of the metric is all that there is, and it counts as 0."""
     # The parser is slow, and a page may be long.
-    lines = "".join(f"{line}\n" for line in page.splitlines() if line.startswith(counter.metric))
-    for family in text_string_to_metric_families(lines):
-        for sample in family.samples:
-            labels = sample.labels
-            matches = all(fnmatchcase(labels.get(name, ""), pattern) for name, pattern in counter.labels)
-            if sample.name == counter.metric and matches:
-                yield sample.value
+    lines: list[str] = []
+    there: set[str] = set()
+    beginnings = tuple(names)
+    for line in page.splitlines():
+        if line.startswith(beginnings):
+            lines.append(f"{line}\n")
+        elif line.startswith("# TYPE "):
+            family = line.split()[2:3]
+            there.update(f"{name}{suffix}" for name in family for suffix in _SUFFIXES)
+    found = (sample for family in text_string_to_metric_families("".join(lines)) for sample in family.samples)
+    samples = [sample for sample in found if sample.name in names]
+    return samples, there | {sample.name for sample in samples}
+
+
+def _sum(samples: Iterable[Sample], counter: Counter) -> float:
+    return sum(
+        sample.value
+        for sample in samples
+        if sample.name in counter.names
+        and all(fnmatchcase(sample.labels.get(name, ""), pattern) for name, pattern in counter.labels)
+    )

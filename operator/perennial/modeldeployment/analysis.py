@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from perennial.analysis import Analysis, AnalysisMetric, AnalysisStatus, Measurement, OnInconclusive, Verdict
 from perennial.analysis.judge import judge, looked, together
 from perennial.api.base import parse_duration
+from perennial.api.meta import LABEL_RUNTIME
 from perennial.api.modeldeployment import Rollout
 from perennial.modeldeployment.failure import ready_since
 from perennial.modeldeployment.scene import Scene
@@ -50,11 +51,14 @@ def _question(scene: Scene, analysis: Analysis, metric: AnalysisMetric, revision
     if not isinstance(source, Asked) or scene.next_look is None or rolling is None or rolling.analysis is None:
         return None
     pods = [pod for pod in scene.seen.pods.get(revision, ()) if ready_since(pod)]
+    labels = scene.seen.deployments.get(revision, {}).get("metadata", {}).get("labels") or {}
     matter = Matter(
         metric=metric.name,
         namespace=scene.seen.namespace,
         deployment=scene.seen.name,
         revision=revision,
+        runtime=labels.get(LABEL_RUNTIME),
+        runtimes={name: preset.metrics for name, preset in scene.config.serving_runtimes.items()},
         pods=pods,
         interval=parse_duration(analysis.interval),
         at=scene.next_look,

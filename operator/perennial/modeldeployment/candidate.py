@@ -8,7 +8,7 @@ from perennial.api.modeldeployment import Approval, Candidate, ModelDeploymentSp
 from perennial.api.modelversion import Decision, DeploymentState, ModelVersionSpec
 from perennial.config import ServingRuntime
 from perennial.modeldeployment import gate
-from perennial.modeldeployment.pod import Unrenderable, base_template
+from perennial.modeldeployment.pod import Unrenderable, runtime_of
 from perennial.modeldeployment.revision import Model, revision_of
 
 _SHOWN = 20
@@ -115,7 +115,7 @@ def _gate(situation: Situation, entrant: _Entrant) -> Verdict | None:
 
 def _unserved_format(situation: Situation, entrant: _Entrant) -> Verdict | None:
     try:
-        base_template(situation.spec, entrant.model.format, situation.runtimes)
+        runtime_of(situation.spec, entrant.model.format, situation.runtimes)
     except Unrenderable as error:
         return Verdict(DeploymentState.WAITING, error.reason, error.message)
     return None

@@ -5,11 +5,12 @@ from perennial.api.meta import (
     LABEL_MODELDEPLOYMENT,
     LABEL_OWNED,
     LABEL_REVISION,
+    LABEL_RUNTIME,
 )
 from perennial.api.modeldeployment import ModelDeploymentSpec
 from perennial.api.resources import MODELDEPLOYMENTS, SERVICES, Resource
 from perennial.config import Config
-from perennial.modeldeployment.pod import PORT_NAME, pod_template, revision_labels
+from perennial.modeldeployment.pod import PORT_NAME, pod_template, revision_labels, runtime_of
 from perennial.modeldeployment.revision import Model, digest_of
 from perennial.modeldeployment.snapshot import Snapshot
 from perennial.owners import controller_reference
@@ -24,12 +25,13 @@ def deployment(
     """The Deployment of a revision; made once, later only its replicas change. Unrenderable as `pod_template`."""
     template = pod_template(seen.name, spec, model, revision, config)
     selector = {LABEL_MODELDEPLOYMENT: seen.name, LABEL_REVISION: revision}
+    runtime = runtime_of(spec, model.format, config.serving_runtimes)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {
             **_metadata(seen, revision),
-            "labels": revision_labels(seen.name, model, revision),
+            "labels": revision_labels(seen.name, model, revision) | ({LABEL_RUNTIME: runtime} if runtime else {}),
             "annotations": {ANNOTATION_RENDERED: digest_of(template)},
         },
         "spec": {

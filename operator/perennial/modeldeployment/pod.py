@@ -39,8 +39,8 @@ class Unrenderable(Exception):
         self.reason, self.message = reason, message
 
 
-def base_template(spec: ModelDeploymentSpec, format_: str, runtimes: Mapping[str, ServingRuntime]) -> Mapping[str, Any]:
-    """The preset that the user's template is laid over; empty when that brings a server of its own. Unrenderable when
+def runtime_of(spec: ModelDeploymentSpec, format_: str, runtimes: Mapping[str, ServingRuntime]) -> str | None:
+    """The preset that the user's template is laid over; None when that brings a server of its own. Unrenderable when
     there is nothing to serve the format with."""
     for place in ("containers", "initContainers"):
         if FETCH in _containers(spec.template, place):
@@ -51,7 +51,7 @@ def base_template(spec: ModelDeploymentSpec, format_: str, runtimes: Mapping[str
     if own or _containers(template):
         # A template that names none of an automatic preset's containers does not adapt the preset: it replaces it.
         replaces = spec.runtime == AUTO and own and not own & _containers(template)
-        return {} if replaces else template
+        return None if replaces else preset
     known = ", ".join(sorted(runtimes)) or "none"
     raise Unrenderable(
         "NoRuntime",
@@ -77,7 +77,8 @@ def _containers(template: Mapping[str, Any], place: str = "containers") -> set[s
 
 def pod_template(deployment: str, spec: ModelDeploymentSpec, model: Model, revision: str, config: Config) -> Body:
     """The pod template of a revision. Unrenderable when the spec makes none."""
-    base = base_template(spec, model.format, config.serving_runtimes)
+    runtime = runtime_of(spec, model.format, config.serving_runtimes)
+    base = config.serving_runtimes[runtime].template if runtime else {}
     template = overlay(base, spec.template)
     pod = secured(template.get("spec") or {}, config.defaults.pod_security)
     containers = pod["containers"]

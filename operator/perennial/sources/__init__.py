@@ -11,6 +11,7 @@ from perennial.sources.evidence import Evidence, Summary
 from perennial.sources.pods import Pods
 from perennial.sources.prometheus import Prometheus
 from perennial.sources.reported import Reported
+from perennial.sources.runtime import Runtime
 from perennial.sources.webhook import Webhook
 
 __all__ = [
@@ -40,6 +41,9 @@ class AnalysisSource(OneOf):
     pods: Pods | None = Field(None, description="Counters of the revision's own pods, which the operator reads.")
     prometheus: Prometheus | None = Field(None, description="A PromQL expression.")
     webhook: Webhook | None = Field(None, description="What a program of one's own answers.")
+    runtime: Runtime | None = Field(
+        None, description="The metric of this name that the revision's serving runtime has, by the chart's values."
+    )
 
 
 def source_field() -> Any:

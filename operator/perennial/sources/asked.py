@@ -1,7 +1,7 @@
 """Sources that are asked for a metric whenever somebody looks at it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,12 +15,17 @@ class Unanswerable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Matter:
-    """What a question is about: a metric of a revision, its ready pods, when it is asked, how often, and since when."""
+    """What a question is about: a metric of a revision, its ready pods, when it is asked, how often, and since when.
+
+    runtime: the serving runtime that the revision was made of, if one is known; runtimes: what can be asked of each.
+    """
 
     metric: str
     namespace: str
     deployment: str
     revision: str
+    runtime: str | None
+    runtimes: Mapping[str, Mapping[str, "Asked"]]
     pods: Sequence[Body]
     interval: timedelta
     at: datetime

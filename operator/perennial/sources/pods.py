@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from perennial.api.base import ApiModel, Body
+from perennial.api.rules import rule, validations
 from perennial.questions import Counter, Scrape
 from perennial.sources.asked import Asked, Matter, Unanswerable
 
@@ -22,11 +23,40 @@ class CounterRef(ApiModel):
     labels: Annotated[dict[_Label, Annotated[str, Field(max_length=64)]], Field(max_length=16)] = Field(
         default={}, description="Only series with these labels; `*` stands for anything: {code: 5*}."
     )
+    # Without defaults, here and below: the hash of a strategy that does not have them stays what it was.
+    plus: Annotated[list[_Name], Field(max_length=8)] | None = Field(
+        None, description="Further counters, added to it: of a server that counts good and bad answers apart."
+    )
 
     @property
     def counter(self) -> Counter:
         """The counter that is meant."""
-        return Counter(self.metric, tuple(sorted(self.labels.items())))
+        return Counter(self.metric, tuple(sorted(self.labels.items())), tuple(self.plus or ()))
+
+
+def _times(value: float) -> float:
+    if not 1e-6 <= value <= 1e6:
+        raise ValueError("must be from 0.000001 to 1000000")
+    return value
+
+
+class Mean(ApiModel):
+    """How a mean is told."""
+
+    # Not as bounds: the API server tells such without their digits.
+    times: Annotated[
+        float,
+        Field(
+            json_schema_extra=validations(
+                rule("self >= 0.000001 && self <= 1000000.0", "must be from 0.000001 to 1000000")
+            )
+        ),
+        AfterValidator(_times),
+    ] = Field(
+        1.0,
+        description="What it is multiplied by: 1000 makes milliseconds of seconds. What is not above 1 is taken for a "
+        "ratio.",
+    )
 
 
 class Pods(Asked):
@@ -34,6 +64,11 @@ class Pods(Asked):
 
     numerator: CounterRef = Field(description="What is counted: errors, or requests faster than a bucket's `le`.")
     denominator: CounterRef = Field(description="Of what it is a part: all requests.")
+    mean: Mean | None = Field(
+        None,
+        description="The numerator is no part of it but a sum, of seconds say: each look is one sample, the mean of "
+        "that time.",
+    )
     path: Annotated[str, Field(pattern="^/[A-Za-z0-9/_.-]*$", max_length=256)] = Field(
         "/metrics", description="Where the pods have the page."
     )
@@ -45,8 +80,15 @@ class Pods(Asked):
         """The first of the pods by uid: each look asks the same."""
         ready = sorted(matter.pods, key=lambda pod: str(pod["metadata"]["uid"]))
         pages = tuple((pod["metadata"]["uid"], self._url(pod)) for pod in ready[:MOST])
-        return (
-            Scrape(matter.at, matter.since, pages, self.numerator.counter, self.denominator.counter) if pages else None
+        if not pages:
+            return None
+        return Scrape(
+            matter.at,
+            matter.since,
+            pages,
+            self.numerator.counter,
+            self.denominator.counter,
+            self.mean.times if self.mean else None,
         )
 
     def _url(self, pod: Body) -> str:

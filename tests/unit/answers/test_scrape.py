@@ -20,6 +20,7 @@ requests_total{code="500",path="/a"} 7
 requests_total{code="503",path="/b"} 3
 requests_total_of_another{code="500"} 1000
 """
+DECLARED = "# TYPE requests_total counter\n# TYPE seconds histogram\n"
 HISTOGRAM = """# TYPE seconds histogram
 seconds_bucket{le="0.1"} 8
 seconds_bucket{le="+Inf"} 10
@@ -37,15 +38,43 @@ seconds_count 10
         pytest.param(
             HISTOGRAM, Counter("seconds_bucket", (("le", "0.1"),)), Counter("seconds_count"), (8, 10), id="a bucket"
         ),
+        pytest.param(
+            "good_total 90\nbad_total 10\n",
+            Counter("bad_total"),
+            Counter("good_total", plus=("bad_total",)),
+            (10, 100),
+            id="good and bad ones apart",
+        ),
+        pytest.param(DECLARED, FAILED, ALL, (0, 0), id="a counter before its first request"),
+        pytest.param(DECLARED, Counter("seconds_sum"), Counter("seconds_count"), (0, 0), id="a histogram before it"),
+        pytest.param(
+            PAGE, FAILED, Counter("requests_total", (("path", "/c"),)), (10, 0), id="before the first of a kind"
+        ),
     ],
 )
 def test_totals(page: str, numerator: Counter, denominator: Counter, expected: tuple[float, float]) -> None:
     assert totals(page, (numerator, denominator)) == expected
 
 
-def test_without_a_denominator_nothing_is_known() -> None:
-    with pytest.raises(ValueError, match="there is no answers_total"):
-        totals(PAGE, (FAILED, Counter("answers_total")))
+@pytest.mark.parametrize(
+    ("denominator", "words"),
+    [
+        (Counter("answers_total"), "there is no answers_total among"),
+        (Counter("answers_total", plus=("seconds_count",)), "there is no answers_total and no seconds_count among"),
+        (Counter("requests_total", plus=("answers_total",)), "there is no answers_total among"),
+    ],
+)
+def test_without_a_denominator_nothing_is_known(denominator: Counter, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        totals(PAGE, (FAILED, denominator))
+
+
+@pytest.mark.parametrize("value", ["NaN", "+Inf"])
+def test_what_is_no_number_is_an_error(value: str) -> None:
+    for failed, good in ((value, 9), (9, value)):
+        page = f'requests_total{{code="500"}} {failed}\nrequests_total{{code="200"}} {good}\n'
+        with pytest.raises(ValueError, match="requests_total or requests_total is no finite number"):
+            totals(page, (FAILED, ALL))
 
 
 class Server:
@@ -152,5 +181,21 @@ async def test_too_long_a_page_is_not_read_to_its_end() -> None:
         async with Answers(Config()) as answers:
             answer = await answers.answer(Scrape(NOW, NOW, (("pod", url),), FAILED, ALL))
         assert "more than 4 MiB" in answer.error
+    finally:
+        await server.runner.cleanup()
+
+
+async def test_a_mean_is_one_sample_of_each_look() -> None:
+    server = Server()
+    url = await server.start()
+    try:
+        async with Answers(Config()) as answers:
+            pages = (("pod", url), ("other", url))
+            question = Scrape(NOW, NOW, pages, Counter("seconds_sum"), Counter("seconds_count"), mean=1000)
+            found = []
+            for seconds, count in ((3.0, 6), (5.0, 10), (5.0, 10)):
+                server.page = f"seconds_sum {seconds}\nseconds_count {count}\n"
+                found.append(await answers.answer(question))
+            assert found == [Answer(), Answer(Sampled(1, 500.0, 500.0, 500.0)), Answer()]
     finally:
         await server.runner.cleanup()

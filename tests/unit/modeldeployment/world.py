@@ -98,6 +98,8 @@ class World:
         self.asked: list[Question] = []
         self.answered: Mapping[Question, Answer] = {}
         self.answer: Callable[[Question], Answer] = lambda _: Answer()
+        # Where the pods of a revision answer.
+        self.address: Callable[[str], str] = lambda _: "10.0.0.1"
         self._numbers = itertools.count(1)
         self.put(a_deployment(**spec))
         for version in versions:
@@ -159,7 +161,7 @@ class World:
             for pod in pods[: max(0, len(pods) - wanted)]:
                 del self.objects[PODS, pod["metadata"]["name"]]
             for _ in range(wanted - len(pods)):
-                self.put(a_pod(f"{name}-{next(self._numbers)}", deployment["spec"]["template"]["metadata"]["labels"]))
+                self.put(a_pod(f"{name}-{next(self._numbers)}", deployment["spec"]["template"]))
             pods = self.pods(name)
             deployment["status"] = {"replicas": len(pods), "readyReplicas": sum(map(is_ready, pods))}
 
@@ -175,7 +177,7 @@ class World:
         for pod in self.pods(revision)[:number]:
             if not is_ready(pod):
                 ready = {"type": "Ready", "status": "True", "lastTransitionTime": format_time(self.now)}
-                pod["status"] = {"conditions": [ready], "podIP": "10.0.0.1"}
+                pod["status"] = {"conditions": [ready], "podIP": self.address(revision)}
 
     def break_pods(self, revision: str, status: Mapping[str, Any]) -> None:
         for pod in self.pods(revision):
@@ -300,13 +302,14 @@ class World:
         return {body["metadata"]["name"]: body["spec"]["replicas"] for body in self.list(DEPLOYMENTS, NAMESPACE)}
 
 
-def a_pod(name: str, labels: Mapping[str, str]) -> Body:
+def a_pod(name: str, template: Body) -> Body:
+    labels = template["metadata"]["labels"]
     assert labels[LABEL_MODELDEPLOYMENT] == NAME
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": name, "namespace": NAMESPACE, "uid": name, "labels": dict(labels)},
-        "spec": {"containers": [{"ports": copy.deepcopy(SERVER["ports"])}]},
+        "spec": {"containers": [{"ports": copy.deepcopy(one["ports"])} for one in template["spec"]["containers"]]},
         "status": {},
     }
 
