@@ -91,7 +91,7 @@ class ServerProcess:
         for line in self.process.stderr:
             self.logs.append(json.loads(line))
 
-    def logged(self, message: str, timeout: float = 20) -> dict[str, Any]:
+    def logged(self, message: str, timeout: float = 60) -> dict[str, Any]:
         """The first log entry that says `message`, waited for."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
