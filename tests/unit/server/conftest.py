@@ -19,6 +19,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+# Tests write models by these libraries; from here, too, they report to nobody.
+os.environ.update(ORT_DISABLE_TELEMETRY="1", MLFLOW_DISABLE_TELEMETRY="true")
+
 IRIS_COLUMNS = ("sepal length", "sepal width", "petal length", "petal width")
 
 
