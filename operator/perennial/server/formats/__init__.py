@@ -11,9 +11,10 @@ from pathlib import Path
 from perennial.server.errors import ModelLoadError
 from perennial.server.predictor import AnyPredictor
 
-
-# Since 1.29 ONNX Runtime for Linux reports to its vendor, unless this is set before it is imported.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+# ONNX Runtime (for Linux since 1.29) and MLflow report to their vendors, unless this is set before they are imported.
+os.environ.update(ORT_DISABLE_TELEMETRY="1", MLFLOW_DISABLE_TELEMETRY="true")
+# MLflow's logs go where all others do, in the same form.
+os.environ["MLFLOW_CONFIGURE_LOGGING"] = "false"
 
 # Module names, so that a server for one format never imports another's library.
 LOADERS: Mapping[str, str] = {
@@ -21,6 +22,8 @@ LOADERS: Mapping[str, str] = {
     "sklearn-pickle": "perennial.server.formats.pickle_file",
     "xgboost": "perennial.server.formats.xgboost_file",
     "onnx": "perennial.server.formats.onnx_file",
+    "mlflow": "perennial.server.formats.mlflow_folder",
+    "mlflow-pyfunc": "perennial.server.formats.mlflow_pyfunc",
 }
 
 
