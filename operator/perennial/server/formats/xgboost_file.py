@@ -73,17 +73,13 @@ def _check_ends(path: Path) -> None:
 def _runs(booster: xgboost.Booster, path: Path) -> Runs:
     kind = json.loads(booster.attr("scikit_learn") or "{}").get("_estimator_type")
     if kind not in _ESTIMATORS:
-        return {PREDICT: lambda rows: booster.predict(_matrix(booster, rows))}
+        names = booster.feature_names
+        return {PREDICT: lambda rows: booster.predict(xgboost.DMatrix(rows, feature_names=names))}
     estimator = _ESTIMATORS[kind]()
     estimator.load_model(path)
     if kind == "classifier":
         return {PREDICT: estimator.predict, PROBABILITIES: estimator.predict_proba}
     return {PREDICT: estimator.predict}
-
-
-def _matrix(booster: xgboost.Booster, rows: Array) -> xgboost.DMatrix:
-    names, types = booster.feature_names, booster.feature_types
-    return xgboost.DMatrix(rows, feature_names=names, feature_types=types, enable_categorical=True)
 
 
 def _declared(name: str, example: Array) -> Tensor:

@@ -159,6 +159,12 @@ def test_a_request_that_does_not_fit_is_refused_naming_the_field(two: OnnxModel,
     assert caught.value.message.startswith(message)
 
 
+def test_what_goes_wrong_is_not_written_between_the_logs(two: OnnxModel, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(InvalidRequestError):
+        ask(two, TABLE, tensor("weight", [[1], [2], [3]]))
+    assert capfd.readouterr().err == ""
+
+
 PRODUCT = {"product": [[10, 20], [300, 400]], "size": 4}
 
 
