@@ -6,6 +6,7 @@ MLflow's: an image made from it with the model's packages serves the model.
 
 import importlib
 import logging
+import platform
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -52,9 +53,11 @@ class PyfuncModel:
 
 def load(folder: Path, trusted_types: Sequence[str]) -> PyfuncModel:
     """Load the function; ModelLoadError names what it needs and the image lacks. `trusted_types` says nothing here."""
-    if "python_function" not in flavors_of(folder):
+    function = flavors_of(folder).get("python_function")
+    if function is None:
         raise ModelLoadError("MLmodel has no flavor python_function: only that one can be served as mlflow-pyfunc")
     missing, other = _unsatisfied(folder / "requirements.txt")
+    other += _python(str(function.get("python_version", "")))
     if missing:
         raise ModelLoadError(f"the model needs {', '.join(missing)}, which this image does not have: {_MEND}")
     for difference in other:
@@ -101,6 +104,13 @@ def _version(name: str) -> str | None:
         except metadata.PackageNotFoundError:
             continue
     return None
+
+
+def _python(version: str) -> list[str]:
+    """Pickled code is read by the same minor version of Python only, or goes wrong as it runs."""
+    here = platform.python_version()
+    same = not version or version.split(".")[:2] == here.split(".")[:2]
+    return [] if same else [f"the model was logged with Python {version}, this image has {here}"]
 
 
 def _declared(schema: Any) -> tuple[dict[str, np.dtype[Any]], np.dtype[Any], tuple[int, ...]]:

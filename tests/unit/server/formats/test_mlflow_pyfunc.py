@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import platform
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -12,6 +13,7 @@ import mlflow.sklearn
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from sklearn.datasets import load_iris
@@ -150,6 +152,16 @@ def test_another_version_is_logged_and_the_model_served(tmp_path: Path, caplog: 
     folder = saved(tmp_path / "model", lambda rows: rows[:, 0], None, ["numpy==1.0"])
     assert invoke(formats.load("mlflow-pyfunc", folder, ()), {"inputs": [[1.0]]}) == [1.0]
     words = f"the model was logged with numpy==1.0, this image has {metadata.version('numpy')}"
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("perennial")] == [words]
+
+
+def test_another_python_is_logged_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = saved(tmp_path / "model", lambda rows: rows[:, 0])
+    about = yaml.safe_load((folder / "MLmodel").read_text())
+    about["flavors"]["python_function"]["python_version"] = "3.9.1"
+    (folder / "MLmodel").write_text(yaml.safe_dump(about))
+    formats.load("mlflow-pyfunc", folder, ())
+    words = f"the model was logged with Python 3.9.1, this image has {platform.python_version()}"
     assert words in [record.getMessage() for record in caplog.records]
 
 
