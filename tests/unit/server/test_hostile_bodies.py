@@ -13,6 +13,7 @@ from perennial.server.formats.onnx_file import OnnxModel, load
 from perennial.server.formats.sklearn_model import SklearnModel
 from perennial.server.inference import infer
 from perennial.server.invocations import invoke
+from tests.unit.server.graphs import graph, value
 
 NAMES = st.sampled_from(["sepal length", "sepal width", "petal length", "petal width", "x", ""])
 INPUTS = st.sampled_from(["table", "count", "text"])
@@ -72,15 +73,9 @@ def tensors(tmp_path_factory: pytest.TempPathFactory) -> OnnxModel:
         ("count", TensorProto.INT64, []),
         ("text", TensorProto.STRING, ["n"]),
     ]
-    inputs, outputs = (
-        [helper.make_tensor_value_info(name + suffix, *about) for name, *about in declared] for suffix in ("", "'")
-    )
-    nodes = [helper.make_node("Identity", [name], [name + "'"]) for name, *_ in declared]
-    graph = helper.make_graph(nodes, "made", inputs, outputs)
-    folder = tmp_path_factory.mktemp("tensors")
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    (folder / "model.onnx").write_bytes(model.SerializeToString())
-    return load(folder, ())
+    nodes = [helper.make_node("Identity", [name], [f"same {name}"]) for name, *_ in declared]
+    inputs, outputs = ([value(before + name, *about) for name, *about in declared] for before in ("", "same "))
+    return load(graph(tmp_path_factory.mktemp("tensors"), nodes, inputs, outputs), ())
 
 
 def a_tensor(name: str, datatype: str, shapes: Any, data: Any) -> Any:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 from onnx import TensorProto, helper
 from skl2onnx import to_onnx
@@ -20,6 +19,7 @@ from perennial.server import formats, inference, invocations
 from perennial.server.errors import InvalidRequestError, ModelLoadError
 from perennial.server.formats.onnx_file import OnnxModel, load
 from perennial.server.tensors import DTYPES, encode_tensor
+from tests.unit.server.graphs import graph, value, weighing
 
 ROWS, LABELS = load_iris(return_X_y=True)
 NAMES = load_iris().target_names
@@ -35,23 +35,9 @@ KINDS = {
 }
 
 
-def graph(folder: Path, nodes: list[Any], inputs: list[Any], outputs: list[Any]) -> Path:
-    made = helper.make_graph(nodes, "made", inputs, outputs)
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    onnx.save_model(model, folder / "model.onnx")
-    return folder
-
-
-def value(name: str, kind: int = TensorProto.FLOAT, shape: Any = ("rows", 2)) -> Any:
-    return helper.make_tensor_value_info(name, kind, None if shape is None else list(shape))
-
-
 @pytest.fixture
 def two(tmp_path: Path) -> OnnxModel:
-    """A table and a column of weights; their product, and how large the table is in all."""
-    nodes = [helper.make_node("Mul", ["table", "weight"], ["product"]), helper.make_node("Size", ["table"], ["size"])]
-    outputs = [value("product"), value("size", TensorProto.INT64, ())]
-    return load(graph(tmp_path, nodes, [value("table"), value("weight", shape=("rows", 1))], outputs), ())
+    return load(weighing(tmp_path), ())
 
 
 def tensor(name: str, array: Any, datatype: str = "FP32") -> dict[str, Any]:
