@@ -25,6 +25,8 @@ RUN cd /opt/venv/lib/python3*/site-packages/botocore/data && \
 FROM pip AS server-requirements
 COPY requirements/server.txt /tmp/requirements.txt
 RUN --mount=type=cache,target=/root/.cache/pip $INSTALL && $SHRINK
+# For programs in C: what Python calls has all of it again.
+RUN rm -f /opt/venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.*
 
 FROM pip AS digits-requirements
 COPY requirements/digits.txt /tmp/requirements.txt

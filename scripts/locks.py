@@ -18,19 +18,37 @@ IMAGES = ("operator", "agent", "server", "digits")
 # What may be passed on together with what is under the Apache License 2.0. MPL-2.0 asks for its own files only; GCC's
 # exception is made for programs that its libraries are linked to.
 ALLOWED = {
-    *("0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0", "Zlib"),
+    *(
+        "0BSD",
+        "Apache-2.0",
+        "BSD-2-Clause",
+        "BSD-3-Clause",
+        "CC0-1.0",
+        "MIT",
+        "MIT-0",
+        "MPL-2.0",
+        "PSF-2.0",
+        "Zlib",
+        "curl",
+    ),
     "GPL-3.0-or-later WITH GCC-exception-3.1",
 }
 # Read in their LICENSE files, since their metadata has no SPDX expression.
 READ = {
     "aiosignal": "Apache-2.0",
     "cronsim": "BSD-3-Clause",
+    "flatbuffers": "Apache-2.0",
+    # Its wheel brings Eigen, Mbed TLS, curl and others, as its notices say.
+    "onnxruntime": "MIT AND Apache-2.0 AND BSD-3-Clause AND MPL-2.0 AND curl",
+    "protobuf": "BSD-3-Clause",
     "python-dateutil": "Apache-2.0 AND BSD-3-Clause",
     "s3fs": "BSD-3-Clause",
     # Its wheel brings OpenBLAS and GCC's Fortran library.
     "scipy": "BSD-3-Clause AND GPL-3.0-or-later WITH GCC-exception-3.1",
     "skops": "MIT",
     "wcwidth": "MIT",
+    # Its wheel brings GCC's OpenMP library.
+    "xgboost-cpu": "Apache-2.0 AND GPL-3.0-or-later WITH GCC-exception-3.1",
 }
 _SPDX = get_spdx_licensing()
 

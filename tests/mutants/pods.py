@@ -149,6 +149,22 @@ PODS = (
         ("tests/unit/server/formats/test_skops_file.py", *SERVER),
     ),
     Mutant(
+        "pickle-by-way-of-mlflow",
+        "a pickle is opened because it lies in a folder of MLflow's",
+        "server/formats/mlflow_folder.py",
+        ' or flavors[flavor].get("serialization_format") == "skops"',
+        " or True",
+        ("tests/unit/server/formats/test_mlflow_folder.py", *SERVER),
+    ),
+    Mutant(
+        "reports-to-its-vendor",
+        "a library that the server loads tells its vendor of what is served",
+        "server/formats/__init__.py",
+        'ORT_DISABLE_TELEMETRY="1", ',
+        "",
+        ("tests/unit/server/formats/test_onnx_file.py", *SERVER),
+    ),
+    Mutant(
         "dropped-in-flight",
         "a server that is told to stop ends at once, under its requests",
         "server/process.py",

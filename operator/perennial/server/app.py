@@ -18,7 +18,7 @@ from perennial.server.envelope import Envelope
 from perennial.server.errors import RequestError
 from perennial.server.metrics import Metrics
 from perennial.server.pool import PredictionPool
-from perennial.server.predictor import Predictor
+from perennial.server.predictor import AnyPredictor
 from perennial.server.served import Served
 from perennial.server.settings import Settings
 from perennial.server.tensors import Json
@@ -84,7 +84,7 @@ class Endpoints:
         return Response(self._metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def infer(self, request: Request) -> Response:
-        def answer(predictor: Predictor, body: bytes) -> bytes:
+        def answer(predictor: AnyPredictor, body: bytes) -> bytes:
             self._known(request)
             if "inference-header-content-length" in request.headers:
                 raise RequestError(
@@ -95,7 +95,7 @@ class Endpoints:
         return await self._predict("infer", request, answer, _v2_error)
 
     async def invocations(self, request: Request) -> Response:
-        def answer(predictor: Predictor, body: bytes) -> bytes:
+        def answer(predictor: AnyPredictor, body: bytes) -> bytes:
             return invocations.invoke(predictor, request.headers.get("content-type", ""), body)
 
         return await self._predict("invocations", request, answer, _mlflow_error)
@@ -107,7 +107,7 @@ class Endpoints:
         self,
         endpoint: str,
         request: Request,
-        answer: Callable[[Predictor, bytes], bytes],
+        answer: Callable[[AnyPredictor, bytes], bytes],
         error_body: Callable[[RequestError], Json],
     ) -> Response:
         request.scope["metrics_endpoint"] = endpoint

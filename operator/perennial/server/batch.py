@@ -28,14 +28,15 @@ def arrange(batch: Batch, predictor: Predictor) -> Array:
     if cells.ndim == 0 or len(cells) == 0:
         raise InvalidRequestError(f"{batch.field} has no rows")
     if batch.columns and predictor.feature_names:
-        return cells[:, _positions(batch, predictor.feature_names)]
+        return cells[:, positions(batch, predictor.feature_names)]
     count = predictor.feature_count
     if count is not None and (cells.ndim != 2 or cells.shape[1] != count):
         raise InvalidRequestError(f"{batch.field} must have the shape [rows, {count}], has {list(cells.shape)}")
     return cells
 
 
-def _positions(batch: Batch, wanted: Sequence[str]) -> list[int]:
+def positions(batch: Batch, wanted: Sequence[str]) -> list[int]:
+    """Where the wanted columns are. InvalidRequestError for one that is missing or named twice."""
     position = {name: index for index, name in enumerate(batch.columns)}
     if len(position) < len(batch.columns):
         doubled = sorted({name for name in batch.columns if batch.columns.count(name) > 1})

@@ -1,17 +1,30 @@
 """The Open Inference Protocol v2's JSON: an infer request to its response, and the model's metadata."""
 
+import functools
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
+from perennial.server import feed
 from perennial.server.batch import Batch, arrange
 from perennial.server.errors import InvalidRequestError
-from perennial.server.predictor import PREDICT, Array, Predictor, numbers_or_objects
+from perennial.server.predictor import (
+    PREDICT,
+    AnyPredictor,
+    Array,
+    Predictor,
+    Tensor,
+    TensorPredictor,
+    numbers_or_objects,
+)
 from perennial.server.tensors import Json, decode_tensor, encode_tensor
 
+T = TypeVar("T")
 
-def infer(predictor: Predictor, name: str, version: str, body: bytes) -> bytes:
+
+def infer(predictor: AnyPredictor, name: str, version: str, body: bytes) -> bytes:
     """Answer one infer request; InvalidRequestError names what is wrong with it."""
     request = parse_object(body)
     identity = request.get("id")
@@ -20,27 +33,32 @@ def infer(predictor: Predictor, name: str, version: str, body: bytes) -> bytes:
     if not isinstance(request.get("parameters", {}), dict):
         raise InvalidRequestError("parameters must be an object")
     wanted = _wanted(request.get("outputs"), predictor)
-    rows = arrange(_batch(request.get("inputs"), predictor), predictor)
+    arrays = _outputs(predictor, wanted, request.get("inputs"))
     response: Json = {"model_name": name, "model_version": version}
     if identity is not None:
         response["id"] = identity
-    response["outputs"] = [encode_tensor(output, run(predictor, output, rows)) for output in wanted]
+    response["outputs"] = [encode_tensor(name, array) for name, array in zip(wanted, arrays, strict=True)]
     return json.dumps(response, allow_nan=False, separators=(",", ":")).encode()
 
 
-def metadata(predictor: Predictor, name: str, version: str, platform: str) -> Json:
-    """What a client may ask of the model. The datatype of inputs is a hint: others are converted."""
-    if predictor.feature_names:
-        inputs = [{"name": column, "datatype": "FP64", "shape": [-1]} for column in predictor.feature_names]
-    elif predictor.feature_count is not None:
-        inputs = [{"name": "input", "datatype": "FP64", "shape": [-1, predictor.feature_count]}]
-    else:
-        inputs = [{"name": "input", "datatype": "BYTES", "shape": [-1]}]
-    outputs = [
-        {"name": output.name, "datatype": output.datatype, "shape": [-1, *output.shape]} for output in predictor.outputs
-    ]
+def metadata(predictor: AnyPredictor, name: str, version: str, platform: str) -> Json:
+    """What a client may ask of the model. For one of tables the datatype of inputs is a hint: others are converted."""
+    inputs = predictor.inputs if isinstance(predictor, TensorPredictor) else _columns_as_inputs(predictor)
     versions = [version] if version else []
-    return {"name": name, "versions": versions, "platform": platform, "inputs": inputs, "outputs": outputs}
+    told = {"inputs": _told(inputs), "outputs": _told(predictor.outputs)}
+    return {"name": name, "versions": versions, "platform": platform, **told}
+
+
+def _columns_as_inputs(predictor: Predictor) -> tuple[Tensor, ...]:
+    if predictor.feature_names:
+        return tuple(Tensor(column, "FP64") for column in predictor.feature_names)
+    if predictor.feature_count is not None:
+        return (Tensor("input", "FP64", (-1, predictor.feature_count)),)
+    return (Tensor("input", "BYTES"),)
+
+
+def _told(tensors: tuple[Tensor, ...]) -> list[Json]:
+    return [{"name": each.name, "datatype": each.datatype, "shape": list(each.shape)} for each in tensors]
 
 
 def parse_object(body: bytes) -> Json:
@@ -54,20 +72,28 @@ def parse_object(body: bytes) -> Json:
     return value
 
 
-def run(predictor: Predictor, output: str, rows: Array) -> Array:
-    """One output; what the model itself says against the rows becomes an InvalidRequestError."""
+def attempt(predict: Callable[[], T]) -> T:
+    """What a model gives; what it says itself against its input becomes an InvalidRequestError."""
     try:
-        return predictor.run(output, rows)
+        return predict()
     except (ValueError, TypeError, OverflowError) as error:
         raise InvalidRequestError(f"the model cannot take this input: {error}") from error
 
 
-def _wanted(outputs: Any, predictor: Predictor) -> list[str]:
+def _outputs(predictor: AnyPredictor, wanted: list[str], inputs: Any) -> list[Array]:
+    if isinstance(predictor, TensorPredictor):
+        tensors = feed.from_tensors(inputs, predictor.inputs)
+        return attempt(functools.partial(predictor.run_tensors, wanted, tensors))
+    rows = arrange(_batch(inputs, predictor), predictor)
+    return [attempt(functools.partial(predictor.run, output, rows)) for output in wanted]
+
+
+def _wanted(outputs: Any, predictor: AnyPredictor) -> list[str]:
+    known = [output.name for output in predictor.outputs]
     if outputs is None or outputs == []:
-        return [PREDICT]
+        return known if isinstance(predictor, TensorPredictor) else [PREDICT]
     if not isinstance(outputs, list):
         raise InvalidRequestError("outputs must be a list")
-    known = [output.name for output in predictor.outputs]
     names = []
     for index, output in enumerate(outputs):
         name = output.get("name") if isinstance(output, dict) else None

@@ -1,6 +1,7 @@
 """MLflow's scoring protocol for `/invocations`: JSON in its four forms, or CSV, to `{"predictions": [...]}`."""
 
 import csv
+import functools
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -8,29 +9,49 @@ from typing import Any
 
 import numpy as np
 
+from perennial.server import feed
 from perennial.server.batch import Batch, arrange
 from perennial.server.errors import InvalidRequestError, RequestError
-from perennial.server.inference import parse_object, run
-from perennial.server.predictor import PREDICT, Array, Predictor, numbers_or_objects
-from perennial.server.tensors import as_array, jsonable
+from perennial.server.inference import attempt, parse_object
+from perennial.server.predictor import PREDICT, AnyPredictor, Array, TensorPredictor, numbers_or_objects
+from perennial.server.tensors import Json, as_array, jsonable
 
 _TYPES = ("application/json", "text/csv")
 _TRUTH = {"True": True, "true": True, "False": False, "false": False}
 
 
-def invoke(predictor: Predictor, content_type: str, body: bytes) -> bytes:
-    """Answer one scoring request; InvalidRequestError names what is wrong, 415 an unknown content type."""
+def invoke(predictor: AnyPredictor, content_type: str, body: bytes) -> bytes:
+    """Answer one scoring request; InvalidRequestError names what is wrong, 415 an unknown content type.
+
+    A model of several outputs answers an object of them by name.
+    """
     media_type, *parameters = (part.strip().lower() for part in content_type.split(";"))
     if media_type not in _TYPES or any(p.replace('"', "") != "charset=utf-8" for p in parameters if p):
         message = f"the content type must be one of {', '.join(_TYPES)}, in UTF-8, is {content_type!r:.80}"
         raise RequestError(415, "UnsupportedMediaType", message)
-    batch = _from_csv(body) if media_type == "text/csv" else _from_json(body)
-    predictions = run(predictor, PREDICT, arrange(batch, predictor))
-    return json.dumps({"predictions": jsonable(predictions)}, allow_nan=False, separators=(",", ":")).encode()
+    request = None if media_type == "text/csv" else parse_object(body)
+    if isinstance(predictor, TensorPredictor):
+        predictions = _of_tensors(predictor, _feed(predictor, request, body))
+    else:
+        rows = arrange(_from_csv(body) if request is None else _from_json(request), predictor)
+        predictions = jsonable(attempt(functools.partial(predictor.run, PREDICT, rows)))
+    return json.dumps({"predictions": predictions}, allow_nan=False, separators=(",", ":")).encode()
 
 
-def _from_json(body: bytes) -> Batch:
-    request = parse_object(body)
+def _feed(predictor: TensorPredictor, request: Json | None, body: bytes) -> feed.Feed:
+    if request is not None and request.keys() & _FORMS.keys() == {"inputs"} and isinstance(request["inputs"], dict):
+        return feed.from_lists(request["inputs"], predictor.inputs, "inputs")
+    return feed.from_batch(_from_csv(body) if request is None else _from_json(request), predictor.inputs)
+
+
+def _of_tensors(predictor: TensorPredictor, tensors: feed.Feed) -> list[Any] | Json:
+    names = [output.name for output in predictor.outputs]
+    arrays = attempt(functools.partial(predictor.run_tensors, names, tensors))
+    lists = [jsonable(array) for array in arrays]
+    return lists[0] if len(names) == 1 else dict(zip(names, lists, strict=True))
+
+
+def _from_json(request: Json) -> Batch:
     forms = [form for form in _FORMS if form in request]
     if len(forms) != 1:
         raise InvalidRequestError(

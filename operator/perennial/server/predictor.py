@@ -1,26 +1,28 @@
 """What a loaded model is to the rest of the server, whichever library it comes from."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
 PREDICT = "predict"
+PROBABILITIES = "predict_proba"
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
-    """An output that can be asked for; `shape` is without the first axis (rows)."""
+class Tensor:
+    """An input or output as the model declares it; in `shape` -1 is any size."""
 
     name: str
     datatype: str
-    shape: tuple[int, ...] = ()
+    shape: tuple[int, ...] = (-1,)
 
 
 class Predictor(Protocol):
-    """A model in memory. Called from several threads at once."""
+    """A model of tables in memory: it takes rows of columns. Called from several threads at once."""
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -31,11 +33,30 @@ class Predictor(Protocol):
         """Columns of the input matrix; None when the input is no matrix of features (raw text, say)."""
 
     @property
-    def outputs(self) -> tuple[Output, ...]:
+    def outputs(self) -> tuple[Tensor, ...]:
         """What it can give; `predict` is always there."""
 
     def run(self, output: str, rows: Array) -> Array:
         """One of `outputs` for these rows. ValueError, TypeError, OverflowError mean that the rows do not suit it."""
+
+
+@runtime_checkable
+class TensorPredictor(Protocol):
+    """A model that declares its inputs, each a tensor with a name. Called from several threads at once."""
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What it takes, all of it."""
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """What it gives."""
+
+    def run_tensors(self, outputs: Sequence[str], tensors: Mapping[str, Array]) -> list[Array]:
+        """These outputs for tensors that are as `inputs` says. ValueError means that they do not suit it."""
+
+
+AnyPredictor = Predictor | TensorPredictor
 
 
 def numbers_or_objects(columns: list[Array]) -> Array:

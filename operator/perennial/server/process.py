@@ -13,7 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from perennial.server.errors import ModelLoadError
-from perennial.server.predictor import Predictor
+from perennial.server.predictor import AnyPredictor
 from perennial.server.served import Served
 
 # Idle connections must outlive the clients' and proxies' own idle time-outs: who closes first decides whether a request
@@ -34,7 +34,7 @@ class ModelServer(uvicorn.Server):
     model is loaded no traffic comes, so it ends at once. `failure` is set when loading failed.
     """
 
-    def __init__(self, app: ASGIApp, served: Served, drain_seconds: float, load: Callable[[], Predictor]) -> None:
+    def __init__(self, app: ASGIApp, served: Served, drain_seconds: float, load: Callable[[], AnyPredictor]) -> None:
         super().__init__(
             uvicorn.Config(
                 app,

@@ -12,7 +12,7 @@ from perennial.server import formats, logs
 from perennial.server.app import create_app
 from perennial.server.errors import ModelLoadError, StartupError
 from perennial.server.metrics import Metrics
-from perennial.server.predictor import Predictor
+from perennial.server.predictor import AnyPredictor
 from perennial.server.process import ModelServer
 from perennial.server.served import Served
 from perennial.server.settings import Settings
@@ -46,7 +46,7 @@ def _serve(settings: Settings) -> None:
         raise server.failure
 
 
-def _load(settings: Settings, metrics: Metrics) -> Predictor:
+def _load(settings: Settings, metrics: Metrics) -> AnyPredictor:
     started = time.perf_counter()
     try:
         predictor = formats.load(settings.model_format, settings.model_dir, settings.trusted_types)

@@ -1,7 +1,7 @@
 """The state that the HTTP handlers and the process share: which model, loaded or not, draining or not."""
 
 from perennial.server.errors import RequestError
-from perennial.server.predictor import Predictor
+from perennial.server.predictor import AnyPredictor
 from perennial.server.settings import Settings
 
 
@@ -12,7 +12,7 @@ class Served:
         self.name = settings.model_name
         self.version = settings.model_version
         self.platform = settings.model_format
-        self.predictor: Predictor | None = None
+        self.predictor: AnyPredictor | None = None
         self.draining = False
 
     @property
@@ -28,7 +28,7 @@ class Served:
             message = f"there is no version {version!r:.80} of {self.name} here, only {self.version!r}"
             raise RequestError(404, "NotFound", message)
 
-    def loaded(self) -> Predictor:
+    def loaded(self) -> AnyPredictor:
         """The predictor, or RequestError 503 while it is being loaded."""
         if self.predictor is None:
             raise RequestError(503, "Loading", f"the model {self.name} is being loaded", retry_after=1)

@@ -42,10 +42,10 @@ def decode_tensor(tensor: Any, field: str) -> Array:
     shape = _shape(tensor.get("shape"), f"{field}.shape")
     if not isinstance(tensor.get("data"), list):
         raise InvalidRequestError(f"{field}.data must be a list")
-    values = _values(tensor["data"], datatype, f"{field}.data")
-    if values.shape != shape and (values.ndim != 1 or values.size != math.prod(shape)):
-        raise InvalidRequestError(f"{field}.data has the shape {list(values.shape)}, {field}.shape says {list(shape)}")
-    return values.reshape(shape)
+    array = values(tensor["data"], datatype, f"{field}.data")
+    if array.shape != shape and (array.ndim != 1 or array.size != math.prod(shape)):
+        raise InvalidRequestError(f"{field}.data has the shape {list(array.shape)}, {field}.shape says {list(shape)}")
+    return array.reshape(shape)
 
 
 def encode_tensor(name: str, array: Array) -> Json:
@@ -67,8 +67,8 @@ def jsonable(array: Array) -> list[Any]:
         plain = array
     else:
         plain = np.vectorize(str, otypes=[object])(array)
-    values: list[Any] = plain.tolist()
-    return values
+    lists: list[Any] = plain.tolist()
+    return lists
 
 
 def _shape(shape: Any, field: str) -> tuple[int, ...]:
@@ -79,7 +79,8 @@ def _shape(shape: Any, field: str) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _values(data: list[Any], datatype: str, field: str) -> Array:
+def values(data: list[Any], datatype: str, field: str) -> Array:
+    """Nested lists as an array of the datatype. InvalidRequestError when a value is of another kind or out of range."""
     dtype = DTYPES[datatype]
     if dtype.kind == "O":
         return _strings(data, field)
@@ -98,17 +99,17 @@ def _values(data: list[Any], datatype: str, field: str) -> Array:
     if dtype.kind in "iu" and (raw.min() < np.iinfo(dtype).min or raw.max() > np.iinfo(dtype).max):
         raise InvalidRequestError(f"{field} has a value outside the range of {datatype}")
     with np.errstate(over="ignore"):
-        values = raw.astype(dtype)
-    if dtype.kind == "f" and np.isinf(values).any():
+        array = raw.astype(dtype)
+    if dtype.kind == "f" and np.isinf(array).any():
         raise InvalidRequestError(f"{field} has a value outside the range of {datatype}")
-    return values
+    return array
 
 
 def _strings(data: list[Any], field: str) -> Array:
-    values = as_array(data, field, np.dtype(object))
-    if not all(isinstance(value, str) for value in values.ravel()):
+    strings = as_array(data, field, np.dtype(object))
+    if not all(isinstance(value, str) for value in strings.ravel()):
         raise InvalidRequestError(f"{field} must hold strings only, nested evenly")
-    return values
+    return strings
 
 
 def _as_floats(objects: Array, field: str) -> Array:

@@ -10,6 +10,7 @@ import yaml
 
 from e2e.cluster import tools
 from perennial.config import Config, Server
+from perennial.server.formats import LOADERS
 
 CHART = Path(__file__).parents[3] / "charts" / "perennial"
 Objects = dict[tuple[str, str], dict[str, Any]]
@@ -43,9 +44,9 @@ def test_an_older_cluster_is_refused_and_a_newer_one_is_not(render: Any) -> None
         render(kubernetes="1.30.9")
 
 
-def test_the_bundled_server_serves_scikit_learn(render: Any) -> None:
+def test_the_bundled_server_serves_what_it_reads_without_running_code(render: Any) -> None:
     runtime = config(render({"image": {"registry": "example.org", "tag": "7"}})).serving_runtimes["sklearn"]
-    assert runtime.formats == ("sklearn",)
+    assert set(runtime.formats) == LOADERS.keys() - {"sklearn-pickle", "mlflow-pyfunc"}
     (server,) = runtime.template["spec"]["containers"]
     assert server["name"] == "server"
     assert server["image"] == "example.org/perennial/server:7"

@@ -10,12 +10,12 @@ from e2e.cluster import tools
 
 ROOT = Path(__file__).parents[3]
 PAGES = sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("*.md"), *ROOT.glob("charts/*/README.md")])
-EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.yaml"))
+EXAMPLES = sorted(path for kind in ("yaml", "Dockerfile") for path in (ROOT / "docs" / "examples").glob(f"*.{kind}"))
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
-    """(file, text) of the page's YAML blocks that begin with the name of an example."""
-    found = re.findall(r"^```yaml\n# (examples/\S+)\n(.*?)^```", page.read_text(), flags=re.S | re.M)
+    """(file, text) of the page's blocks that begin with the name of an example."""
+    found = re.findall(r"^```(?:yaml|dockerfile)\n# (examples/\S+)\n(.*?)^```", page.read_text(), flags=re.S | re.M)
     return [(name, text) for name, text in found]
 
 

@@ -87,7 +87,7 @@ def test_it_is_said_of_each_package_that_we_ask_for_what_it_is_for() -> None:
 
 # Found by name at run time: time zones by zoneinfo, S3 by fsspec, a model's classes by skops.
 FOUND_BY_OTHERS = {"tzdata", "s3fs", "scikit-learn"}
-MODULES = {"pyyaml": "yaml", "pyjwt": "jwt", "prometheus-client": "prometheus_client"}
+MODULES = {"xgboost-cpu": "xgboost", "pyyaml": "yaml", "pyjwt": "jwt", "prometheus-client": "prometheus_client"}
 
 
 @pytest.mark.parametrize("image", ["operator", "agent", "server"])

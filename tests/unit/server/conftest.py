@@ -19,6 +19,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from tests.unit.server.graphs import weighing
+
+# Tests write models by these libraries; from here, too, they report to nobody.
+os.environ.update(ORT_DISABLE_TELEMETRY="1", MLFLOW_DISABLE_TELEMETRY="true")
+
 IRIS_COLUMNS = ("sepal length", "sepal width", "petal length", "petal width")
 
 
@@ -147,6 +152,16 @@ def iris_server(iris_dir: Path) -> Iterator[ServerProcess]:
             "PERENNIAL_ACCESS_LOG": "1",
         }
     ).wait_ready()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def weighing_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server of a graph with two inputs and two outputs."""
+    folder = weighing(tmp_path_factory.mktemp("weighing"))
+    names = {"PERENNIAL_MODEL_NAME": "weighing", "PERENNIAL_MODEL_VERSION": "1", "PERENNIAL_MODEL_FORMAT": "onnx"}
+    server = ServerProcess({**names, "PERENNIAL_MODEL_DIR": str(folder)}).wait_ready()
     yield server
     server.stop()
 

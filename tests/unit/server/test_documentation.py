@@ -26,7 +26,8 @@ def test_every_shell_example_has_its_answer() -> None:
 
 
 @pytest.mark.parametrize(("command", "answer"), EXAMPLES)
-def test_an_example_answers_as_it_says(iris_server: Any, command: str, answer: str) -> None:
-    env = {**os.environ, "SERVER": f"http://127.0.0.1:{iris_server.port}"}
+def test_an_example_answers_as_it_says(iris_server: Any, weighing_server: Any, command: str, answer: str) -> None:
+    server = weighing_server if "weigh" in command else iris_server
+    env = {**os.environ, "SERVER": f"http://127.0.0.1:{server.port}"}
     done = subprocess.run(["bash", "-euc", command], env=env, capture_output=True, text=True, timeout=20, check=True)
     assert rounded(json.loads(done.stdout)) == json.loads(answer)

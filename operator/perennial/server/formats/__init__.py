@@ -1,27 +1,37 @@
 """The formats that the server can load, by the name that `PERENNIAL_MODEL_FORMAT` says.
 
-A new format is a module with `load(folder, trusted_types) -> Predictor`, its line in `LOADERS`, and its test.
+A new format is a module with `load(folder, trusted_types) -> AnyPredictor`, its line in `LOADERS`, and its test.
 """
 
 import importlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from perennial.server.errors import ModelLoadError
-from perennial.server.predictor import Predictor
+from perennial.server.predictor import AnyPredictor
+
+# ONNX Runtime (for Linux since 1.29) and MLflow report to their vendors, unless this is set before they are imported.
+os.environ.update(ORT_DISABLE_TELEMETRY="1", MLFLOW_DISABLE_TELEMETRY="true")
+# MLflow's logs go where all others do, in the same form.
+os.environ["MLFLOW_CONFIGURE_LOGGING"] = "false"
 
 # Module names, so that a server for one format never imports another's library.
 LOADERS: Mapping[str, str] = {
     "sklearn": "perennial.server.formats.skops_file",
     "sklearn-pickle": "perennial.server.formats.pickle_file",
+    "xgboost": "perennial.server.formats.xgboost_file",
+    "onnx": "perennial.server.formats.onnx_file",
+    "mlflow": "perennial.server.formats.mlflow_folder",
+    "mlflow-pyfunc": "perennial.server.formats.mlflow_pyfunc",
 }
 
 
-def load(name: str, folder: Path, trusted_types: Sequence[str]) -> Predictor:
+def load(name: str, folder: Path, trusted_types: Sequence[str]) -> AnyPredictor:
     """Load the model in `folder`; ModelLoadError names the file and the cause."""
     if name not in LOADERS:
         raise ModelLoadError(f"the format {name!r} is not known to this server, which has {', '.join(LOADERS)}")
-    predictor: Predictor = importlib.import_module(LOADERS[name]).load(folder, trusted_types)
+    predictor: AnyPredictor = importlib.import_module(LOADERS[name]).load(folder, trusted_types)
     return predictor
 
 

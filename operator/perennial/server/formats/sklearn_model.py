@@ -11,10 +11,9 @@ import sklearn
 from sklearn.exceptions import InconsistentVersionWarning
 
 from perennial.server.errors import ModelLoadError
-from perennial.server.predictor import PREDICT, Array, Output
+from perennial.server.predictor import PREDICT, PROBABILITIES, Array, Tensor
 from perennial.server.tensors import datatype_of
 
-PROBABILITIES = "predict_proba"
 _log = logging.getLogger(__name__)
 
 # Columns are put in order by name before the model sees them, so that its own check has nothing to add.
@@ -56,14 +55,14 @@ def load_estimator(path: Path, read: Callable[[Path], Any]) -> SklearnModel:
     return SklearnModel(estimator)
 
 
-def _outputs(estimator: Any) -> tuple[Output, ...]:
+def _outputs(estimator: Any) -> tuple[Tensor, ...]:
     classes = getattr(estimator, "classes_", None)
     if not isinstance(classes, np.ndarray):  # a regressor, or a list of them: several targets at once
-        return (Output(PREDICT, "FP64"),)
-    predict = Output(PREDICT, datatype_of(classes.dtype))
+        return (Tensor(PREDICT, "FP64"),)
+    predict = Tensor(PREDICT, datatype_of(classes.dtype))
     if not hasattr(estimator, PROBABILITIES):
         return (predict,)
-    return (predict, Output(PROBABILITIES, "FP64", (len(classes),)))
+    return (predict, Tensor(PROBABILITIES, "FP64", (-1, len(classes))))
 
 
 def _mismatches(caught: list[warnings.WarningMessage]) -> list[str]:

@@ -12,6 +12,11 @@ from perennial.server.formats.sklearn_model import SklearnModel, load_estimator
 
 
 def load(folder: Path, trusted_types: Sequence[str]) -> SklearnModel:
+    """Load the only skops file in the folder."""
+    return load_file(the_only_file(folder, ["*.skops"]), trusted_types)
+
+
+def load_file(path: Path, trusted_types: Sequence[str]) -> SklearnModel:
     """Load the skops file; ModelLoadError names every type that neither skops nor `trusted_types` trusts."""
 
     def read(path: Path) -> Any:
@@ -24,4 +29,4 @@ def load(folder: Path, trusted_types: Sequence[str]) -> SklearnModel:
             )
         return skops.io.load(path, trusted=list(trusted_types))
 
-    return load_estimator(the_only_file(folder, ["*.skops"]), read)
+    return load_estimator(path, read)

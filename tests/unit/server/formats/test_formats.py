@@ -9,8 +9,8 @@ from perennial.server.errors import ModelLoadError
 
 
 def test_an_unknown_format_is_refused_naming_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(ModelLoadError, match="'onnx' is not known to this server, which has sklearn, sklearn-pickle"):
-        formats.load("onnx", tmp_path, ())
+    with pytest.raises(ModelLoadError, match="'keras' is not known to this server, which has sklearn, sklearn-pickle"):
+        formats.load("keras", tmp_path, ())
 
 
 @pytest.mark.parametrize(
