@@ -96,6 +96,7 @@ class _Sender:
                 for how, connector in (("kept", kept), ("fresh", fresh)):
                     session = aiohttp.ClientSession(connector=connector, timeout=timeout)
                     made.append((how, await stack.enter_async_context(session)))
+            await self._answered(made[-1][1])
             group = await stack.enter_async_context(asyncio.TaskGroup())
             # Each of the URLs in turn with each session: in step with them, one would never see a fresh connection.
             turns = itertools.cycle(itertools.product(made, self._task["url"]))
@@ -109,6 +110,17 @@ class _Sender:
                     written = time.monotonic()
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
         self._write()
+
+    async def _answered(self, session: aiohttp.ClientSession) -> None:
+        """Wait until all of them take connections: nodes learn of a Service's first pod a moment after everybody else."""
+        end = time.monotonic() + 20
+        for url in self._task["url"]:
+            while time.monotonic() < end:
+                try:
+                    async with session.get(url, headers=self._task["headers"]):
+                        break
+                except (aiohttp.ClientError, TimeoutError, OSError):
+                    await asyncio.sleep(0.1)
 
     async def _ask(self, how: str, session: aiohttp.ClientSession, url: str) -> None:
         began = time.monotonic()
