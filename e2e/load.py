@@ -112,7 +112,7 @@ class _Sender:
         self._write()
 
     async def _answered(self, session: aiohttp.ClientSession) -> None:
-        """Wait until all of them take connections: nodes learn of a Service's first pod a moment after everybody else."""
+        """Wait until all of them take connections: nodes learn of a Service's first pod a moment after others do."""
         end = time.monotonic() + 20
         for url in self._task["url"]:
             while time.monotonic() < end:
