@@ -150,7 +150,7 @@ def _training(prefix: str) -> dict[str, Known]:
         "spec.template.spec.containers[].command": Known(needed="`command`", wrong=(Wrong([], "`command`"),)),
         "spec.template.spec.containers[].command[]": Known(good=("python",), unrun=("x" * 131072,)),
         # A pod that nobody runs is pending for longer than that at once.
-        "spec.pendingDeadlineSeconds": Known(good=(60, 31_536_000), unrun=(1,)),
+        "spec.pendingDeadlineSeconds": Known(good=(3600, 31_536_000), unrun=(1,)),
     }
     if prefix:
         # What the deployment does not serve is not to be trained.
