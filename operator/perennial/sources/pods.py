@@ -23,7 +23,6 @@ class CounterRef(ApiModel):
     labels: Annotated[dict[_Label, Annotated[str, Field(max_length=64)]], Field(max_length=16)] = Field(
         default={}, description="Only series with these labels; `*` stands for anything: {code: 5*}."
     )
-    # Without defaults, here and below: the hash of a strategy that does not have them stays what it was.
     plus: Annotated[list[_Name], Field(max_length=8)] | None = Field(
         None, description="Further counters, added to it: of a server that counts good and bad answers apart."
     )
