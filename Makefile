@@ -104,6 +104,10 @@ mutants: venv ## Seed known bug patterns one at a time, and show which test catc
 bench: venv ## Measure against a real API server, and print a table
 	@$(PY) -m tests.bench $(ARGS)
 
+.PHONY: bench-servers
+bench-servers: venv ## Measure the bundled server beside MLflow's own, on the same model
+	@$(PY) -m tests.bench.servers
+
 .PHONY: soak
 soak: venv ## Let trainings, rollouts and runs come and go for an hour, and print what grew (ARGS="--seconds 600")
 	@$(PY) -m tests.bench.soak $(ARGS)
