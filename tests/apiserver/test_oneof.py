@@ -10,6 +10,8 @@ from e2e.cluster.apiserver import ApiServer
 from perennial.api.resources import MODELDEPLOYMENTS, RETRAINPOLICIES, Resource
 from tests.apiserver.test_bad_manifests import manifest
 
+# With all that has a default of its own.
+CANARY = {"canary": {"bakeTime": "1m", "stableScale": "Full", "steps": [{"setWeight": 10}]}}
 SOURCE = "spec.triggers.0.metric.source"
 
 
@@ -20,7 +22,7 @@ SOURCE = "spec.triggers.0.metric.source"
         (
             MODELDEPLOYMENTS,
             "spec.strategy",
-            [None, {"canary": {"bakeTime": "1m", "steps": [{"setWeight": 10}]}}, {"rollingUpdate": {}}, None],
+            [None, CANARY, {"rollingUpdate": {}}, None],
         ),
         (RETRAINPOLICIES, SOURCE, [None, {"reported": {}}, None]),
     ],
