@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-import yaml
 
 from e2e.cluster.apiserver import ApiServer
 from perennial.api.resources import TRAININGJOBS
 from perennial.kube import login
 from perennial.kube.http import HttpClient
 from tests.apiserver.kubelet import Kubelet
-from tests.apiserver.operators import PRESETS, ROOT, USER, Perennial, apply_gateway_kinds, apply_kinds, eventually
+from tests.apiserver.operators import PRESETS, USER, Perennial, apply_gateway_kinds, apply_kinds, eventually
 from tests.apiserver.space import Space
 from tests.apiserver.toy import CRD
 
@@ -59,11 +58,9 @@ def controlled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 @pytest.fixture(scope="session")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The operator's configuration file: presets for training and serving, and those beside the chart's values."""
+    """The operator's configuration file, with a preset for training and one for serving."""
     path = tmp_path_factory.mktemp("config") / "config.yaml"
-    read = [yaml.safe_load(preset.read_text()) for preset in (ROOT / "charts" / "perennial" / "presets").iterdir()]
-    more = {name: preset for one in read for name, preset in one["servingRuntimes"].items()}
-    path.write_text(json.dumps(PRESETS | {"servingRuntimes": PRESETS["servingRuntimes"] | more}))
+    path.write_text(json.dumps(PRESETS))
     return path
 
 

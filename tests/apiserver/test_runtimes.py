@@ -1,12 +1,15 @@
 """Runtimes that are not ours, on a real API server: it takes their pods, and the operator asks what they count."""
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+import yaml
 
+from e2e.cluster.apiserver import ApiServer
 from perennial.api.resources import DEPLOYMENTS
-from tests.apiserver.operators import eventually
+from tests.apiserver.operators import ROOT, USER, Perennial, apply_kinds, eventually
 from tests.apiserver.serving import Serving
 from tests.apiserver.space import Space
 from tests.servers import Mlflow, StandIn, Triton, Vllm
@@ -22,10 +25,26 @@ LATENCY = {
 ERRORS = {"name": "errors", "source": {"runtime": {}}, "noWorseThanStableBy": 0.05, "lowerIsBetter": True}
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """With an operator that has the presets beside the chart's values."""
+    folder = tmp_path_factory.mktemp("runtimes")
+    read = [yaml.safe_load(preset.read_text()) for preset in (ROOT / "charts" / "perennial" / "presets").iterdir()]
+    runtimes = {name: preset for one in read for name, preset in one["servingRuntimes"].items()}
+    config = folder / "config.yaml"
+    config.write_text(json.dumps({"servingRuntimes": runtimes}))
+    with ApiServer(folder, users={USER: ["system:masters"]}, controller_manager=True) as server:
+        apply_kinds(server)
+        with Perennial(server, "perennial-0", config) as operator:
+            operator.started()
+            yield server
+
+
 @pytest.fixture
-def serving(space: Space) -> Serving:
+def serving(server: ApiServer) -> Serving:
     """In a namespace that takes only what is restricted."""
-    space.server.kubectl("label", "namespace", space.name, "pod-security.kubernetes.io/enforce=restricted")
+    space = Space(server)
+    server.kubectl("label", "namespace", space.name, "pod-security.kubernetes.io/enforce=restricted")
     return Serving(space)
 
 
