@@ -3,10 +3,9 @@
 import logging
 from pathlib import Path
 
-from perennial.agent.failure import TaskFailed
 from perennial.agent.layout import Layout
-from perennial.agent.storage import locate
-from perennial.agent.transfer import check, download_model
+from perennial.agent.storage import shown
+from perennial.agent.transfer import bring
 from perennial.api.task import FetchTask
 
 log = logging.getLogger(__name__)
@@ -14,11 +13,6 @@ log = logging.getLogger(__name__)
 
 def run(task: FetchTask, layout: Layout) -> None:
     """TaskFailed: NotFound, DigestMismatch, or what the store says."""
-    source = locate(task.model.uri, layout.volumes)
     what = f"the model {task.model.name}".rstrip()
-    try:
-        found = download_model(source, Path(task.target))
-    except TaskFailed as failed:
-        raise TaskFailed(failed.reason, f"{what}: {failed}") from failed
-    check(f"{what} ({source.shown})", found, task.model.digest)
-    log.info("%s is there", what, extra={"uri": source.shown, "digest": found})
+    found = bring(what, task.model, Path(task.target), layout.volumes)
+    log.info("%s is there", what, extra={"uri": shown(task.model.uri), "digest": found})

@@ -12,7 +12,7 @@ from perennial.agent.failure import TaskFailed, Unsuitable
 from perennial.agent.layout import MARKERS, Layout
 from perennial.agent.publish import attempt_location
 from perennial.agent.storage import Location, OnClaim, locate
-from perennial.agent.transfer import check, download, download_model, empty, patiently
+from perennial.agent.transfer import bring, check, download, empty, patiently
 from perennial.api.task import MAX_MESSAGE_BYTES, Artifact, Prepared, PrepareTask, Reason
 
 ANYBODY = 0o777  # the training runs under a uid of the user's choice
@@ -27,7 +27,7 @@ def run(task: PrepareTask, attempt: str, layout: Layout) -> Prepared:
         _try_destination(task.destination, attempt, layout)
     digests = {item.name: found for item in task.inputs if (found := _input(item, layout)) is not None}
     if task.champion is not None:
-        _champion(task.champion, layout)
+        bring(f"the champion {task.champion.name}", task.champion, layout.champion, layout.volumes)
     return _answer(digests, {item.name for item in task.inputs if item.digest})
 
 
@@ -85,13 +85,3 @@ def _answer(digests: dict[str, str], given: set[str]) -> Prepared:
     while len((answer := Prepared(inputs=kept)).to_json()) > MAX_MESSAGE_BYTES:
         log.warning("the digest of input %s has no room in the termination message", kept.popitem()[0])
     return answer
-
-
-def _champion(champion: Artifact, layout: Layout) -> None:
-    source = locate(champion.uri, layout.volumes)
-    what = f"the champion {champion.name}"
-    try:
-        found = download_model(source, layout.champion)
-    except TaskFailed as failed:
-        raise TaskFailed(failed.reason, f"{what}: {failed}") from failed
-    check(f"{what} ({source.shown})", found, champion.digest)

@@ -15,8 +15,8 @@ from typing import Any
 
 from perennial.agent.failure import TaskFailed
 from perennial.agent.layout import Layout
-from perennial.agent.storage import locate
-from perennial.agent.transfer import check, download_model, patiently
+from perennial.agent.storage import shown
+from perennial.agent.transfer import bring, patiently
 from perennial.api.task import Reason, Replayed, ReplayTask
 
 AT_ONCE = 4
@@ -41,14 +41,12 @@ class _Answer:
 def run(task: ReplayTask, layout: Layout) -> Replayed:
     """TaskFailed: InputNotFound, DigestMismatch, RequestsInvalid, ServerUnavailable, or what the store says."""
     with tempfile.TemporaryDirectory() as folder:
-        source = locate(task.requests.uri, layout.volumes)
-        what = f"the requests ({source.shown})"
+        what = f"the requests ({shown(task.requests.uri)})"
         try:
-            found = download_model(source, Path(folder))
+            bring("the requests", task.requests, Path(folder), layout.volumes)
         except TaskFailed as failed:
             reason = Reason.INPUT_NOT_FOUND if failed.reason == Reason.NOT_FOUND else failed.reason
-            raise TaskFailed(reason, f"the requests: {failed}") from failed
-        check(what, found, task.requests.digest)
+            raise TaskFailed(reason, failed.message) from failed
         files = [file for file in Path(folder).rglob("*") if file.is_file()]
         if len(files) != 1:
             raise TaskFailed(Reason.REQUESTS_INVALID, f"{what}: {len(files)} files lie there; one is wanted")

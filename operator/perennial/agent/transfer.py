@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from perennial.agent import digest
 from perennial.agent.failure import TaskFailed
-from perennial.agent.storage import Location
-from perennial.api.task import Reason
+from perennial.agent.storage import Location, locate
+from perennial.api.task import Artifact, Reason
 
 FILES_AT_ONCE = 4
 BATCH = 64  # files between two looks at the clock
@@ -70,6 +70,17 @@ def download_model(source: Location, folder: Path) -> str:
     empty(folder)
     names = patiently(source.files)
     return _copy(source, names, folder / source.name if names == [""] else folder)
+
+
+def bring(what: str, artifact: Artifact, folder: Path, volumes: Path) -> str:
+    """`download_model` of what a task names, with its digest checked; `what` it is begins the words of a failure."""
+    source = locate(artifact.uri, volumes)
+    try:
+        found = download_model(source, folder)
+    except TaskFailed as failed:
+        raise TaskFailed(failed.reason, f"{what}: {failed}") from failed
+    check(f"{what} ({source.shown})", found, artifact.digest)
+    return found
 
 
 def _copy(source: Location, names: list[str], to: Path) -> str:
