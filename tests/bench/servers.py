@@ -122,17 +122,16 @@ async def main(folder: Path) -> Result:
     urls = dict(zip(commands, (f"http://127.0.0.1:{port}/invocations" for port in ports), strict=True))
     latencies: dict[str, list[float]] = {name: [] for name in commands}
     rates: dict[str, list[float]] = {name: [] for name in commands}
-    with ExitStack() as stack:
-        session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
-        for name, (command, env) in commands.items():
-            stack.enter_context(served(command, env, folder / name))
-        said = [await ready(session, urls[name], body) for name in commands]
-        assert said[0] == said[1] == model.predict(row).tolist(), said
-        for number in range(ROUNDS):
-            for name in list(commands)[:: 1 if number % 2 else -1]:
-                latencies[name] += await one_by_one(session, urls[name], body)
-                rates[name].append(await at_once(session, urls[name], body))
-        await session.close()
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        with ExitStack() as stack:
+            for name, (command, env) in commands.items():
+                stack.enter_context(served(command, env, folder / name))
+            said = [await ready(session, urls[name], body) for name in commands]
+            assert said[0] == said[1] == model.predict(row).tolist(), said
+            for number in range(ROUNDS):
+                for name in list(commands)[:: 1 if number % 2 else -1]:
+                    latencies[name] += await one_by_one(session, urls[name], body)
+                    rates[name].append(await at_once(session, urls[name], body))
     alone = by_itself(model.predict, row)
     return {
         name: {
