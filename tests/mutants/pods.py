@@ -85,8 +85,8 @@ PODS = (
     Mutant(
         "digest-unchecked",
         "a model that is not the one that was promoted is served",
-        "agent/fetch.py",
-        '    check(f"{what} ({source.shown})", found, task.model.digest)\n',
+        "agent/transfer.py",
+        '    check(f"{what} ({source.shown})", found, artifact.digest)\n',
         "",
         ("tests/unit/agent/test_fetch.py", *AGENT),
     ),
