@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import os
 import socket
 import sys
@@ -27,6 +28,8 @@ def main() -> None:
     """Run the operator until it is told to stop; the process ends with its exit code."""
     arguments = _parser().parse_args()
     logs.configure(arguments.log_level)
+    # What was imported never goes: nothing is to wait until it was looked through once more.
+    gc.freeze()
     sys.exit(asyncio.run(_run(arguments)))
 
 

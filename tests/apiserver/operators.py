@@ -47,17 +47,18 @@ def eventually(probe: Callable[[], T], seconds: float = 15.0) -> T:
 
 
 def apply_kinds(server: ApiServer, tree: Path = ROOT) -> None:
-    """Apply a tree's CustomResourceDefinitions; return when clients can discover them, which is after Established."""
-    _define(server, tree / "crds", "perennial.dev")
+    """`define` ours, as a tree has them."""
+    define(server, tree / "crds", "perennial.dev")
 
 
 def apply_gateway_kinds(server: ApiServer) -> None:
     """The same with the Gateway API's HTTPRoute."""
     definitions = tools.source("traefik", "sigs.k8s.io/gateway-api") / "config" / "crd" / "standard"
-    _define(server, definitions / "gateway.networking.k8s.io_httproutes.yaml", "gateway.networking.k8s.io")
+    define(server, definitions / "gateway.networking.k8s.io_httproutes.yaml", "gateway.networking.k8s.io")
 
 
-def _define(server: ApiServer, files: Path, group: str) -> None:
+def define(server: ApiServer, files: Path, group: str) -> None:
+    """Apply the CustomResourceDefinitions of a group; return when clients can discover them."""
     server.kubectl("apply", "--server-side", "-f", str(files))
     names = set(server.kubectl("get", "-f", str(files), "-o", "jsonpath={..metadata.name}").split())
 

@@ -1,6 +1,6 @@
 """Applies hostile variants to one object of each kind, through the API server, and times how others fare meanwhile.
 
-As a program (kubeconfig, namespace, seed, rate, harmless): goes on applying until it is killed.
+As a program (kubeconfig, namespace, seed, rate, whether to twins): goes on applying until it is killed.
 """
 
 import asyncio
@@ -39,6 +39,7 @@ from perennial.plan import Body
 from tests.apiserver.space import Space
 from tests.prove import hostile, poisoned
 from tests.prove.hostile import Strategy
+from tests.prove.twins import Twins
 
 # Ours, too, must encode what is nested deeply.
 sys.setrecursionlimit(20_000)
@@ -83,16 +84,12 @@ class Poison:
         for resource in OWN_KINDS:
             await self._again(resource)
 
-    async def apply(self, variant: Variant, *, harmless: bool = False) -> None:
-        """Write a variant; what the API server refuses of it is counted. `harmless`: as many writes, of no meaning."""
+    async def apply(self, variant: Variant) -> None:
+        """Write a variant; what the API server refuses of it is counted."""
         resource, metadata, status = variant
         number = next(self._numbers)
         if number % _ANEW == _ANEW - 1:
             await self._anew()
-        if harmless:
-            for step in ("first", "second"):
-                await self._write(resource, {"metadata": {"annotations": {step: str(number)}}})
-            return
         if resource == PODS:
             metadata = {**metadata, "labels": {**metadata.get("labels", {}), LABEL_OWNED: "true"}}
         whole = {}
@@ -248,10 +245,11 @@ class Others:
 
 
 @contextmanager
-def beside(space: Space, of: int, rate: float, *, harmless: bool) -> Iterator[None]:
-    """A process of its own that applies variants meanwhile: what it costs to make them is no cost of the operator's."""
+def beside(space: Space, of: int, rate: float, *, twins: bool) -> Iterator[None]:
+    """A process of its own that applies variants meanwhile, to ours or to their twins: what it costs to make them is no
+    cost of the operator's."""
     command = [sys.executable, "-m", "tests.prove.poisoning", str(space.server.kubeconfig), space.name]
-    command += [str(of), str(rate), str(int(harmless))]
+    command += [str(of), str(rate), str(int(twins))]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     try:
         assert process.stdout
@@ -263,14 +261,14 @@ def beside(space: Space, of: int, rate: float, *, harmless: bool) -> Iterator[No
         process.communicate()
 
 
-async def _main(kubeconfig: str, namespace: str, of: str, rate: str, harmless: str) -> None:
+async def _main(kubeconfig: str, namespace: str, of: str, rate: str, twins: str) -> None:
     what = hostile.samples(variants, 100, int(of))
-    async with HttpClient(login.load(kubeconfig)) as client:
+    async with (Twins if int(twins) else HttpClient)(login.load(kubeconfig)) as client:
         poison = Poison(namespace, client)
         await poison.make()
         print("begun", flush=True)
         for variant in cycle(what):
-            await poison.apply(variant, harmless=bool(int(harmless)))
+            await poison.apply(variant)
             await asyncio.sleep(1 / float(rate))
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import statistics
 import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -23,13 +22,13 @@ from perennial.plan import Body, Create, Plan
 from perennial.runtime.projection import project
 from tests.apiserver.operators import Perennial
 from tests.apiserver.space import Space
-from tests.prove import hostile, poisoned, poisoning
+from tests.prove import hostile, poisoned, poisoning, twins
 from tests.prove.report import FULL, Proof, scaled
 from tests.world import World
 
 SEED = 6
-# Changes of the others, and of the poisoned, in a second.
-RATE, POISON_RATE = 40, 5
+# Changes in a second: of the others, and of the poisoned one, which changes a dozen times as often as each of them.
+RATE, POISON_RATE = 40, 1
 NOW = datetime(2026, 11, 21, 12, 0, 30, 123456, tzinfo=UTC)
 VALIDATORS = {resource: Draft4Validator(schema) for resource, schema in hostile.SCHEMAS.items()}
 
@@ -103,21 +102,26 @@ async def test_one_poisoned_object_among_500_costs_the_others_nothing(
     space: Space, perennial: Perennial, proof: Proof
 ) -> None:
     rounds, seconds = scaled(12, 1), scaled(10, 4)
+    # Some of what is hostile takes the API server itself a second to refuse, and then nobody is served: the same is
+    # written as often where the operator does not see it.
+    apart = Space(space.server)
+    twins.apply_twins(space.server)
     async with (
         HttpClient(login.load(str(space.server.kubeconfig))) as client,
         poisoning.Others.watched(space, client, 499) as others,
     ):
-        with_it, without = [], []
+        took: dict[bool, list[float]] = {True: [], False: []}
         with unharmed(perennial):
             for index in range(rounds):
                 # Turn and turn about: whatever else the machine does, both have of it.
-                for harmless in (index % 2 == 0, index % 2 == 1):
-                    with poisoning.beside(space, SEED + index, POISON_RATE, harmless=harmless):
-                        took = await others.round(seconds, RATE)
-                    (without if harmless else with_it).append(_percentile(took))
-        proof.count("others' changes timed", int(rounds * seconds * RATE) * 2)
-    ratio = statistics.median(with_it) / statistics.median(without)
-    print(f"99th percentile, of {rounds} rounds: {ratio:.3f} of that without poison ({with_it}, {without})")
+                for seen in (index % 2 == 0, index % 2 == 1):
+                    with poisoning.beside(space if seen else apart, SEED + index, POISON_RATE, twins=not seen):
+                        took[seen] += await others.round(seconds, RATE)
+        proof.count("others' changes timed", len(took[True]) + len(took[False]))
+    ratio = _percentile(took[True]) / _percentile(took[False])
+    for seen, times in took.items():
+        percentiles = [round(1000 * _percentile(times, at)) for at in (0.5, 0.9, 0.99)]
+        print(f"{'poison' if seen else 'its twins'}: median, 90th and 99th percentile in ms: {percentiles}")
     proof.count("percent of the 99th percentile without it", round(100 * ratio))
     if FULL:
         assert ratio <= 1.1
@@ -140,8 +144,8 @@ def unharmed(perennial: Perennial) -> Iterator[None]:
     assert not raised, f"seed {SEED}: {raised.most_common(5)}"
 
 
-def _percentile(took: list[float]) -> float:
-    return sorted(took)[int(0.99 * len(took))]
+def _percentile(took: list[float], at: float = 0.99) -> float:
+    return sorted(took)[int(at * len(took))]
 
 
 async def test_an_object_nested_too_deep_is_told_of_and_outlived(space: Space, perennial: Perennial) -> None:
