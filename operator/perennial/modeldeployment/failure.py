@@ -1,8 +1,8 @@
 """Why a revision's pods are not ready, in words, and whether waiting can help."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from perennial.api.base import read_time
@@ -16,6 +16,7 @@ from perennial.podwords import exit_words, lost_node, refused_words
 MODEL_LOAD_FAILED = 78  # the exit code of a model server that cannot load its model
 CRASHES = 3
 _LENGTH = 512
+_NOW = datetime.max.replace(tzinfo=UTC)
 SILENT = "they run, but do not answer ready"
 # The same files from the same place will fail the same way.
 _HOPELESS = {Reason.DIGEST_MISMATCH, Reason.INVALID_URI, Reason.NOT_FOUND}
@@ -35,28 +36,33 @@ _NO_START = {
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What keeps a revision from being ready. `hopeless`: no use waiting. `crashing`: hopeless where another serves."""
+    """What keeps a revision from being ready. `hopeless`: no use waiting. `crashing`: hopeless where another serves.
+
+    `at`: when it happened; it goes on where that is not known.
+    """
 
     reason: str
     message: str
     hopeless: bool = False
     crashing: bool = False
+    at: datetime = field(default=_NOW, compare=False)
 
 
 def failure_of(pods: Iterable[Body], deployment: Body | None) -> Failure | None:
-    """The gravest failure of a revision's pods that are not ready, else what keeps its pods from being made."""
+    """The gravest failure of a revision's pods that are not ready, of several the latest, else what keeps its pods from
+    being made."""
     found = [failure for pod in pods if ready_since(pod) is None for failure in _of_pod(pod)]
     found += _of_deployment(deployment)
     return max(found, key=_grave, default=None)
 
 
-def _grave(failure: Failure) -> tuple[bool, bool]:
-    return failure.hopeless, failure.crashing
+def _grave(failure: Failure) -> tuple[bool, bool, datetime]:
+    return failure.hopeless, failure.crashing, failure.at
 
 
 def last_failure(pods: Iterable[Body]) -> Failure | None:
-    """The gravest of what the pods last failed with, also of those that have come right since."""
-    return max((failure for pod in pods for failure in _of_pod(pod)), key=_grave, default=None)
+    """What failed last in these pods, also in those that have come right since."""
+    return max((failure for pod in pods for failure in _of_pod(pod)), key=lambda one: one.at, default=None)
 
 
 def unready(pods: Iterable[Body]) -> str | None:
@@ -85,7 +91,9 @@ def _of_pod(pod: Body) -> Iterable[Failure]:
     name = pod["metadata"]["name"]
     if status.get("phase") == "Failed" and status.get("reason"):
         # Of an eviction, say: how its containers ended is only what follows from it.
-        yield Failure(status["reason"], _cut(f"pod {name}: {status.get('message') or status['reason']}"))
+        times = [read_time(one.get("lastTransitionTime")) for one in status.get("conditions") or ()]
+        message = _cut(f"pod {name}: {status.get('message') or status['reason']}")
+        yield Failure(status["reason"], message, at=max((time for time in times if time), default=_NOW))
         return
     if lost := lost_node(pod):
         yield Failure("NodeNotReady", f"pod {name}: {lost}")
@@ -123,6 +131,7 @@ def _fetch_failed(pod: str, container: Body) -> Failure | None:
         _cut(answer.message),
         hopeless=answer.reason in _HOPELESS,
         crashing=answer.reason not in _PASSING and container.get("restartCount", 0) >= CRASHES,
+        at=_at(ended),
     )
 
 
@@ -132,7 +141,8 @@ def _model_not_loaded(pod: str, container: Body) -> Failure | None:
         return None
     answer = parse_prepared(ended.get("message"))
     words = answer.message if isinstance(answer, Answer) else ended.get("message", "")
-    return Failure("ModelLoadFailed", _cut(words or f"the server in pod {pod} could not load the model"), hopeless=True)
+    message = _cut(words or f"the server in pod {pod} could not load the model")
+    return Failure("ModelLoadFailed", message, hopeless=True, at=_at(ended))
 
 
 def _crashes(pod: str, container: Body) -> Failure | None:
@@ -150,7 +160,7 @@ def _ends(pod: str, container: Body) -> Failure | None:
     tail = f": {ended['message'].strip()}" if ended.get("message") else ""
     reason = "OutOfMemory" if out_of_memory else "CrashLoop" if crashing else "ContainerFailed"
     words = f"container {container['name']} of pod {pod} ended with {how}{advice}{tail}"
-    return Failure(reason, _cut(words), crashing=crashing)
+    return Failure(reason, _cut(words), crashing=crashing, at=_at(ended))
 
 
 _RULES: Sequence[Callable[[str, Body], Failure | None]] = (
@@ -171,6 +181,10 @@ def _ended(container: Body) -> Any:
     """How the container last ended, if it does not run well now."""
     state = container.get("state") or {}
     return state.get("terminated") or (container.get("lastState") or {}).get("terminated") or {}
+
+
+def _at(ended: Body) -> datetime:
+    return read_time(ended.get("finishedAt")) or _NOW
 
 
 def _cut(text: str) -> str:

@@ -127,6 +127,20 @@ def test_what_a_pod_went_through_is_known_after_it_came_right() -> None:
     assert "exit code 137" in found.message
 
 
+@pytest.mark.parametrize("later", ["crash", "eviction"])
+def test_the_last_of_several_is_told(later: str) -> None:
+    crashed = exited(137, restarts=5)
+    ended = crashed["containerStatuses"][0]["lastState"]["terminated"]
+    ended["finishedAt"] = "2026-11-20T12:00:00Z"
+    at = "2026-11-20T11:00:00Z" if later == "crash" else "2026-11-20T13:00:00Z"
+    conditions = [{"type": "Ready", "status": "False", "lastTransitionTime": at}, {"type": "x", "status": "True"}]
+    evicted = {"phase": "Failed", "reason": "Evicted", "message": "disk", "conditions": conditions}
+    for pods in ([pod(crashed), pod(evicted)], [pod(evicted), pod(crashed)]):
+        found = last_failure(pods)
+        assert found is not None
+        assert found.reason == ("CrashLoop" if later == "crash" else "Evicted")
+
+
 def test_pods_that_wait_for_their_model_are_not_said_to_run() -> None:
     fetching: Body = {"initContainerStatuses": [{"name": "fetch", "state": {"running": {}}}]}
     assert unready([pod(fetching)]) == "container fetch of pod p has not ended yet"
