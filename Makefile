@@ -79,7 +79,7 @@ versions: venv ## Run a part of these on other versions (VERSIONS="1.31 1.36"; A
 	done
 
 e2e: venv ## Run the tests on a real cluster, with real pods (ARGS for pytest)
-	@$(PY) -m pytest e2e -vv --durations=5 $(ARGS)
+	@$(PY) -m e2e $(ARGS)
 
 proofs: venv ## Run the slice of each proof that fits CI, those on the real cluster apart (ARGS for pytest)
 	@$(PY) -m pytest tests/prove --durations=5 $(LANES) $(ARGS)
@@ -93,7 +93,7 @@ prove: venv ## Run every proof in full (two hours), and print one table with cou
 	failed=0
 	$(PY) -m pytest tests/prove tests/apiserver -m "proof and not alone" -vv --durations=10 $(LANES) $(ARGS) || failed=1
 	$(PY) -m pytest tests/prove -m alone -vv $(ARGS) || failed=1
-	$(PY) -m pytest e2e -vv --durations=10 $(ARGS) || failed=1
+	$(PY) -m e2e $(ARGS) || failed=1
 	$(PY) -m tests.mutants || failed=1
 	$(PY) -m tests.prove.report $(PERENNIAL_PROOFS)
 	exit $$failed

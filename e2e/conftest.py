@@ -4,28 +4,27 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from e2e import operators
+from e2e import session
 from e2e.begun import Played, lose_nodes, play, retrained, schedule
-from e2e.demo.story import NAMESPACE
-from e2e.gateway import Gateway, define
+from e2e.gateway import Gateway
 from e2e.hollow import LABEL
-from e2e.lab import SYSTEM, Lab
+from e2e.lab import Lab
 from e2e.metrics_server import MetricsServer
-from e2e.space import MARK, Space
+from e2e.space import Space
 from e2e.store import Store
 from tests.prove.report import FULL
 
-# Several runs side by side are told apart by it.
-CLUSTER = os.environ.get("E2E_CLUSTER", "perennial-e2e")
-# What waits most is begun first; what takes the operator away, or looks back on everything, comes last.
-ORDER = (
-    "training", "serving", "truth", "faults", "failover", "replicas", "schedule", "demo", "chart", "node", "rights",
-)  # fmt: skip
+# What waits most is begun first.
+ORDER = ("canary", "blue_green", "training", "truth", "analysis")
+# What takes the operator or the node away, or looks back on everything, comes last, with nothing beside it.
+ALONE = ("prometheus", "failover", "replicas", "schedule", "chart", "node", "rights")
+# No two of these at once: they ask for as much as the machine gives, or bring the gateway.
+LOADED = ("canary", "blue_green", "serving", "route", "gateway", "autoscaling")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -38,10 +37,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=left_out)
 
     def place(item: pytest.Item) -> int:
-        name = item.path.stem.removeprefix("test_")
-        return ORDER.index(name) if name in ORDER else -1
+        order = (*ORDER, _module(item), *ALONE)
+        return order.index(_module(item))
 
     items.sort(key=place)
+    for item in items:
+        name = _module(item)
+        item.add_marker(pytest.mark.xdist_group("load" if name in LOADED else name))
+        if name in ALONE:
+            item.add_marker("alone")
+
+
+def _module(item: pytest.Item) -> str:
+    return item.path.stem.removeprefix("test_")
 
 
 @contextmanager
@@ -53,35 +61,29 @@ def told(config: pytest.Config) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def began() -> float:
-    """When this session began, in seconds since the epoch."""
-    return time.time()
+    """When the first test on this cluster began, in seconds since the epoch."""
+    return float(os.environ.get("E2E_BEGAN") or time.time())
 
 
 @pytest.fixture(scope="session")
 def lab(began: float, pytestconfig: pytest.Config) -> Iterator[Lab]:
-    """The cluster, with two ready replicas of the operator. E2E_KEEP=1 leaves it up for the next time."""
-    lab = Lab(CLUSTER)
-    try:
+    """The cluster: that of `python -m e2e`, or one of this session's own."""
+    if "E2E_BEGAN" in os.environ:
+        yield Lab(session.CLUSTER)
+        return
+    with ExitStack() as stack:
         with told(pytestconfig):
-            lab.up()
-            # Of an earlier session that left them behind, on purpose or not.
-            lab.kubectl("delete", "namespace", "--selector", MARK, "--timeout=300s")
-            lab.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=300s")
-            lab.kubectl("delete", "lease", "-n", SYSTEM, operators.LEASE, "--ignore-not-found")
-            define(lab)
-            lab.install()
-            operators.ready(lab)
+            lab = stack.enter_context(session.cluster())
         yield lab
-    finally:
-        if not os.environ.get("E2E_KEEP"):
-            with told(pytestconfig):
-                lab.cluster.down()
+        with told(pytestconfig):
+            stack.close()
 
 
 @pytest.fixture(scope="session")
 def store(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """An S3 store that pods can reach."""
-    store = Store(lab, Path(tmp_path_factory.mktemp("store")))
+    lane = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    store = Store(lab, Path(tmp_path_factory.mktemp("store")), lane)
     store.start()
     yield store
     store.stop()
@@ -135,7 +137,10 @@ def lost(lab: Lab) -> "Iterator[Future[Space]]":
 
 @pytest.fixture(scope="session", autouse=True)
 def begun(request: pytest.FixtureRequest) -> None:
-    """What takes long and needs nobody is begun at once, if a test of this session wants it."""
+    """What takes long and needs nobody is begun at once, if a test of this session wants it; lanes wait for each other
+    less, and begin it when they come to it."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return
     wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
     for name in ("playing", "scheduled", "retraining", "lost"):
         if name in wanted:

@@ -1,6 +1,7 @@
 """The operator's pods: which one leads, and how tests end them, freeze them and cut them off."""
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -43,6 +44,13 @@ def kill_leader(lab: Lab) -> str:
     pod, signed = leader(lab), holder(lab)
     with killed(lab, pod):
         return signed
+
+
+def replace_leader(lab: Lab) -> str:
+    """`kill_leader`, and wait until another leads; one at a time, whatever lane of tests wants it."""
+    with (lab.cluster.state / "leader.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return succeeded(lab, kill_leader(lab))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import botocore.exceptions
 from e2e.lab import Body, Lab
 from perennial.agent import digest
 
-PORT = 9199
+PORT = 9199  # of the first; each has its own
 BUCKET = "models"
 _KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
 
@@ -22,18 +22,19 @@ _KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGI
 class Store:
     """One server with one bucket. Its content does not outlive `stop`."""
 
-    def __init__(self, lab: Lab, folder: Path) -> None:
+    def __init__(self, lab: Lab, folder: Path, number: int = 0) -> None:
         self._lab = lab
+        self._port = PORT + number
         self._log = folder / "store.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"http://{self._lab.host}:{PORT}"
+        return f"http://{self._lab.host}:{self._port}"
 
     def start(self) -> None:
         """Start it, with its bucket, and return when it answers."""
-        words = [sys.executable, "-m", "moto.server", "-H", self._lab.host, "-p", str(PORT)]
+        words = [sys.executable, "-m", "moto.server", "-H", self._lab.host, "-p", str(self._port)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._lab.cluster.exec_command(words), stdout=log, stderr=log)
         self._lab.until("the store answers", self._made, 60, seen=self._log.read_text)

@@ -39,7 +39,7 @@ def test_all_requests_go_over_at_once_when_a_person_says_so(
         assert set(preview.counts()["versions"]) == {"2"}
         assert set(served.load.counts()["versions"]) == {"1"}
         served.ask("skip-step", "1")
-        operators.succeeded(lab, operators.kill_leader(lab))
+        operators.replace_leader(lab)
         space.serves("whole", 2)
         assert preview.counts()["failures"] == 0
     fresh = served.load.counts()["fresh"]

@@ -60,7 +60,7 @@ def test_it_gets_its_share_step_by_step(canary: Served, store: Store, lab: Lab) 
         assert "2" not in canary.load.counts()["versions"]
         canary.ask("skip-step", "1")
         canary.at(2)
-        operators.succeeded(lab, operators.kill_leader(lab))
+        operators.replace_leader(lab)
         tenth = fresh(canary, 2)
         canary.ask("skip-step", "2")
         canary.at(4)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections import Counter
 
 import pytest
@@ -174,5 +175,7 @@ def _roles(lab: Lab) -> list[Body]:
 
 
 def _whole(config: pytest.Config) -> bool:
-    narrowed = config.getoption("keyword") or config.getoption("markexpr")
+    marks = config.getoption("markexpr")
+    # Those beside each other were before.
+    narrowed = config.getoption("keyword") or (marks and not (marks == "alone" and "E2E_BEGAN" in os.environ))
     return not narrowed and not any("test_" in argument for argument in config.args)

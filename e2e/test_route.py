@@ -74,7 +74,7 @@ def test_first_it_gets_only_those_who_carry_something(canary: Served, store: Sto
 def test_it_gets_its_weight_and_not_by_its_pods(canary: Served, store: Store, lab: Lab) -> None:
     canary.ask("skip-step", "1")
     canary.at(4)
-    operators.succeeded(lab, operators.kill_leader(lab))
+    operators.replace_leader(lab)
     twentieth = share(canary.space, canary.load, 2, SAMPLE)
     canary.ask("skip-step", "2")
     canary.at(6)

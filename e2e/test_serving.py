@@ -134,7 +134,7 @@ def test_a_takeover_survives_the_death_of_the_operator(served: Served, lab: Lab)
         return (served.deployment["status"].get("rollout") or {}).get("version") == 5
 
     served.space.until("version 5 is rolled out", rolling, 120, every=0.1)
-    operators.succeeded(lab, operators.kill_leader(lab))
+    operators.replace_leader(lab)
     served.space.serves("digits", 5)
     served.unharmed(5)
 
