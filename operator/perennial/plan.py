@@ -14,11 +14,13 @@ from perennial.questions import Question
 class Create:
     """Make an object that is rendered once. An object of that name with the same controller is taken for made.
 
-    `strict`: a field that the API server does not know is refused, not dropped: a person wrote it.
+    `strict`: a field that the API server does not know is refused, not dropped: a person wrote it. `shared`: any object
+    of that name will do, whoever made it.
     """
 
     body: Body
     strict: bool = False
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

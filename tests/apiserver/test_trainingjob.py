@@ -256,6 +256,14 @@ def test_without_an_output_the_namespace_gets_a_claim_once(space: Space, kubelet
     assert space.requests()["create persistentvolumeclaims"] == 1
 
 
+def test_a_claim_of_that_name_made_by_hand_will_do(space: Space) -> None:
+    asked = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
+    made = space.make(PVCS, "perennial-models", asked)
+    space.train("first", output={})
+    space.there(JOBS, "first")
+    assert (space.get(PVCS, "perennial-models") or {})["spec"] == made["spec"]
+
+
 def test_a_typo_is_fixed_by_an_edit_before_the_job_exists(space: Space) -> None:
     space.train("typo", runtime="sklaern")
     message = space.says("typo", "Stalled", "InvalidSpec")

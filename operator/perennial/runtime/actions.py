@@ -54,8 +54,8 @@ class Actor:
             if owner and isinstance(action, Create | Apply) and self._cache.gone(target):
                 await self._still_there(key, owner)
             match action:
-                case Create(body, strict):
-                    await self._create(owner, target, body, strict=strict)
+                case Create():
+                    await self._create(owner, target, action)
                 case Apply(body, whole):
                     await self._apply(target, body, whole=whole)
                 case Patch():
@@ -94,15 +94,21 @@ class Actor:
         self._cache.put(key.resource, body)
         return body
 
-    async def _create(self, owner: Body | None, target: Key, body: Body, *, strict: bool) -> None:
+    async def _create(self, owner: Body | None, target: Key, action: Create) -> None:
+        body = action.body
         wanted = controller_uid(body)
         if existing := await self._known(target, wanted):
+            if action.shared:
+                return
             if wanted is None or controller_uid(existing) != wanted:
                 raise _taken(target, existing)
             return
         try:
-            made = await self._client.create(body, strict=strict)
+            made = await self._client.create(body, strict=action.strict)
         except AlreadyExists as error:
+            if action.shared:
+                # It need not be in view: it may not have the label that is watched.
+                return
             found = await self._client.get(*target)
             if wanted is None:
                 # Whose it is the decision must say: it is made again, with the object in view.
@@ -114,7 +120,7 @@ class Actor:
         else:
             logger.info("created %s", target)
             self._written(owner, None, made)
-        if strict and (fields := dropped(body, made)):
+        if action.strict and (fields := dropped(body, made)):
             made = await self._marked(target, made, fields)
         self._cache.put(target.resource, made)
 

@@ -83,5 +83,5 @@ def _creation(snapshot: Snapshot, config: Config) -> tuple[list[Action], str]:
         return [], str(error)
     actions: list[Action] = []
     if snapshot.spec.output.uri is None and config.defaults.output is None and snapshot.claim is None:
-        actions.append(Create(children.claim(snapshot.namespace, config)))
+        actions.append(Create(children.claim(snapshot.namespace, config), shared=True))
     return [*actions, Create(job, strict=True)], ""

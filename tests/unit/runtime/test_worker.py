@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from perennial.api.meta import ANNOTATION_APPLIED, ANNOTATION_DROPPED
-from perennial.api.resources import JOBS, MODELS, PODS, SERVICES, TRAININGJOBS
+from perennial.api.resources import JOBS, MODELS, PODS, PVCS, SERVICES, TRAININGJOBS
 from perennial.config import Config
 from perennial.kube.errors import (
     Conflict,
@@ -445,6 +445,17 @@ class TestCreate:
         world.later(0.005)
         await world.settle()
         assert world.status() == {"phase": "NameTaken"}
+
+    @pytest.mark.parametrize("known", [True, False])
+    async def test_a_shared_one_that_is_somebody_elses_will_do(self, world, known):
+        theirs = world.client.put(wanted(PVCS, "models", owner=None, by="hand"))
+        if not known:
+            # No watch tells of it, so that the next LIST says it is gone.
+            world.cache.replace(PVCS, {}, 1_000)
+        world.decide = lambda *_: Plan([Create(wanted(PVCS, "models", owner=None), shared=True), Create(wanted())])
+        await world.settle()
+        assert world.client.objects[Key(PVCS, "ns", "models")] == theirs
+        assert Key(JOBS, "ns", "job") in world.client.objects
 
 
 @pytest.mark.parametrize("action", [Create, Apply])
