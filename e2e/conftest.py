@@ -31,14 +31,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "full: takes too long for each time: in the full proof only")
 
 
+@pytest.hookimpl(tryfirst=True)  # the lanes are told the groups by what comes after it
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     left_out = [] if FULL else [item for item in items if item.get_closest_marker("full")]
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
 
     def place(item: pytest.Item) -> int:
-        order = (*ORDER, _module(item), *ALONE)
-        return order.index(_module(item))
+        name = _module(item)
+        if name in ALONE:
+            return len(ORDER) + 1 + ALONE.index(name)
+        return ORDER.index(name) if name in ORDER else len(ORDER)
 
     items.sort(key=place)
     for item in items:
