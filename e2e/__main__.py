@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from e2e import session
 
-LANES = ("-n", "2", "--dist", "loadgroup")
+LANES = ("-n", "2", "--dist", "loadfile")
 PARTS = (("-m", "not alone", *LANES), ("-m", "alone"))
 NONE_CHOSEN = 5  # pytest's exit code
 

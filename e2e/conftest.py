@@ -19,19 +19,16 @@ from e2e.space import Space
 from e2e.store import Store
 from tests.prove.report import FULL
 
-# What waits most is begun first.
-ORDER = ("canary", "blue_green", "training", "truth", "analysis")
+# What takes longest is begun first, and of what puts load on the machine one after the other.
+ORDER = ("canary", "training", "blue_green", "truth", "serving")
 # What takes the operator or the node away, or looks back on everything, comes last, with nothing beside it.
 ALONE = ("prometheus", "failover", "replicas", "schedule", "chart", "node", "rights")
-# No two of these at once: they ask for as much as the machine gives, or bring the gateway.
-LOADED = ("canary", "blue_green", "serving", "route", "gateway", "autoscaling")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "full: takes too long for each time: in the full proof only")
 
 
-@pytest.hookimpl(tryfirst=True)  # the lanes are told the groups by what comes after it
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     left_out = [] if FULL else [item for item in items if item.get_closest_marker("full")]
     items[:] = [item for item in items if item not in left_out]
@@ -45,9 +42,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     items.sort(key=place)
     for item in items:
-        name = _module(item)
-        item.add_marker(pytest.mark.xdist_group("load" if name in LOADED else name))
-        if name in ALONE:
+        if _module(item) in ALONE:
             item.add_marker("alone")
 
 
