@@ -1,7 +1,6 @@
 """The operator's pods: which one leads, and how tests end them, freeze them and cut them off."""
 
 import contextlib
-import fcntl
 import os
 import signal
 import subprocess
@@ -11,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from e2e.cluster.cache import locked
 from e2e.lab import SYSTEM, Body, Failed, Lab, condition
 
 LEASE = "perennial"
@@ -48,8 +48,7 @@ def kill_leader(lab: Lab) -> str:
 
 def replace_leader(lab: Lab) -> str:
     """`kill_leader`, and wait until another leads; one at a time, whatever lane of tests wants it."""
-    with (lab.cluster.state / "leader.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(lab.cluster.state / "leader.lock"):
         return succeeded(lab, kill_leader(lab))
 
 
