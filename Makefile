@@ -82,7 +82,7 @@ e2e: venv ## Run the tests on a real cluster, with real pods (ARGS for pytest)
 	@$(PY) -m e2e $(ARGS)
 
 proofs: venv ## Run the slice of each proof that fits CI, those on the real cluster apart (ARGS for pytest)
-	@$(PY) -m pytest tests/prove --durations=5 $(LANES) $(ARGS)
+	@$(PY) -m pytest tests/prove --durations=5 $(WIDE) $(ARGS)
 
 # Everything runs, whatever fails before it; the table says what did. What the rights are for shows only in a whole run on
 # the cluster.
@@ -91,7 +91,7 @@ prove: export PERENNIAL_PROOFS := $(CACHE)/proofs-$(shell date +%s).jsonl
 prove: venv ## Run every proof in full (two hours), and print one table with counts
 	@mkdir -p $(CACHE)
 	failed=0
-	$(PY) -m pytest tests/prove tests/apiserver -m "proof and not alone" -vv --durations=10 $(LANES) $(ARGS) || failed=1
+	$(PY) -m pytest tests/prove tests/apiserver -m "proof and not alone" -vv --durations=10 $(WIDE) $(ARGS) || failed=1
 	$(PY) -m pytest tests/prove -m alone -vv $(ARGS) || failed=1
 	$(PY) -m e2e $(ARGS) || failed=1
 	$(PY) -m tests.mutants || failed=1
