@@ -91,7 +91,7 @@ prove: export PERENNIAL_PROOFS := $(CACHE)/proofs-$(shell date +%s).jsonl
 prove: venv ## Run every proof in full (two hours), and print one table with counts
 	@mkdir -p $(CACHE)
 	failed=0
-	$(PY) -m pytest tests/prove tests/apiserver -m "proof and not alone" -vv --durations=10 $(WIDE) $(ARGS) || failed=1
+	$(PY) -m pytest tests/prove tests/apiserver -m "proof and not alone" -vv --durations=10 $(LANES) $(ARGS) || failed=1
 	$(PY) -m pytest tests/prove -m alone -vv $(ARGS) || failed=1
 	$(PY) -m e2e $(ARGS) || failed=1
 	$(PY) -m tests.mutants || failed=1

@@ -21,7 +21,7 @@ SCHEMAS: dict[Resource, Any] = {
 }
 DIGEST = "sha256:" + "a" * 64
 # Deeper than Python's stack, and less deep than the API server refuses.
-DEEP = 3000
+DEEP = 1500
 # As much as all annotations of an object may have together.
 ANNOTATIONS = 256 * 1024
 SKEWED_TIMES = (
