@@ -311,6 +311,8 @@ _STRATEGIES = {
 }
 _SCHEDULE = {"spec.triggers[]": {"name": "yearly", "schedule": {"cron": "0 3 1 1 *"}}}
 _ABOVE = {"spec.triggers[].metric": {"name": "accuracy", "above": 0.9}}
+_OUTSIDE = {"spec.triggers[].metric": {"name": "accuracy", "outside": {"below": 0.5, "above": 0.9}}}
+_BREACHES = {"spec.triggers[].metric": {"name": "accuracy", "below": 0.9, "breaches": {"atLeast": 1, "of": 2}}}
 
 KNOWN: Mapping[str, Mapping[str, Known]] = {
     "TrainingJob": _training(""),
@@ -443,6 +445,20 @@ KNOWN: Mapping[str, Mapping[str, Known]] = {
             needed="below", wrong=(Wrong(0.9, "below", {"spec.triggers[].metric.above": 1}),)
         ),
         "spec.triggers[].metric.above": Known(needed="above", also=_ABOVE),
+        "spec.triggers[].metric.outside.below": Known(good=(0.5, -1), also=_OUTSIDE, wrong=(Wrong(0.9), Wrong(1))),
+        "spec.triggers[].metric.outside.above": Known(good=(0.9, 7), also=_OUTSIDE, wrong=(Wrong(0.5), Wrong(0))),
+        "spec.triggers[].metric.recoverAbove": Known(
+            good=(0.9, 0.95), wrong=(Wrong(0.8), Wrong(0.95, "recoverAbove", _ABOVE))
+        ),
+        "spec.triggers[].metric.recoverBelow": Known(
+            good=(0.9, 0.8), also=_ABOVE, wrong=(Wrong(0.95), Wrong(0.8, "recoverBelow", _OUTSIDE))
+        ),
+        "spec.triggers[].metric.breaches.atLeast": Known(good=(1, 2), also=_BREACHES, wrong=(Wrong(3),)),
+        "spec.triggers[].metric.breaches.of": Known(
+            good=(2, 12),
+            also=_BREACHES,
+            wrong=(Wrong(13, "breaches"), Wrong(2, "for", {"spec.triggers[].metric.for": "1m"})),
+        ),
         "spec.triggers[].metric.window": Known(
             good=("1s", "720h", "1h1m1s"), wrong=(*_DURATION, Wrong("0s"), Wrong("721h"))
         ),

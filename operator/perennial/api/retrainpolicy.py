@@ -62,31 +62,94 @@ class Aggregate(StrEnum):
     LAST = "Last"
 
 
+class Outside(ApiModel):
+    """Limits on both sides."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(rule("self.below < self.above", "below must be less than above"))
+    )
+
+    below: Number = Field(description="Retrain when the value is below this.")
+    above: Number = Field(description="Retrain when the value is above this.")
+
+
+class Breaches(ApiModel):
+    """How many of the last windows must have crossed the limit: M out of N, for values that come and go."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(rule("self.atLeast <= self.of", "must be at most `of`", ".atLeast"))
+    )
+
+    at_least: Annotated[int, Field(ge=1, le=20)] = Field(description="So many windows must have crossed the limit.")
+    of: Annotated[int, Field(ge=1, le=20)] = Field(
+        description="Of so many windows, one after the other, of which the last ends now."
+    )
+
+
+# As fine as the buckets of samples are: by the minute for an hour, by the quarter of an hour for twelve.
+_FINE = (
+    "!has(self.breaches) || duration(self.window).getSeconds() * self.breaches.of <= 3600"
+    " || duration(self.window) >= duration('15m') && duration(self.window).getSeconds() * self.breaches.of <= 43200"
+    " || duration(self.window) >= duration('24h') && duration(self.window).getSeconds() * self.breaches.of <= 2592000"
+)
+
+
 class MetricTrigger(ApiModel):
     """Retrain when a metric of the served model crosses a limit."""
 
     model_config = ConfigDict(
         json_schema_extra=validations(
-            rule("has(self.below) != has(self.above)", "give exactly one of below and above"),
+            rule(
+                "[has(self.below), has(self.above), has(self.outside)].exists_one(one, one)",
+                "give exactly one of below, above and outside",
+            ),
+            rule(
+                "!has(self.recoverAbove) || has(self.below) && self.recoverAbove >= self.below",
+                "goes with below, and must be at least that",
+                ".recoverAbove",
+            ),
+            rule(
+                "!has(self.recoverBelow) || has(self.above) && self.recoverBelow <= self.above",
+                "goes with above, and must be at most that",
+                ".recoverBelow",
+            ),
             rule(
                 f"duration(self.window) > duration('0s') && duration(self.window) <= {_DAYS_30}",
                 "window must be more than 0s, and at most 720h: samples are not kept longer",
                 ".window",
             ),
             rule(f"duration(self.__for__) <= {_DAYS_30}", "must be at most 720h", ".for"),
+            rule(
+                "!has(self.breaches) || duration(self.__for__) == duration('0s')",
+                "give one of for and breaches",
+                ".for",
+            ),
+            rule(
+                _FINE,
+                "all of its windows must lie within an hour, or be of 15m or more within 12h, or of 24h or more within "
+                "720h: older samples are not kept apart",
+                ".breaches",
+            ),
         )
     )
 
     @model_validator(mode="after")
     def _one_limit(self) -> Self:
-        if (self.below is None) == (self.above is None):
-            raise ValueError("give exactly one of below and above")
+        if sum(limit is not None for limit in (self.below, self.above, self.outside)) != 1:
+            raise ValueError("give exactly one of below, above and outside")
         return self
 
     name: MetricName = Field(description="Name of the metric.")
     source: MetricSource = source_field()
     below: Number | None = Field(None, description="Retrain when the value is below this.")
     above: Number | None = Field(None, description="Retrain when the value is above this.")
+    outside: Outside | None = Field(None, description="Retrain when the value is outside of these.")
+    recover_above: Number | None = Field(
+        None, description="Once below, it stays crossed until the value is above this. Default: the limit."
+    )
+    recover_below: Number | None = Field(
+        None, description="Once above, it stays crossed until the value is below this. Default: the limit."
+    )
     window: Duration = Field("1h", description="How far back samples count; never before the model's promotion.")
     aggregate: Aggregate = Field(Aggregate.AVERAGE, description="How the samples of the window become one value.")
     min_samples: Annotated[int, Field(ge=1, le=1_000_000_000)] = Field(
@@ -94,6 +157,9 @@ class MetricTrigger(ApiModel):
     )
     for_: Annotated[Duration, Field(alias="for")] = Field(
         "0s", alias="for", description="How long the limit must be crossed without a break."
+    )
+    breaches: Breaches | None = Field(
+        None, description="Instead of `for`: in how many of the last windows the limit must have been crossed."
     )
 
 

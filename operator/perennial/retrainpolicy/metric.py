@@ -1,6 +1,7 @@
 """Looks at a metric trigger: has the value of the served model crossed the limit, and for long enough?"""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from perennial.api.base import parse_duration
@@ -16,6 +17,7 @@ from perennial.api.retrainpolicy import (
     TriggerStatus,
 )
 from perennial.metricseries.sample import KEPT
+from perennial.retrainpolicy import crossing
 from perennial.retrainpolicy.book import UNDER_WAY
 from perennial.retrainpolicy.look import Look, Sight
 from perennial.sources import Evidence, Source, Summary
@@ -36,7 +38,11 @@ def look(trigger: Trigger, sight: Sight) -> Look:
         return Look(TriggerStatus(name=trigger.name, state=TriggerState.WAITING, rule=rule, message=words))
 
     source: Source = metric.source.chosen
-    evidence = Evidence(metric.name, promotion.revision, promotion.time, window, now, sight.series)
+    windows = metric.breaches.of if metric.breaches else 1
+    if window * windows > KEPT:
+        words = f"metric.breaches: {windows} windows of {metric.window} cannot be looked back; at most 720h in all"
+        return Look(TriggerStatus(name=trigger.name, state=TriggerState.INVALID, rule=rule, message=words))
+    evidence = Evidence(metric.name, promotion.revision, promotion.time, window, now, sight.series, windows)
     summary = source.summary(evidence)
     count = summary.count if summary else 0
     wakes = [source.wakes(evidence)] if summary else []
@@ -48,12 +54,13 @@ def look(trigger: Trigger, sight: Sight) -> Look:
     value = _value(metric.aggregate, summary)
     words = f"{metric.name} is {value:.6g} ({metric.aggregate} of {count} samples in {metric.window})"
     row = row.model_copy(update={"value": float(f"{value:.6g}")})
-    if not _crossed(metric, value):
-        row = row.model_copy(update={"state": TriggerState.OK, "message": f"{words}, {_limit(metric, 'not ')}"})
-        return Look(row, wakes=tuple(wakes))
+    began = _crossed_since(sight.before, rule, promotion.time)
+    crossed, seen = _judged(metric, source, evidence, value, before=began is not None)
+    words = f"{words}, {seen}"
+    if not crossed:
+        return Look(row.model_copy(update={"state": TriggerState.OK, "message": words}), wakes=tuple(wakes))
 
-    words = f"{words}, {_limit(metric)}"
-    since = _crossed_since(sight.before, rule, promotion.time) or now
+    since = began or now
     enough = since + parse_duration(metric.for_)
     row = row.model_copy(update={"crossed_since": since, "state": TriggerState.CROSSED, "message": words})
     if now < enough:
@@ -68,7 +75,7 @@ def look(trigger: Trigger, sight: Sight) -> Look:
         message=words,
         metric=metric.name,
         value=row.value,
-        limit=metric.below if metric.below is not None else metric.above,
+        limit=crossing.limit(metric, value),
         samples=count,
         window=metric.window,
         revision=promotion.revision,
@@ -79,8 +86,28 @@ def look(trigger: Trigger, sight: Sight) -> Look:
 def describe(metric: MetricTrigger) -> str:
     """The rule in words; another text is another rule."""
     held = f" for {metric.for_}" if parse_duration(metric.for_) else ""
+    if metric.breaches:
+        held = f" in {metric.breaches.at_least} of the last {metric.breaches.of} windows"
+    recovery = f" {crossing.recovery(metric)}".rstrip()
     at_least = f", at least {metric.min_samples} samples" if metric.min_samples > 1 else ""
-    return f"{metric.aggregate} {metric.name} over {metric.window} {_limit(metric)}{held}{at_least}"
+    return f"{metric.aggregate} {metric.name} over {metric.window} {crossing.words(metric)}{recovery}{held}{at_least}"
+
+
+def _judged(
+    metric: MetricTrigger, source: Source, evidence: Evidence, value: float, *, before: bool
+) -> tuple[bool, str]:
+    """Whether the limit is crossed, in enough windows, and what was seen, in words."""
+    beyond = crossing.crossed(metric, value, before=before)
+    if beyond and not crossing.crossed(metric, value):
+        seen = f"not yet {crossing.recovery(metric).removeprefix('until ')} again"
+    else:
+        seen = crossing.words(metric, "" if beyond else "not ")
+    if metric.breaches is None:
+        return beyond, seen
+    summaries = [source.summary(replace(evidence, ago=ago)) for ago in range(1, metric.breaches.of)]
+    values = [_value(metric.aggregate, one) for one in summaries if one and one.count >= metric.min_samples]
+    number = beyond + sum(crossing.crossed(metric, one, before=before) for one in values)
+    return number >= metric.breaches.at_least, f"{seen}; crossed in {number} of the last {metric.breaches.of} windows"
 
 
 def stable(serving: ModelDeploymentStatus) -> Promotion | None:
@@ -102,18 +129,6 @@ def _value(aggregate: Aggregate, summary: Summary) -> float:
             return summary.count
         case Aggregate.LAST:
             return summary.last
-
-
-def _crossed(metric: MetricTrigger, value: float) -> bool:
-    if metric.below is not None:
-        return value < metric.below
-    return metric.above is not None and value > metric.above
-
-
-def _limit(metric: MetricTrigger, negation: str = "") -> str:
-    if metric.below is not None:
-        return f"{negation}below {metric.below:g}"
-    return f"{negation}above {metric.above:g}"
 
 
 def _crossed_since(before: TriggerStatus | None, rule: str, promoted: datetime) -> datetime | None:

@@ -6,6 +6,7 @@ from perennial.api.base import ApiModel
 from perennial.metricseries.series import summarise
 from perennial.sources.evidence import Evidence, Summary
 
+_SECOND = timedelta(seconds=1)
 _MINUTE = timedelta(minutes=1)
 _QUARTER = timedelta(minutes=15)
 # Samples of the last hour are in buckets of a minute.
@@ -19,14 +20,16 @@ class Reported(ApiModel):
         """What the served revision reported in the window.
 
         A bucket counts when its start lies in the window, so the beginning is moved back to that of its bucket: else
-        the first samples after a promotion would be left out. Buckets of a day are too coarse for that.
+        the first samples after a promotion would be left out. Buckets of a day are too coarse for that. Of windows
+        beside each other each bucket is in one.
         """
         if evidence.series is None:
             return None
         now = evidence.now
-        step = _MINUTE if now - evidence.start <= _MINUTES_KEPT else _QUARTER
+        step = _MINUTE if now - evidence.earliest <= _MINUTES_KEPT else _QUARTER
         start = _floor(evidence.start, step)
-        return summarise(evidence.series, evidence.metric, evidence.revision, start, now)
+        end = _floor(evidence.end, step) - _SECOND if evidence.ago else now
+        return summarise(evidence.series, evidence.metric, evidence.revision, start, end)
 
     def wakes(self, evidence: Evidence) -> datetime:
         """A bucket leaves the window when its minute does."""

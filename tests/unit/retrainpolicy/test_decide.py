@@ -464,8 +464,8 @@ class TestTrouble:
     @pytest.mark.parametrize(
         ("metric", "words"),
         [
-            ({"below": None}, "give exactly one of below and above"),
-            ({"above": 1}, "give exactly one of below and above"),
+            ({"below": None}, "give exactly one of below, above and outside"),
+            ({"above": 1}, "give exactly one of below, above and outside"),
             ({"for": "93550h20m"}, "93550h20m is longer than ten years"),
             ({"source": {"reported": None}}, "give reported"),
         ],

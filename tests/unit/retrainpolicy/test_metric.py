@@ -1,14 +1,19 @@
 """Metric triggers: what a look finds, by samples, time and what came before."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from perennial.api.modeldeployment import ModelDeploymentStatus
 from perennial.api.retrainpolicy import Cause, Run, RunPhase, TriggerState, TriggerStatus
 from perennial.retrainpolicy.look import Look, Sight
 from perennial.retrainpolicy.metric import look
+from perennial.sources.evidence import Evidence
+from perennial.sources.reported import Reported
 from tests.unit.retrainpolicy.builders import NOW, Team, a_deployment, a_policy, a_trigger
 
 MINUTE = timedelta(minutes=1)
@@ -90,6 +95,102 @@ def test_without_a_promoted_model_nothing_is_decided() -> None:
     team = a_team((5, 30, 0.8))
     team.deployment["status"].pop("stableRevision")
     assert look_at(team).row.state is TriggerState.WAITING
+
+
+_OUTSIDE = {"below": None, "outside": {"below": 0.4, "above": 0.6}}
+
+
+@pytest.mark.parametrize(
+    ("value", "state", "words", "limit"),
+    [
+        (0.39, TriggerState.CROSSED, "outside of 0.4 to 0.6", 0.4),
+        (0.4, TriggerState.OK, "not outside of 0.4 to 0.6", None),
+        (0.6, TriggerState.OK, "not outside of 0.4 to 0.6", None),
+        (0.61, TriggerState.CROSSED, "outside of 0.4 to 0.6", 0.6),
+    ],
+)
+def test_outside_of_two_limits(value: float, state: TriggerState, words: str, limit: float | None) -> None:
+    found = look_at(a_team((5, 1, value)), **_OUTSIDE)
+    assert found.row.state is state
+    assert found.row.message.endswith(f", {words}")
+    assert (found.cause and found.cause.limit) == limit
+
+
+class TestRecovery:
+    @pytest.mark.parametrize(
+        ("metric", "first", "between", "well"),
+        [
+            ({"recoverAbove": 0.95}, 0.8, 0.95, 0.96),
+            ({"below": None, "above": 0.5, "recoverBelow": 0.4}, 0.6, 0.4, 0.39),
+        ],
+    )
+    def test_what_is_crossed_stays_so_until_it_has_recovered(
+        self, metric: dict[str, Any], first: float, between: float, well: float
+    ) -> None:
+        rule = {"aggregate": "Last", "for": "10m", **metric}
+        assert look_at(a_team((5, 1, between)), **rule).row.state is TriggerState.OK
+        crossed = look_at(a_team((5, 1, first)), **rule).row
+        held = look_at(a_team((4, 1, between)), crossed, **rule).row
+        assert (held.state, held.crossed_since) == (TriggerState.CROSSED, crossed.crossed_since)
+        assert "not yet" in held.message
+        assert look_at(a_team((3, 1, well)), held, **rule).row.state is TriggerState.OK
+
+
+_BREACHES: dict[str, Any] = {"window": "4m", "breaches": {"atLeast": 2, "of": 3}}
+
+
+class TestBreaches:
+    @pytest.mark.parametrize(
+        ("samples", "state"),
+        [
+            pytest.param([(1, 1, 0.8)], TriggerState.OK, id="one"),
+            pytest.param([(1, 1, 0.8), (9, 1, 0.8)], TriggerState.CROSSED, id="the last and the first"),
+            pytest.param([(1, 1, 0.95), (5, 1, 0.8), (9, 1, 0.8)], TriggerState.CROSSED, id="not the last"),
+            pytest.param([(1, 1, 0.8), (2, 1, 0.8), (9, 1, 0.95)], TriggerState.OK, id="twice in one window"),
+            pytest.param([(1, 1, 0.8), (13, 1, 0.8)], TriggerState.OK, id="before the first"),
+            pytest.param([(5, 1, 0.8), (9, 1, 0.8)], TriggerState.WAITING, id="nothing in the last"),
+        ],
+    )
+    def test_so_many_of_the_last_windows(self, samples: list[tuple[float, int, float]], state: TriggerState) -> None:
+        assert look_at(a_team(*samples), **_BREACHES).row.state is state
+
+    def test_one_with_too_few_samples_does_not_count(self) -> None:
+        team = a_team((1, 2, 0.8), (5, 1, 0.8))
+        found = look_at(team, minSamples=2, **_BREACHES)
+        assert found.row.state is TriggerState.OK
+        assert found.row.message.endswith("below 0.9; crossed in 1 of the last 3 windows")
+
+    def test_a_window_before_the_promotion_has_nothing(self) -> None:
+        team = a_team((1, 1, 0.8), (5, 1, 0.8))
+        team.deployment = a_deployment(NOW - 3 * MINUTE)
+        assert look_at(team, **_BREACHES).row.state is TriggerState.OK
+
+    def test_more_than_is_kept_is_said(self) -> None:
+        found = look_at(a_team((1, 1, 0.8)), window="300h", breaches={"atLeast": 1, "of": 3})
+        assert found.row.state is TriggerState.INVALID
+
+
+@given(
+    window=st.sampled_from([1, 4, 5, 15, 20, 60, 180]),
+    windows=st.integers(1, 12),
+    samples=st.lists(st.tuples(st.integers(0, 700), st.integers(1, 3)), max_size=30),
+    second=st.integers(0, 59),
+)
+def test_each_sample_is_in_one_of_the_windows_beside_each_other(
+    window: int, windows: int, samples: list[tuple[int, int]], second: int
+) -> None:
+    reach = window * windows
+    assume(reach <= 60 or (window >= 15 and reach <= 700))
+    team = Team(a_policy())
+    now = NOW + timedelta(seconds=second)
+    for ago, count in sorted(samples, reverse=True):
+        team.report(1, count=count, at=now - ago * MINUTE)
+    series = next((body for key, body in team.world.objects.items() if key[0].kind == "MetricSeries"), None)
+    whole = Evidence("accuracy", "churn-r1", now - timedelta(days=2), reach * MINUTE, now, series)
+    each = replace(whole, window=window * MINUTE, windows=windows)
+    found = [Reported().summary(replace(each, ago=ago)) for ago in range(windows)]
+    all_of_it = Reported().summary(whole)
+    assert sum(one.count for one in found if one) == (all_of_it.count if all_of_it else 0)
 
 
 class TestFor:

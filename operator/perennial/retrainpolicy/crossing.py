@@ -1,0 +1,38 @@
+"""The limit of a metric trigger: whether a value crosses it, and how that is said."""
+
+from perennial.api.retrainpolicy import MetricTrigger
+
+
+def crossed(metric: MetricTrigger, value: float, *, before: bool = False) -> bool:
+    """Whether the value is beyond the limit; `before`: whether it was, and is to recover first."""
+    below, above = _sides(metric)
+    if before and metric.recover_above is not None:
+        return value <= metric.recover_above
+    if before and metric.recover_below is not None:
+        return value >= metric.recover_below
+    return (below is not None and value < below) or (above is not None and value > above)
+
+
+def limit(metric: MetricTrigger, value: float) -> float | None:
+    """The limit that a value which crossed it goes by."""
+    below, above = _sides(metric)
+    return above if below is None or (above is not None and value > above) else below
+
+
+def words(metric: MetricTrigger, negation: str = "") -> str:
+    """The limit in words: `not below 0.9`."""
+    below, above = _sides(metric)
+    if below is not None and above is not None:
+        return f"{negation}outside of {below:g} to {above:g}"
+    return f"{negation}below {below:g}" if below is not None else f"{negation}above {above:g}"
+
+
+def recovery(metric: MetricTrigger) -> str:
+    """What ends a crossing, in words, where that is not the limit; else empty."""
+    if metric.recover_above is not None:
+        return f"until above {metric.recover_above:g}"
+    return f"until below {metric.recover_below:g}" if metric.recover_below is not None else ""
+
+
+def _sides(metric: MetricTrigger) -> tuple[float | None, float | None]:
+    return (metric.outside.below, metric.outside.above) if metric.outside else (metric.below, metric.above)
