@@ -18,7 +18,7 @@ from perennial.view import Index, Refusal
 Place = TypeVar("Place", bound=tuple[object, ...])
 Listener = Callable[[Resource, Body | None, Body | None], None]
 
-_TOMBSTONES = 20_000
+_TOMBSTONES = 10_000
 
 
 class Cache:
