@@ -26,8 +26,16 @@ ACTIONS = (
         "drops-in-silence",
         "a field that the cluster left out of a child is missed by nobody",
         "runtime/actions.py",
-        "if strict and (fields := dropped(body, made)):",
-        "if not strict and (fields := dropped(body, made)):",
+        "if action.strict and (fields := dropped(body, made)):",
+        "if not action.strict and (fields := dropped(body, made)):",
+        ENGINE,
+    ),
+    Mutant(
+        "shared-must-be-seen",
+        "a claim that somebody else made stops every training, once a LIST has left it out",
+        "runtime/actions.py",
+        "            if action.shared:\n                # It need",
+        "            if False:\n                # It need",
         ENGINE,
     ),
     Mutant(

@@ -398,9 +398,25 @@ POLICIES = (
     Mutant(
         "limit-inclusive",
         "a value that is exactly at the limit counts as below",
-        "retrainpolicy/metric.py",
-        "return value < metric.below",
-        "return value <= metric.below",
+        "retrainpolicy/crossing.py",
+        "value < below)",
+        "value <= below)",
+        RETRAINING,
+    ),
+    Mutant(
+        "recovers-at-the-limit",
+        "a value that swings around the limit is many breaches",
+        "retrainpolicy/crossing.py",
+        "if before and metric.recover_above is not None:",
+        "if not before and metric.recover_above is not None:",
+        RETRAINING,
+    ),
+    Mutant(
+        "windows-overlap",
+        "a sample at the edge of two windows is a breach of both",
+        "sources/reported.py",
+        " - _SECOND if evidence.ago else now",
+        " if evidence.ago else now",
         RETRAINING,
     ),
     Mutant(
