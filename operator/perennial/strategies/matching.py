@@ -63,7 +63,8 @@ class RequestMatch(ApiModel):
         """As the headers of an HTTPRouteMatch."""
         conditions = [{"name": one.name, "type": str(one.type), "value": one.value} for one in self.headers]
         if self.cookie is not None:
-            value = rf"(^|;\s*){re.escape(self.cookie.name)}={re.escape(self.cookie.value)}(;|$)"
+            # Some gateways compare the whole of a value, and some search in it: it means the same to both.
+            value = rf"^(.*;\s*)?{re.escape(self.cookie.name)}={re.escape(self.cookie.value)}(;.*)?$"
             conditions.append({"name": "Cookie", "type": "RegularExpression", "value": value})
         return conditions
 
