@@ -11,7 +11,8 @@ from perennial.plan import Body
 
 class Led(NamedTuple):
     """The revisions that the Service and, where gateways share the requests, the preview Service are pinned to; percent
-    of the requests, or of the keys in them, that gateways send to the preview, and whether they send some there for what these carry."""
+    of the requests, or of the keys in them, that gateways send to the preview, and whether they send some there for
+    what these carry."""
 
     service: str | None
     preview: str | None = None

@@ -86,7 +86,7 @@ def percent_by_key(route: Body | None, name: str) -> int | None:
 
 
 def matches(route: Body | None, name: str, match: Matches) -> bool:
-    """Whether the requests that are all for the preview Service, where there are some, are those of these conditions."""
+    """Whether the requests that are all for the preview Service, if any are, are those of these conditions."""
     now = _rules(route)
     return not matched(route, name) or list(now) == rules(now, name, weight_of(route, name), match)
 

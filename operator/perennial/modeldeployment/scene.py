@@ -199,7 +199,7 @@ class Scene:
 
     @cached_property
     def _taken(self) -> bool:
-        """Whether gateways have taken the route, and it does not send others to the new revision than the stage asks."""
+        """Whether gateways have taken the route, and it sends no others to the new revision than the stage asks."""
         asked = [one.conditions() for one in self.stage.match]
         return accepted(self.seen.route) and (not asked or matches(self.seen.route, self.seen.name, asked))
 
