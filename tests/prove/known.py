@@ -253,11 +253,13 @@ def _step(step: Body) -> Body:
     return {"spec.strategy.canary": {"steps": [step]}} | _ROUTE
 
 
-def _match(place: Callable[[Body], Body]) -> dict[str, Known]:
+def _match(place: Callable[[Body], Body], needed: str = "") -> dict[str, Known]:
     """The fields of requests that are told by what they carry."""
     header, cookie = place(_MATCH), place(_COOKIE)
     return {
-        "match": Known(good=([_MATCH], [_MATCH] * 8), also=header, wrong=(Wrong([{}]), Wrong([_MATCH] * 9))),
+        "match": Known(
+            good=([_MATCH], [_MATCH] * 8), also=header, needed=needed, wrong=(Wrong([{}]), Wrong([_MATCH] * 9))
+        ),
         "match[].headers": Known(
             good=([_HEADER],), also=header, needed="match[0]", wrong=(Wrong([], "match[0]"), Wrong([{"name": "a"}]))
         ),
@@ -272,7 +274,7 @@ def _match(place: Callable[[Body], Body]) -> dict[str, Known]:
 _STRATEGIES = {
     **{
         f"abTest.{path}": known
-        for path, known in _match(lambda one: {"spec.strategy.abTest": {"match": [one]}} | _ROUTE).items()
+        for path, known in _match(lambda one: {"spec.strategy.abTest": {"match": [one]}} | _ROUTE, "match").items()
     },
     "abTest.hashedKey.header": Known(good=("x-user", "X" * 256), also=_KEYED, wrong=(Wrong("a b"), Wrong("a:"))),
     "abTest.hashedKey.percent": Known(
