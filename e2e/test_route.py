@@ -1,11 +1,15 @@
 """A canary behind a gateway: it gets its exact weight with few pods, and no request is lost, whatever happens."""
 
+import hashlib
+import json
+import random
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from e2e import operators
+from e2e import keyed, operators
 from e2e.gateway import CLASS, NAME, NAMESPACE, Gateway
 from e2e.lab import Body, Lab
 from e2e.load import Load
@@ -106,8 +110,34 @@ def test_aborted_it_gets_none_any_more(canary: Served) -> None:
     assert share(canary.space, canary.load, 3, SAMPLE) == 0
 
 
+def test_keys_are_split_and_each_sticks(canary: Served, store: Store, gateway: Gateway, lab: Lab) -> None:
+    draw = random.Random(25)
+    uuids = [str(uuid.UUID(int=draw.getrandbits(128), version=4)) for _ in range(2000)]
+    hashes = [hashlib.sha256(f"user {number}".encode()).hexdigest() for number in range(2000)]
+    keys = [*uuids, *hashes, *(f"{draw.getrandbits(64):016X}" for _ in range(1000))]
+    no_keys = ["guest", "25-", "0"]
+    test = {"abTest": {"hashedKey": {"header": "x-user-hash", "percent": 25}}}
+    merged = json.dumps({"spec": {"strategy": {"canary": None, **test}}})
+    canary.space.kubectl("patch", "mdep", "exact", "--type=merge", "-p", merged)
+    canary.space.apply(tried(store, "exact", 4))
+    canary.at(0)
+    answers = keyed.answers(lab, gateway.url, HOST, "x-user-hash", [*keys, *no_keys], times=2)
+    for key in keys:
+        assert answers[key] == ["4" if int(key[-2:], 16) < 64 else "2"] * 2, key
+    assert {version for key in no_keys for version in answers[key]} == {"2"}
+    quarter = 100 * sum(answers[key][0] == "4" for key in keys) / len(keys)
+    print(f"25% of the keys were {quarter:.2f}%")
+    assert abs(quarter - 25) < 2
+    assert "4" not in canary.load.counts()["versions"], "who has no key stays with the stable revision"
+    traffic = canary.deployment["status"]["traffic"]
+    assert (traffic["mechanism"], traffic["requestedWeight"], traffic["actualWeight"]) == ("HTTPRoute", 25, 25)
+    canary.ask("skip-step", "5")
+    canary.space.serves("exact", 4)
+    canary.unharmed(4)
+
+
 def test_an_ingress_leads_there_too(canary: Served, gateway: Gateway) -> None:
-    canary.space.until("the ingress leads here", lambda: gateway.answered_by(INGRESS) == "2")
+    canary.space.until("the ingress leads here", lambda: gateway.answered_by(INGRESS) == "4")
 
 
 def test_no_request_failed(canary: Served) -> None:

@@ -184,6 +184,29 @@ MODELDEPLOYMENT = [
         {"spec.route": {"parentRefs": [{"name": "a"}]}, "spec.strategy": {"abTest": {"match": [{}]}}},
         "give headers, a cookie or both",
     ),
+    (
+        {"spec.route": {"parentRefs": [{"name": "a"}]}, "spec.strategy": {"abTest": {"duration": "1h"}}},
+        "give exactly one of match (requests that carry something) and hashedKey (a share of the keys)",
+    ),
+    (
+        {
+            "spec.route": {"parentRefs": [{"name": "a"}]},
+            "spec.strategy": {
+                "abTest": {
+                    "match": [{"cookie": {"name": "group", "value": "b"}}],
+                    "hashedKey": {"header": "x-user", "percent": 5},
+                }
+            },
+        },
+        "give exactly one of match (requests that carry something) and hashedKey (a share of the keys)",
+    ),
+    (
+        {
+            "spec.route": {"parentRefs": [{"name": "a"}]},
+            "spec.strategy": {"abTest": {"hashedKey": {"header": "x-user", "percent": 100}}},
+        },
+        "spec.strategy.abTest.hashedKey.percent in body should be less than or equal to 99",
+    ),
     ({"spec.maxSurge": 0, "spec.maxUnavailable": 0}, "maxSurge and maxUnavailable must not both be 0"),
     ({"spec.maxSurge": "half"}, "spec.maxSurge in body should match"),
     ({"spec.strategy": {"recreate": {}}}, 'unknown field "spec.strategy.recreate"'),

@@ -7,7 +7,9 @@ import pytest
 
 from e2e.cluster.apiserver import ApiServer
 from perennial.api.resources import HTTPROUTES, MODELDEPLOYMENTS, SERVICES
+from perennial.modeldeployment.route import matched
 from perennial.plan import Body
+from perennial.strategies.hashed_key import pattern
 from tests.apiserver.operators import USER, Perennial, apply_gateway_kinds, apply_kinds, eventually
 from tests.apiserver.serving import Serving
 from tests.apiserver.space import Space
@@ -120,6 +122,27 @@ def test_the_example_of_the_documentation(serving: Serving) -> None:
     takes(serving)
     serving.says("Ready", "True", "Serving")
     assert weights(serving) == {"churn": 100, "churn-preview": 0}
+
+
+def test_keys_are_split_as_the_example_of_the_documentation_says(serving: Serving) -> None:
+    serving.version(1)
+    serving.space.server.kubectl("apply", "-n", serving.space.name, "-f", str(EXAMPLE.with_name("hashedkey.yaml")))
+    serving.ready(serving.rolling(), 2)
+    takes(serving)
+    serving.says("Ready", "True", "Serving")
+    serving.version(2)
+    new = serving.rolling()
+    serving.ready(new, 2)
+    keyed = eventually(lambda: matched(serving.space.get(HTTPROUTES, "churn"), "churn"), 30) or []
+    headers = [one["headers"] for rule in keyed for one in rule["matches"]]
+    assert headers == [[{"name": "x-user-hash", "type": "RegularExpression", "value": pattern(25)}]]
+    assert (serving.status["traffic"]["requestedWeight"], serving.status["traffic"]["actualWeight"]) == (25, 0)
+    takes(serving)
+    eventually(lambda: serving.status["traffic"].get("actualWeight") == 25)
+    eventually(lambda: "stepTime" in serving.status["rollout"], 30)
+    serving.space.rests(3)
+    assert weights(serving) == {"churn": 100, "churn-preview": 0}
+    assert serving.space.requests()["patch httproutes"] == 1
 
 
 @pytest.fixture

@@ -181,6 +181,22 @@ ROLLOUTS = (
         SERVING,
     ),
     Mutant(
+        "any-share-of-the-keys",
+        "another share of the keys counts as taken before any gateway heard of it",
+        "modeldeployment/scene.py",
+        "return accepted(self.seen.route) and (not asked or matches(self.seen.route, self.seen.name, asked))",
+        "return accepted(self.seen.route)",
+        SERVING,
+    ),
+    Mutant(
+        "some-keys-change-sides",
+        "a key in capital letters is for the other revision",
+        "strategies/hashed_key.py",
+        'return f"[0-{min(count, 10) - 1}{letters}{letters.upper()}]"',
+        'return f"[0-{min(count, 10) - 1}{letters}]"',
+        SERVING,
+    ),
+    Mutant(
         "route-is-all-ours",
         "a backend that somebody added to the route is taken away",
         "modeldeployment/route.py",

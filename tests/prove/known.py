@@ -242,6 +242,8 @@ _HEADER = {"name": "x-beta", "value": "yes"}
 _MATCH = {"headers": [_HEADER]}
 _COOKIE = {"cookie": {"name": "group", "value": "b"}}
 
+_KEYED = {"spec.strategy.abTest": {"hashedKey": {"header": "x-user", "percent": 50}}} | _ROUTE
+
 
 def _ab_test(look: Body) -> Body:
     return {"spec.strategy.abTest": {"match": [_MATCH], "analysis": {"metrics": [look]}}} | _ROUTE
@@ -251,11 +253,13 @@ def _step(step: Body) -> Body:
     return {"spec.strategy.canary": {"steps": [step]}} | _ROUTE
 
 
-def _match(place: Callable[[Body], Body]) -> dict[str, Known]:
+def _match(place: Callable[[Body], Body], needed: str = "") -> dict[str, Known]:
     """The fields of requests that are told by what they carry."""
     header, cookie = place(_MATCH), place(_COOKIE)
     return {
-        "match": Known(good=([_MATCH], [_MATCH] * 8), also=header, wrong=(Wrong([{}]), Wrong([_MATCH] * 9))),
+        "match": Known(
+            good=([_MATCH], [_MATCH] * 8), also=header, needed=needed, wrong=(Wrong([{}]), Wrong([_MATCH] * 9))
+        ),
         "match[].headers": Known(
             good=([_HEADER],), also=header, needed="match[0]", wrong=(Wrong([], "match[0]"), Wrong([{"name": "a"}]))
         ),
@@ -270,8 +274,17 @@ def _match(place: Callable[[Body], Body]) -> dict[str, Known]:
 _STRATEGIES = {
     **{
         f"abTest.{path}": known
-        for path, known in _match(lambda one: {"spec.strategy.abTest": {"match": [one]}} | _ROUTE).items()
+        for path, known in _match(lambda one: {"spec.strategy.abTest": {"match": [one]}} | _ROUTE, "match").items()
     },
+    "abTest.hashedKey.header": Known(good=("x-user", "X" * 256), also=_KEYED, wrong=(Wrong("a b"), Wrong("a:"))),
+    "abTest.hashedKey.percent": Known(
+        also=_KEYED,
+        wrong=(
+            Wrong(0),
+            Wrong(100),
+            Wrong(50, "spec.strategy.abTest", {"spec.strategy.abTest.match": [_MATCH]}),
+        ),
+    ),
     "abTest.replicas": Known(good=(1, 2), unrun=(10_000,), also=_ab_test(_LOOK)),
     "abTest.duration": Known(good=("0s", "720h"), also=_ab_test(_LOOK), wrong=_DURATION),
     **{f"abTest.analysis.{path}": known for path, known in _analysis(_ab_test).items()},

@@ -145,6 +145,23 @@ def an_ab_test_that_is_aborted(lane: Lane) -> None:
     lane.until("it is gone", lambda: len(lane.space.every(DEPLOYMENTS)) == 1)
 
 
+@workload
+def an_ab_test_whose_share_grows(lane: Lane) -> None:
+    def share(percent: int) -> Body:
+        return {"abTest": {"hashedKey": {"header": "x-user", "percent": percent}, "replicas": 1}}
+
+    lane.version(1)
+    lane.deploy(strategy=share(10), route={"parentRefs": [{"name": "public"}]})
+    lane.serves(1)
+    lane.version(2)
+    lane.until("it has its share", lambda: "stepTime" in lane.rollout() and _traffic(lane).get("actualWeight") == 10)
+    lane.space.patch(MODELDEPLOYMENTS, "churn", {"spec": {"strategy": share(50)}})
+    lane.until("it has more", lambda: "stepTime" in lane.rollout() and _traffic(lane).get("actualWeight") == 50)
+    lane.says("skip-step", "1")
+    lane.serves(2)
+    lane.until("nobody is sent to the preview", lambda: not _traffic(lane).get("previewWeight"))
+
+
 def _traffic(lane: Lane) -> Body:
     found: Body = ((lane.space.get(MODELDEPLOYMENTS, "churn") or {}).get("status") or {}).get("traffic") or {}
     return found

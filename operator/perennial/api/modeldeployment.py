@@ -266,7 +266,9 @@ class Traffic(ApiModel):
         description="During a rollout: HTTPRoute, by the weights of the route, ReplicaRatio, by how many pods of each "
         "revision are ready, or ServiceSelector: all of them to one revision.",
     )
-    requested_weight: Count | None = Field(None, description="Percent that the new revision is to get now.")
+    requested_weight: Count | None = Field(
+        None, description="Percent of the requests, or of their hashed keys, that the new revision is to get now."
+    )
     actual_weight: Count | None = Field(None, description="Percent that the new revision gets now.")
 
 

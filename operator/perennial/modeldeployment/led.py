@@ -4,14 +4,15 @@ from typing import NamedTuple
 
 from perennial.api.meta import LABEL_REVISION
 from perennial.api.modeldeployment import Traffic
-from perennial.modeldeployment.route import accepted, matched, weight_of
+from perennial.modeldeployment.route import accepted, matched, percent_by_key, weight_of
 from perennial.modeldeployment.snapshot import Snapshot
 from perennial.plan import Body
 
 
 class Led(NamedTuple):
     """The revisions that the Service and, where gateways share the requests, the preview Service are pinned to; percent
-    of the requests that gateways send to the preview, and whether they send some there for what these carry."""
+    of the requests, or of the keys in them, that gateways send to the preview, and whether they send some there for
+    what these carry."""
 
     service: str | None
     preview: str | None = None
@@ -31,7 +32,8 @@ def led(seen: Snapshot, known: Traffic | None, *, routed: bool) -> Led:
         return Led(service)
     preview = _selected(seen.preview)
     if accepted(seen.route):
-        return Led(service, preview, weight_of(seen.route, seen.name), bool(matched(seen.route, seen.name)) or None)
+        weight = percent_by_key(seen.route, seen.name) or weight_of(seen.route, seen.name)
+        return Led(service, preview, weight, bool(matched(seen.route, seen.name)) or None)
     return Led(service, preview, known.preview_weight, known.preview_matched) if known else Led(service, preview)
 
 

@@ -12,6 +12,7 @@ from perennial.api.route import Route
 from perennial.modeldeployment.children import SERVICE_PORT, beside
 from perennial.modeldeployment.snapshot import Snapshot, preview_name
 from perennial.plan import Action, Body, Create, Delete, Patch
+from perennial.strategies.hashed_key import percent_of
 
 # Of requests: the headers of an HTTPRouteMatch, for each of the alternatives.
 Matches = Sequence[list[Body]]
@@ -72,6 +73,22 @@ def weight_of(route: Body | None, name: str) -> int | None:
             found = {ref["name"]: ref.get("weight", 1) for ref in rule["backendRefs"] if _ours(ref, name)}
             return int(found.get(preview_name(name), 0))
     return None
+
+
+def percent_by_key(route: Body | None, name: str) -> int | None:
+    """Percent of the keys in some header that are for the preview Service; None where they are not split so."""
+    for rule in matched(route, name):
+        for one in rule.get("matches") or ():
+            for header in one.get("headers") or ():
+                if percent := percent_of(header["value"]):
+                    return percent
+    return None
+
+
+def matches(route: Body | None, name: str, match: Matches) -> bool:
+    """Whether the requests that are all for the preview Service, if any are, are those of these conditions."""
+    now = _rules(route)
+    return not matched(route, name) or list(now) == rules(now, name, weight_of(route, name), match)
 
 
 def refused(route: Body) -> str:

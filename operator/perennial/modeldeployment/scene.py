@@ -13,7 +13,7 @@ from perennial.modeldeployment.candidate import Choice, Situation, choose, versi
 from perennial.modeldeployment.failure import Failure, failure_of, ready_since
 from perennial.modeldeployment.led import Led, led
 from perennial.modeldeployment.revision import Model, digest_of, revision_of
-from perennial.modeldeployment.route import accepted, matched, weight_of
+from perennial.modeldeployment.route import accepted, matched, matches, weight_of
 from perennial.modeldeployment.snapshot import Snapshot
 from perennial.plan import Body
 from perennial.strategies import Rollout, Stage
@@ -184,7 +184,7 @@ class Scene:
         """When every node routes by what the Service selects, and to a pod of each revision that serves or comes; None
         while that is not known."""
         traffic = self.memory.traffic
-        if self.seen.service is None or traffic is None or (self.routed and not accepted(self.seen.route)):
+        if self.seen.service is None or traffic is None or (self.routed and not self._taken):
             return None
         if Led.told(traffic) != self.led:
             return None
@@ -196,6 +196,12 @@ class Scene:
                     return None
                 times.append(first)
         return max(times) + SETTLE
+
+    @cached_property
+    def _taken(self) -> bool:
+        """Whether gateways have taken the route, and it sends no others to the new revision than the stage asks."""
+        asked = [one.conditions() for one in self.stage.match]
+        return accepted(self.seen.route) and (not asked or matches(self.seen.route, self.seen.name, asked))
 
     @cached_property
     def state(self) -> State:

@@ -79,7 +79,7 @@ def _traffic(scene: Scene) -> Traffic | None:
         return now
     told = {
         "mechanism": "HTTPRoute" if scene.routed else scene.strategy.mechanism,
-        "requested_weight": scene.stage.weight,
+        "requested_weight": scene.stage.key.percent if scene.stage.key else scene.stage.weight,
         "actual_weight": _taken_weight(scene) if scene.routed else weight(scene.state),
     }
     return now.model_copy(update=told)

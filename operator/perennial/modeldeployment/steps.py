@@ -7,8 +7,8 @@ from perennial.modeldeployment.analysis import ANALYSIS
 from perennial.modeldeployment.golden import replayed
 from perennial.modeldeployment.scene import Scene
 from perennial.modeldeployment.turn import Turn, about, rolling_on, without_steps
+from perennial.modeldeployment.words import share_words
 from perennial.plan import Event
-from perennial.strategies.step import weight
 
 
 def _replanned(scene: Scene) -> Turn | None:
@@ -42,8 +42,7 @@ def _advanced(scene: Scene) -> Turn | None:
     if rolling is None or scene.spec.paused or scene.step + 1 >= len(scene.stages) or not scene.stage_over:
         return None
     done = f"step {scene.step + 1} of {len(scene.stages)}, {scene.stage.words}, is done"
-    words = f"{done}: it gets {weight(scene.state)}% of the requests"
-    return following(scene, rolling, about(scene, rolling, "StepDone", words))
+    return following(scene, rolling, about(scene, rolling, "StepDone", f"{done}: it {share_words(scene)}"))
 
 
 def following(scene: Scene, rolling: Rollout, event: Event) -> Turn:

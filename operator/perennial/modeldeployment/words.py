@@ -37,9 +37,7 @@ def _waiting_words(scene: Scene) -> str:
     if not scene.arrived:
         waits = pending(scene.seen.route) if scene.routed else ""
         return f"{words}; traffic moves over{f': {waits}' if waits else ''}"
-    got = f"gets {weight(scene.state)}% of the requests"
-    if scene.routed and scene.stage.match:
-        got += ", and all that match"
+    got = share_words(scene)
     if scene.stage.replayed:
         why = unanswered(scene)
         return f"its answers are compared with those of the stable revision{f'; {why}' if why else ''}"
@@ -50,6 +48,15 @@ def _waiting_words(scene: Scene) -> str:
     if scene.stage.hold is None:
         return f"{got}, until a person goes on: {by_annotation(scene.seen.name, ANNOTATION_SKIP_STEP)}"
     return f"{got}, until {scene.stage_ends:%H:%M:%S} UTC" if scene.stage_ends else got
+
+
+def share_words(scene: Scene) -> str:
+    """Which requests the new revision gets now."""
+    key = scene.stage.key
+    if scene.routed and key:
+        return f"gets the requests with {key.percent}% of the keys in {key.header}"
+    matched = ", and all that match" if scene.routed and scene.stage.match else ""
+    return f"gets {weight(scene.state)}% of the requests{matched}"
 
 
 def _found(scene: Scene) -> str:

@@ -28,5 +28,7 @@ class Strategy(OneOf):
         None, description="The new revision stands beside the old one, and takes over all at once."
     )
     ab_test: AbTest | None = Field(
-        None, description="Requests with a header or a cookie get the new revision, until it has won or lost."
+        None,
+        description="Requests with a header, a cookie or one of some keys get the new revision, until it has won or "
+        "lost.",
     )

@@ -5,22 +5,36 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from perennial.analysis import Analysis
 from perennial.api.base import Duration, parse_duration
+from perennial.api.rules import rule, validations
+from perennial.strategies.hashed_key import HashedKey
 from perennial.strategies.matching import RequestMatches
 from perennial.strategies.rollout import Rollout
 from perennial.strategies.stage import EVERYTHING, Stage
 
 
 class AbTest(Rollout):
-    """Requests that carry a header or a cookie get the new revision, until it has won or lost."""
+    """Requests that carry a header, a cookie or one of some keys get the new revision, until it has won or lost."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "has(self.match) != has(self.hashedKey)",
+                "give exactly one of match (requests that carry something) and hashedKey (a share of the keys)",
+            )
+        )
+    )
 
     routed: ClassVar[bool] = True
 
-    match: Annotated[RequestMatches, Field(min_length=1)] = Field(
-        description="Which requests get the new revision: those that any of these matches."
+    match: Annotated[RequestMatches, Field(min_length=1)] | None = Field(
+        None, description="Which requests get the new revision: those that any of these matches."
+    )
+    hashed_key: HashedKey | None = Field(
+        None, description="Which requests get the new revision: those with a share of the keys in a header."
     )
     replicas: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
         None,
@@ -41,7 +55,7 @@ class AbTest(Rollout):
             0,
             lasts,
             pods=self.replicas or sys.maxsize,
-            match=tuple(self.match),
+            match=(self.hashed_key,) if self.hashed_key else tuple(self.match or ()),
             analysis=self.analysis,
             analysed=self.analysis is not None,
         )

@@ -10,6 +10,7 @@ from perennial.api.base import ApiModel
 from perennial.api.rules import rule, validations
 
 _TOKEN = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
+HeaderName = Annotated[str, Field(min_length=1, max_length=256, pattern=_TOKEN)]
 
 
 class HeaderMatchType(StrEnum):
@@ -22,7 +23,7 @@ class HeaderMatchType(StrEnum):
 class HeaderMatch(ApiModel):
     """A header of a request."""
 
-    name: Annotated[str, Field(min_length=1, max_length=256, pattern=_TOKEN)] = Field(description="Its name.")
+    name: HeaderName = Field(description="Its name.")
     value: Annotated[str, Field(min_length=1, max_length=4096)] = Field(description="Its value.")
     type: HeaderMatchType = Field(
         HeaderMatchType.EXACT,
@@ -62,7 +63,8 @@ class RequestMatch(ApiModel):
         """As the headers of an HTTPRouteMatch."""
         conditions = [{"name": one.name, "type": str(one.type), "value": one.value} for one in self.headers]
         if self.cookie is not None:
-            value = rf"(^|;\s*){re.escape(self.cookie.name)}={re.escape(self.cookie.value)}(;|$)"
+            # Some gateways compare the whole of a value, and some search in it: it means the same to both.
+            value = rf"^(.*;\s*)?{re.escape(self.cookie.name)}={re.escape(self.cookie.value)}(;.*)?$"
             conditions.append({"name": "Cookie", "type": "RegularExpression", "value": value})
         return conditions
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from perennial.analysis import Analysis
+from perennial.strategies.hashed_key import HashedKey
 from perennial.strategies.matching import RequestMatch
 from perennial.strategies.ratio import Split, split
 from perennial.strategies.step import Aim, Limits, Pods, State, Traffic
@@ -47,7 +48,7 @@ class Stage:
     analysis: Analysis | None = None
     analysed: bool = False
     replayed: bool = False
-    match: tuple[RequestMatch, ...] = ()
+    match: tuple[RequestMatch | HashedKey, ...] = ()
     scale: Scale | None = None
 
     def aim(self, state: State) -> Aim:
@@ -75,6 +76,11 @@ class Stage:
         incoming = min(limits.replicas, share)
         stable = math.ceil(limits.replicas * (100 - self.weight) / 100) if frugal else limits.replicas
         return Aim(incoming, stable, Traffic.STABLE, weight=self.weight, matched=bool(self.match))
+
+    @property
+    def key(self) -> HashedKey | None:
+        """By which requests are split, where they are."""
+        return next((one for one in self.match if isinstance(one, HashedKey)), None)
 
     @property
     def asked(self) -> bool:

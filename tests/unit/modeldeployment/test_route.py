@@ -11,6 +11,7 @@ from perennial.api.meta import ANNOTATION_ABORT, ANNOTATION_PROMOTE, ANNOTATION_
 from perennial.api.resources import HTTPROUTES, SERVICES
 from perennial.modeldeployment.route import matched, rules
 from perennial.plan import Body
+from perennial.strategies.hashed_key import pattern
 from perennial.view import Refusal
 from tests.unit.modeldeployment.play import ask, at, passes, reported
 from tests.unit.modeldeployment.world import NAME, World, a_version, exited, is_ready, merged
@@ -249,7 +250,7 @@ def test_requests_with_a_header_come_before_any_weight() -> None:
     passes(world)
     assert conditions(world) == [
         [{"name": "x-beta", "type": "Exact", "value": "yes"}],
-        [{"name": "Cookie", "type": "RegularExpression", "value": r"(^|;\s*)group=b\.1(;|$)"}],
+        [{"name": "Cookie", "type": "RegularExpression", "value": r"^(.*;\s*)?group=b\.1(;.*)?$"}],
     ]
     assert (at(world), share_of(world)) == ((2, 0), 0)
     assert world.status["traffic"]["previewMatched"]
@@ -306,6 +307,56 @@ def test_an_ab_test_ends_by_hand() -> None:
     ask(world, ANNOTATION_SKIP_STEP)
     passes(world)
     assert (world.serves, conditions(world), weights(world)[PREVIEW]) == (2, [], 0)
+
+
+def split(percent: int) -> Body:
+    return {"abTest": {"hashedKey": {"header": "x-user", "percent": percent}}}
+
+
+def test_keys_are_split_when_every_gateway_has_taken_it() -> None:
+    world = serving(strategy=split(25))
+    world.put(a_version(2))
+    passes(world, 300, gateways=False)
+    traffic = world.status["traffic"]
+    assert (traffic["requestedWeight"], traffic["actualWeight"]) == (25, 0)
+    assert "traffic moves over: Gateway public has not taken it yet" in world.message("Ready")
+    passes(world)
+    assert conditions(world) == [[{"name": "x-user", "type": "RegularExpression", "value": pattern(25)}]]
+    assert share_of(world) == 0, "who carries no key stays with the stable revision"
+    traffic = world.status["traffic"]
+    assert (traffic["requestedWeight"], traffic["actualWeight"]) == (25, 25)
+    assert "abTest: gets the requests with 25% of the keys in x-user, until a person" in world.message("Ready")
+    written = len(world.writes)
+    passes(world, 100)
+    assert len(world.writes) == written
+    ask(world, ANNOTATION_SKIP_STEP)
+    passes(world)
+    assert (world.serves, conditions(world), weights(world)[PREVIEW]) == (2, [], 0)
+
+
+def test_another_share_of_the_keys_is_told_and_timed_when_the_gateways_have_taken_it() -> None:
+    world = serving(strategy=split(10))
+    world.put(a_version(2))
+    passes(world)
+    world.change(strategy=split(20))
+    passes(world, 100, gateways=False)
+    assert conditions(world)[0][0]["value"] == pattern(20)
+    traffic = world.status["traffic"]
+    assert (traffic["requestedWeight"], traffic["actualWeight"]) == (20, 10)
+    assert "stepTime" not in world.status["rollout"]
+    passes(world)
+    assert world.status["traffic"]["actualWeight"] == 20
+    assert "stepTime" in world.status["rollout"]
+
+
+def test_a_gateway_that_does_not_take_such_a_route_is_told_of() -> None:
+    world = serving(strategy=split(25))
+    world.put(a_version(2))
+    passes(world)
+    world.gateways("False", "regular expressions are not known here")
+    world.reconcile()
+    assert world.condition("Stalled") == ("True", "RouteNotAccepted")
+    assert world.message("Stalled").endswith("regular expressions are not known here")
 
 
 @pytest.mark.parametrize(("right", "serves"), [(0.9, 2), (0.5, 1)])
