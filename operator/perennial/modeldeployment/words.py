@@ -35,21 +35,31 @@ def _waiting_words(scene: Scene) -> str:
     if ready < aim.incoming:
         return f"{words}; {failure.message}" if failure else words
     if not scene.arrived:
-        waits = pending(scene.seen.route) if scene.routed else ""
+        waits = (pending(scene.seen.route) or _no_share(scene)) if scene.routed else ""
         return f"{words}; traffic moves over{f': {waits}' if waits else ''}"
     got = f"gets {weight(scene.state)}% of the requests"
     if scene.routed and scene.stage.match:
         got += ", and all that match"
+    if scene.stage.mirrored:
+        share = "all" if scene.stage.mirrored == 100 else f"{scene.stage.mirrored}%"
+        got = f"gets a copy of {share} of the requests, and nobody its answers"
     if scene.stage.replayed:
         why = unanswered(scene)
         return f"its answers are compared with those of the stable revision{f'; {why}' if why else ''}"
-    if scene.previewed and not scene.stage.weight:
+    if scene.previewed and not scene.stage.asked:
         got = f"answers at {preview_address(scene)}"
     if scene.stage.analysed and not scene.passed:
         return f"{got}, until its analysis passes{_found(scene)}"
     if scene.stage.hold is None:
         return f"{got}, until a person goes on: {by_annotation(scene.seen.name, ANNOTATION_SKIP_STEP)}"
     return f"{got}, until {scene.stage_ends:%H:%M:%S} UTC" if scene.stage_ends else got
+
+
+def _no_share(scene: Scene) -> str:
+    """That the cluster dropped the field by which a part of the requests is copied."""
+    if not 0 < scene.stage.mirrored < (scene.led.mirrored or 0):
+        return ""
+    return "its HTTPRoutes know no percent (the Gateway API does from 1.3): leave out strategy.shadow.percent"
 
 
 def _found(scene: Scene) -> str:
