@@ -15,6 +15,7 @@ from e2e.gateway import Gateway
 from e2e.hollow import LABEL
 from e2e.lab import Lab
 from e2e.metrics_server import MetricsServer
+from e2e.mirroring import Mirroring
 from e2e.space import Space
 from e2e.store import Store
 from tests.prove.report import FULL
@@ -24,7 +25,7 @@ ORDER = ("canary", "blue_green", "training", "truth", "analysis")
 # What takes the operator or the node away, or looks back on everything, comes last, with nothing beside it.
 ALONE = ("prometheus", "failover", "replicas", "schedule", "chart", "node", "rights")
 # No two of these at once: they ask for as much as the machine gives, or bring the gateway.
-LOADED = ("canary", "blue_green", "serving", "route", "gateway", "autoscaling")
+LOADED = ("canary", "blue_green", "serving", "route", "gateway", "shadow", "autoscaling")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -93,6 +94,15 @@ def store(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]
 def gateway(lab: Lab, pytestconfig: pytest.Config) -> Gateway:
     """A gateway that routes by HTTPRoutes and Ingresses; built, some minutes, when first asked for."""
     gateway = Gateway(lab)
+    with told(pytestconfig):
+        gateway.install()
+    return gateway
+
+
+@pytest.fixture(scope="session")
+def mirroring(lab: Lab, pytestconfig: pytest.Config) -> Mirroring:
+    """A gateway that copies requests; built, some minutes, when first asked for."""
+    gateway = Mirroring(lab)
     with told(pytestconfig):
         gateway.install()
     return gateway

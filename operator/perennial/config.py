@@ -75,15 +75,6 @@ class Server(_Strict):
     ca_file: Path | None = None
 
 
-# Those whose documentation has the filter RequestMirror, as they name themselves in the status of a route.
-_MIRRORING = (
-    "gateway.envoyproxy.io/gatewayclass-controller",
-    "gateway.nginx.org/nginx-gateway-controller",
-    "io.cilium/gateway-controller",
-    "istio.io/gateway-controller",
-    "kgateway.dev/kgateway",
-    "projectcontour.io/gateway-controller",
-)
 # Becomes the value of a label.
 _RuntimeName = Annotated[str, Field(pattern=DNS_LABEL, max_length=63)]
 
@@ -97,7 +88,7 @@ class Config(_Strict):
     serving_runtimes: dict[_RuntimeName, ServingRuntime] = Field(default_factory=dict)
     prometheus_servers: dict[str, Server] = Field(default_factory=dict)
     webhooks: dict[str, Server] = Field(default_factory=dict)
-    mirroring_gateways: tuple[str, ...] = _MIRRORING
+    mirroring_gateways: tuple[str, ...] = ()
 
 
 def load(path: Path | None) -> Config:

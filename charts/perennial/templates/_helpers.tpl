@@ -99,6 +99,7 @@ servingRuntimes:
   {{- else }} {}
   {{- end }}
 {{- end }}
+mirroringGateways: {{ toJson .Values.mirroringGateways }}
 {{- end -}}
 
 {{/* What the operator does in each namespace that it serves. */}}

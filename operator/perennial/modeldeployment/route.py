@@ -16,6 +16,15 @@ from perennial.plan import Action, Body, Create, Delete, Patch
 # Of requests: the headers of an HTTPRouteMatch, for each of the alternatives.
 Matches = Sequence[list[Body]]
 _MIRROR = "RequestMirror"
+# The controllers whose documentation has that filter, as they name themselves in the status of a route.
+_MIRRORING = (
+    "gateway.envoyproxy.io/gatewayclass-controller",
+    "gateway.nginx.org/nginx-gateway-controller",
+    "io.cilium/gateway-controller",
+    "istio.io/gateway-controller",
+    "kgateway.dev/kgateway",
+    "projectcontour.io/gateway-controller",
+)
 ACCEPTED, _RESOLVED = "Accepted", "ResolvedRefs"
 # By which a gateway tells of a parent that it took.
 _PARENT = ("group", "kind", "namespace", "name", "sectionName", "port")
@@ -88,8 +97,9 @@ def mirrored(route: Body | None, name: str) -> int:
     return 0
 
 
-def unmirrored(route: Body | None, asked: Route, known: Collection[str]) -> str:
-    """Why no requests may be copied; empty when each gateway that is asked for is `known` to do that.
+def unmirrored(route: Body | None, asked: Route, more: Collection[str]) -> str:
+    """Why no requests may be copied; empty when each gateway that is asked for is known to do that, or of one of `more`
+    controllers.
 
     One that does not know a filter answers every request with an error, and some of them say nothing of it
     (https://gateway-api.sigs.k8s.io/api-types/httproute/#filters-optional).
@@ -100,7 +110,7 @@ def unmirrored(route: Body | None, asked: Route, known: Collection[str]) -> str:
         if not of_it:
             return f"{_named(wanted)} has not taken the route yet"
         for one in of_it:
-            if one.get("controllerName") not in known:
+            if one.get("controllerName") not in (*_MIRRORING, *more):
                 return (
                     f"{_named(wanted)} is of the controller {one.get('controllerName')}, and that is not known to copy "
                     "requests: one that does not know the filter RequestMirror would answer all of them with errors. "

@@ -81,8 +81,9 @@ class Aim:
     """Where a rollout is to get: pods of the incoming and of the stable revision, and who gets the requests.
 
     `at_once`: on the way there the requests are not shared. `weight`: percent of the requests that the gateway sends to
-    the incoming revision, where there is a gateway; `matched`: and those that carry something; `mirrored`: and copies of
-    so many percent. `obstacle`: why that is not what the user asked for; the rollout goes no further while there is one.
+    the incoming revision, where there is a gateway; `matched`: and those that carry something; `mirrored`: and copies
+    of so many percent. `obstacle`: why that is not what the user asked for; the rollout goes no further while there is
+    one.
     """
 
     incoming: int

@@ -152,7 +152,7 @@ def test_behind_a_gateway_that_is_not_known_to_copy_nothing_is_risked() -> None:
 def test_one_of_two_gateways_that_does_not_copy_is_enough() -> None:
     two = {"parentRefs": [{"name": "public"}, {"name": "private"}]}
     world = serving(strategy={"shadow": {}}, route=two)
-    first, second = route(world)["status"]["parents"]
+    _, second = route(world)["status"]["parents"]
     second["controllerName"] = "acme.dev/gateway"
     world.put(a_version(2))
     passes(world, gateways=False)
