@@ -18,7 +18,9 @@ from e2e.test_analysis import ERRORS, FAST
 # Gateways take minutes to be built; one is played on the API server each time.
 pytestmark = pytest.mark.full
 HOST, ELSEWHERE = "shadow.example", "elsewhere.example"
-STRATEGY: Body = {"shadow": {"duration": "75s", "analysis": {"interval": "5s", "metrics": [ERRORS, FAST]}}}
+# Requests per second: each is answered twice.
+COPIED = RATE // 2
+STRATEGY: Body = {"shadow": {"duration": "150s", "analysis": {"interval": "5s", "metrics": [ERRORS, FAST]}}}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,7 @@ def shadow(lab: Lab, store: Store, mirroring: Mirroring, tmp_path_factory: pytes
     space.says("mdep", "copied", "Ready", "True", "2 of 2 replicas ready")
     space.until("the gateway leads here", lambda: mirroring.answers(HOST))
     folder = Path(tmp_path_factory.mktemp("shadow"))
-    with Load(lab, folder, mirroring.url, rate=RATE, host=HOST) as load:
+    with Load(lab, folder, mirroring.url, rate=COPIED, host=HOST) as load:
         yield Served(space, load, "copied")
 
 

@@ -167,8 +167,9 @@ def test_a_gateway_that_does_not_copy_is_not_told_to_and_one_that_refuses_ends_i
     serving.ready(serving.rolling())
     eventually(lambda: filters(serving), 30)
     takes(serving, "False", "unsupported filter")
+    eventually(lambda: filters(serving) == [])
+    takes(serving)
     assert "unsupported filter; strategy.shadow needs" in serving.says("Ready", "False", "RolloutFailed")
-    assert filters(serving) == []
 
 
 def test_the_example_of_a_shadow(serving: Serving) -> None:
