@@ -99,7 +99,9 @@ servingRuntimes:
   {{- else }} {}
   {{- end }}
 {{- end }}
-mirroringGateways: {{ toJson .Values.mirroringGateways }}
+{{- with .Values.mirroringGateways }}
+mirroringGateways: {{ toJson . }}
+{{- end }}
 {{- end -}}
 
 {{/* What the operator does in each namespace that it serves. */}}

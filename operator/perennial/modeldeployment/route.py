@@ -215,6 +215,8 @@ def _mirroring(rule: Body, name: str, percent: int) -> Body:
     if percent:
         backend = {"name": preview_name(name), "port": SERVICE_PORT}
         filters.append({"type": _MIRROR, "requestMirror": {"backendRef": backend, **share}})
+    if filters == (rule.get("filters") or []):
+        return rule
     others = {key: value for key, value in rule.items() if key != "filters"}
     return {**others, "filters": filters} if filters else others
 

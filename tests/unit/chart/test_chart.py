@@ -257,6 +257,7 @@ def test_where_the_pods_run_can_be_said(render: Any) -> None:
     ("values", "words"),
     [
         ({"replica": 3}, "replica"),
+        ({"mirroringGateways": ["traefik"]}, "mirroringGateways"),
         ({"scope": "Namespace"}, "scope"),
         ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
         ({"defaults": {"output": "gs://acme"}}, "output"),
