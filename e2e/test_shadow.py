@@ -1,4 +1,4 @@
-"""A shadow behind a gateway: it gets a copy of each request, nobody its answers, and what it does wrong harms nobody."""
+"""A shadow behind a gateway: it gets a copy of each request, and what it does wrong harms nobody."""
 
 from collections.abc import Iterator
 from pathlib import Path

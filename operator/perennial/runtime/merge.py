@@ -43,7 +43,7 @@ def shows(observed: Any, intent: Any) -> bool:
 
 
 def is_patched(observed: Any, patch: Any) -> bool:
-    """Whether a merge patch would change nothing of an object. Other than of an intent, what a list holds is all of it."""
+    """Whether a merge patch would change nothing of an object. Other than in an intent, a list is whole."""
     if not isinstance(patch, dict):
         return bool(observed == patch)
     return isinstance(observed, dict) and all(
