@@ -144,7 +144,9 @@ lock: venv ## Write the locked requirements of the images and of the development
 	for extra in agent server; do
 	  $(PY) requirements/extra.py $$extra | $(LOCK) -c requirements/dev.txt - -o requirements/$$extra.txt
 	done
-	$(LOCK) -c requirements/dev.txt requirements/digits.in -o requirements/digits.txt
+	for image in digits envoy; do
+	  $(LOCK) -c requirements/dev.txt requirements/$$image.in -o requirements/$$image.txt
+	done
 
 .PHONY: dependencies
 dependencies: venv ## Write docs/dependencies.md: what the images hold, their sizes, licences and ages

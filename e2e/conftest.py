@@ -15,6 +15,7 @@ from e2e.gateway import Gateway
 from e2e.hollow import LABEL
 from e2e.lab import Lab
 from e2e.metrics_server import MetricsServer
+from e2e.mirroring import Mirroring
 from e2e.space import Space
 from e2e.store import Store
 from tests.prove.report import FULL
@@ -91,6 +92,15 @@ def store(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]
 def gateway(lab: Lab, pytestconfig: pytest.Config) -> Gateway:
     """A gateway that routes by HTTPRoutes and Ingresses; built, some minutes, when first asked for."""
     gateway = Gateway(lab)
+    with told(pytestconfig):
+        gateway.install()
+    return gateway
+
+
+@pytest.fixture(scope="session")
+def mirroring(lab: Lab, pytestconfig: pytest.Config) -> Mirroring:
+    """A gateway that copies requests; built, some minutes, when first asked for."""
+    gateway = Mirroring(lab)
     with told(pytestconfig):
         gateway.install()
     return gateway

@@ -10,27 +10,29 @@ from e2e.lab import Body, Lab, is_true
 
 NAME, NAMESPACE = "gateway", "gateway-system"
 CLASS = "e2e"  # of Gateways, and of Ingresses
-_MANIFEST = Path(__file__).with_suffix(".yaml")
-_DEPLOYMENT = "deployment/traefik"
 
 
 class Gateway:
-    """One gateway, for routes of every namespace."""
+    """One gateway, for routes of every namespace: a Deployment and a Service of the program's name."""
+
+    program = "traefik"
+    namespace = NAMESPACE
+    manifest = Path(__file__).with_suffix(".yaml")
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
 
     def install(self) -> None:
         """Bring it into the cluster, and return when it takes requests."""
-        self._lab.cluster.load([images.ensure("traefik")])
-        self._lab.apply(_MANIFEST)
-        self._lab.kubectl("rollout", "status", "-n", NAMESPACE, _DEPLOYMENT, "--timeout=120s")
+        self._lab.cluster.load([images.ensure(self.program)])
+        self._lab.apply(self.manifest)
+        self._lab.kubectl("rollout", "status", "-n", self.namespace, f"deployment/{self.program}", "--timeout=120s")
         self._lab.until("the gateway is programmed", self._programmed, 60, seen=self.log)
 
     @property
     def url(self) -> str:
         """Where it takes requests, inside the cluster's network: routes are told apart by the header Host."""
-        service = self._lab.get("service", "traefik", NAMESPACE) or {}
+        service = self._lab.get("service", self.program, self.namespace) or {}
         return f"http://{service['spec']['clusterIP']}:{service['spec']['ports'][0]['port']}"
 
     def answers(self, host: str) -> bool:
@@ -50,10 +52,11 @@ class Gateway:
 
     def log(self) -> str:
         """What it said last."""
-        return self._lab.kubectl("logs", "-n", NAMESPACE, _DEPLOYMENT, "--tail=25")
+        where = ("-n", self.namespace, f"deployment/{self.program}")
+        return self._lab.kubectl("logs", *where, "--all-containers", "--tail=25")
 
     def _programmed(self) -> bool:
-        return is_true(self._lab.get("gateway", NAME, NAMESPACE), "Programmed")
+        return is_true(self._lab.get("gateway", NAME, self.namespace), "Programmed")
 
 
 def define(lab: Lab) -> None:

@@ -13,16 +13,18 @@ _MERGE = "application/merge-patch+json"
 _PERIOD = 0.3
 
 
-def answer(route: Body, status: str = "True", message: str = "") -> Body:
+# One that is known to copy requests.
+CONTROLLER = "projectcontour.io/gateway-controller"
+
+
+def answer(route: Body, status: str = "True", message: str = "", controller: str = CONTROLLER) -> Body:
     """What the gateways of a route write when they have looked at it as it is now."""
     said = {"status": status, "message": message, "observedGeneration": route["metadata"]["generation"]}
     said |= {"lastTransitionTime": "2026-11-20T12:00:00Z"}
     conditions = [{"type": one, "reason": one, **said} for one in ("Accepted", "ResolvedRefs")]
     parents = route["spec"]["parentRefs"]
     return {
-        "parents": [
-            {"parentRef": parent, "controllerName": "acme.dev/gateway", "conditions": conditions} for parent in parents
-        ]
+        "parents": [{"parentRef": parent, "controllerName": controller, "conditions": conditions} for parent in parents]
     }
 
 

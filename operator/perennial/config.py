@@ -80,7 +80,10 @@ _RuntimeName = Annotated[str, Field(pattern=DNS_LABEL, max_length=63)]
 
 
 class Config(_Strict):
-    """The whole configuration. An unknown or wrong key is an error that names it: the operator does not start."""
+    """The whole configuration. An unknown or wrong key is an error that names it: the operator does not start.
+
+    mirroring_gateways: controllers of gateways that copy requests, beside those that are known.
+    """
 
     images: Images = Images()
     defaults: Defaults = Defaults()
@@ -88,6 +91,7 @@ class Config(_Strict):
     serving_runtimes: dict[_RuntimeName, ServingRuntime] = Field(default_factory=dict)
     prometheus_servers: dict[str, Server] = Field(default_factory=dict)
     webhooks: dict[str, Server] = Field(default_factory=dict)
+    mirroring_gateways: tuple[str, ...] = ()
 
 
 def load(path: Path | None) -> Config:

@@ -173,6 +173,14 @@ MODELDEPLOYMENT = [
         "strategy.abTest needs spec.route",
     ),
     (
+        {"spec.strategy": {"shadow": {}}},
+        "strategy.shadow needs spec.route: a gateway that knows the filter RequestMirror copies the requests",
+    ),
+    (
+        {"spec.route": {"parentRefs": [{"name": "a"}]}, "spec.strategy": {"shadow": {"percent": 0}}},
+        "spec.strategy.shadow.percent in body should be greater than or equal to 1",
+    ),
+    (
         {"spec.strategy": {"canary": {"steps": [{"setCanaryScale": {"replicas": 1}}]}}},
         "the steps setHeaderRoute and setCanaryScale need spec.route",
     ),
@@ -215,7 +223,7 @@ MODELDEPLOYMENT = [
     ({"spec.strategy": {"canary": {"steps": []}}}, "spec.strategy.canary.steps in body should have at least 1 items"),
     (
         {"spec.strategy": {"rollingUpdate": {}, "canary": {"steps": [{"setWeight": 1}]}}},
-        "give exactly one of rollingUpdate, canary, blueGreen and abTest",
+        "give exactly one of rollingUpdate, canary, blueGreen, abTest and shadow",
     ),
     (
         {"spec.strategy": {"canary": {"steps": [{}]}}},

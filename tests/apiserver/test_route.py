@@ -13,9 +13,9 @@ from perennial.strategies.hashed_key import pattern
 from tests.apiserver.operators import USER, Perennial, apply_gateway_kinds, apply_kinds, eventually
 from tests.apiserver.serving import Serving
 from tests.apiserver.space import Space
-from tests.gateways import answer
+from tests.gateways import CONTROLLER, answer
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "route.yaml"
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 ROUTE: Body = {"parentRefs": [{"name": "public"}], "hostnames": ["churn.acme.dev"]}
 CANARY: Body = {"canary": {"steps": [{"setWeight": 7}, {"pause": {}}]}}
 
@@ -31,9 +31,9 @@ def weights(serving: Serving) -> dict[str, int]:
     return {ref["name"]: ref["weight"] for ref in refs}
 
 
-def takes(serving: Serving, status: str = "True", message: str = "") -> None:
+def takes(serving: Serving, status: str = "True", message: str = "", controller: str = CONTROLLER) -> None:
     """What a gateway does when it has looked at the route as it is now."""
-    said = answer(serving.space.there(HTTPROUTES, "churn"), status, message)
+    said = answer(serving.space.there(HTTPROUTES, "churn"), status, message, controller)
     serving.space.patch(HTTPROUTES, "churn", {"status": said}, "status")
 
 
@@ -117,7 +117,7 @@ def test_a_route_of_somebody_else_is_not_touched(serving: Serving) -> None:
 
 def test_the_example_of_the_documentation(serving: Serving) -> None:
     serving.version(1)
-    serving.space.server.kubectl("apply", "-n", serving.space.name, "-f", str(EXAMPLE))
+    serving.space.server.kubectl("apply", "-n", serving.space.name, "-f", str(EXAMPLES / "route.yaml"))
     serving.ready(serving.rolling(), 2)
     takes(serving)
     serving.says("Ready", "True", "Serving")
@@ -126,7 +126,7 @@ def test_the_example_of_the_documentation(serving: Serving) -> None:
 
 def test_keys_are_split_as_the_example_of_the_documentation_says(serving: Serving) -> None:
     serving.version(1)
-    serving.space.server.kubectl("apply", "-n", serving.space.name, "-f", str(EXAMPLE.with_name("hashedkey.yaml")))
+    serving.space.server.kubectl("apply", "-n", serving.space.name, "-f", str(EXAMPLES / "hashedkey.yaml"))
     serving.ready(serving.rolling(), 2)
     takes(serving)
     serving.says("Ready", "True", "Serving")
@@ -143,6 +143,64 @@ def test_keys_are_split_as_the_example_of_the_documentation_says(serving: Servin
     serving.space.rests(3)
     assert weights(serving) == {"churn": 100, "churn-preview": 0}
     assert serving.space.requests()["patch httproutes"] == 1
+
+
+def filters(serving: Serving) -> list[Body]:
+    """Those of the rule that leads here."""
+    (rule,) = serving.space.there(HTTPROUTES, "churn")["spec"]["rules"]
+    return list(rule.get("filters", ()))
+
+
+def test_a_shadow_gets_copies_beside_the_filters_of_others(serving: Serving) -> None:
+    old = first(serving, strategy={"shadow": {"percent": 25}})
+    theirs = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "x", "value": "1"}]}}
+    (rule,) = serving.space.there(HTTPROUTES, "churn")["spec"]["rules"]
+    serving.space.patch(HTTPROUTES, "churn", {"spec": {"rules": [{**rule, "filters": [theirs]}]}})
+    takes(serving)
+    serving.version(2)
+    new = serving.rolling()
+    serving.ready(new)
+    eventually(lambda: len(filters(serving)) == 2, 30)
+    kept, copies = filters(serving)
+    backend = copies["requestMirror"]["backendRef"]
+    assert (kept, copies["requestMirror"]["percent"]) == (theirs, 25)
+    assert (backend["name"], serving.pinned("churn-preview"), serving.pinned()) == ("churn-preview", new, old)
+    assert "previewMirrored" not in serving.status["traffic"]
+    takes(serving)
+    eventually(lambda: serving.status["traffic"].get("previewMirrored") == 25)
+    assert weights(serving) == {"churn": 100, "churn-preview": 0}
+    eventually(lambda: "stepTime" in serving.status["rollout"], 30)
+    serving.space.rests(3)
+    serving.asks("abort", "1")
+    eventually(lambda: filters(serving) == [theirs])
+    takes(serving)
+    serving.says("Ready", "False", "Aborted")
+
+
+def test_a_gateway_that_does_not_copy_is_not_told_to_and_one_that_refuses_ends_it(serving: Serving) -> None:
+    first(serving, strategy={"shadow": {}})
+    takes(serving, controller="acme.dev/gateway")
+    serving.version(2)
+    assert "acme.dev/gateway, and that is not known to copy requests" in serving.says(
+        "Stalled", "True", "MirrorNotPossible"
+    )
+    serving.space.rests(3)
+    assert filters(serving) == []
+    takes(serving)
+    serving.ready(serving.rolling())
+    eventually(lambda: filters(serving), 30)
+    takes(serving, "False", "unsupported filter")
+    eventually(lambda: filters(serving) == [])
+    takes(serving)
+    assert "unsupported filter; strategy.shadow needs" in serving.says("Ready", "False", "RolloutFailed")
+
+
+def test_the_example_of_a_shadow(serving: Serving) -> None:
+    serving.version(1)
+    serving.space.server.kubectl("apply", "-n", serving.space.name, "-f", str(EXAMPLES / "shadow.yaml"))
+    serving.ready(serving.rolling(), 2)
+    takes(serving)
+    serving.says("Ready", "True", "Serving")
 
 
 @pytest.fixture

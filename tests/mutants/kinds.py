@@ -136,8 +136,8 @@ ROLLOUTS = (
         "led-while-asked",
         "the preview leads to a revision without pods before the gateways have taken it back",
         "strategies/step.py",
-        "alone = not now.weight and not now.matched and state.settled",
-        "alone = not now.weight and not now.matched",
+        "alone = not now.weight and not now.matched and not now.mirrored and state.settled",
+        "alone = not now.weight and not now.matched and not now.mirrored",
         SERVING,
     ),
     Mutant(
@@ -194,6 +194,22 @@ ROLLOUTS = (
         "strategies/hashed_key.py",
         'return f"[0-{min(count, 10) - 1}{letters}{letters.upper()}]"',
         'return f"[0-{min(count, 10) - 1}{letters}]"',
+        SERVING,
+    ),
+    Mutant(
+        "copies-whatever-the-gateway",
+        "a gateway that knows no copies is told to make them, and answers everybody with errors",
+        "modeldeployment/route.py",
+        'if one.get("controllerName") not in (*_MIRRORING, *more):',
+        "if False:",
+        SERVING,
+    ),
+    Mutant(
+        "copies-for-ever",
+        "what a gateway refuses because of the copies is told it again and again",
+        "modeldeployment/steps.py",
+        "    if not said:\n        return None\n    needed",
+        "    if not said or scene.stage.mirrored:\n        return None\n    needed",
         SERVING,
     ),
     Mutant(

@@ -237,6 +237,7 @@ def _blue_green(which: str, look: Body) -> Body:
 
 
 _ROUTE = {"spec.route": {"parentRefs": [{"name": "public"}]}}
+_UNROUTED = {"spec.route": ABSENT}
 _GOLDEN = {"spec.golden": {"uri": "s3://acme/golden.jsonl", "maxDifference": 1}}
 _HEADER = {"name": "x-beta", "value": "yes"}
 _MATCH = {"headers": [_HEADER]}
@@ -247,6 +248,10 @@ _KEYED = {"spec.strategy.abTest": {"hashedKey": {"header": "x-user", "percent": 
 
 def _ab_test(look: Body) -> Body:
     return {"spec.strategy.abTest": {"match": [_MATCH], "analysis": {"metrics": [look]}}} | _ROUTE
+
+
+def _shadow(look: Body) -> Body:
+    return {"spec.strategy.shadow": {"analysis": {"metrics": [look]}}} | _ROUTE
 
 
 def _step(step: Body) -> Body:
@@ -288,6 +293,12 @@ _STRATEGIES = {
     "abTest.replicas": Known(good=(1, 2), unrun=(10_000,), also=_ab_test(_LOOK)),
     "abTest.duration": Known(good=("0s", "720h"), also=_ab_test(_LOOK), wrong=_DURATION),
     **{f"abTest.analysis.{path}": known for path, known in _analysis(_ab_test).items()},
+    "shadow.percent": Known(
+        good=(1, 100), also=_shadow(_LOOK), wrong=(Wrong(0), Wrong(101), Wrong(50, "spec.strategy", _UNROUTED))
+    ),
+    "shadow.replicas": Known(good=(1, 2), unrun=(10_000,), also=_shadow(_LOOK)),
+    "shadow.duration": Known(good=("0s", "720h"), also=_shadow(_LOOK), wrong=_DURATION),
+    **{f"shadow.analysis.{path}": known for path, known in _analysis(_shadow).items()},
     **{
         f"canary.steps[].setHeaderRoute.{path}": known
         for path, known in _match(lambda one: _step({"setHeaderRoute": {"match": [one]}})).items()

@@ -162,6 +162,24 @@ def an_ab_test_whose_share_grows(lane: Lane) -> None:
     lane.until("nobody is sent to the preview", lambda: not _traffic(lane).get("previewWeight"))
 
 
+@workload
+def a_shadow_that_takes_over(lane: Lane) -> None:
+    lane.version(1)
+    lane.deploy(strategy={"shadow": {"percent": 50, "replicas": 1}}, route={"parentRefs": [{"name": "public"}]})
+    lane.serves(1)
+    lane.version(2)
+    lane.until("it waits for a person", lambda: "stepTime" in lane.rollout())
+    assert _traffic(lane)["previewMirrored"] == 50
+    lane.says("skip-step", "1")
+    lane.serves(2)
+    lane.until("nothing is copied any more", lambda: not {"previewWeight", "previewMirrored"} & _asked(lane))
+
+
+def _asked(lane: Lane) -> set[str]:
+    """What the preview Service gets, by the names of the fields that say so."""
+    return {name for name, value in _traffic(lane).items() if value}
+
+
 def _traffic(lane: Lane) -> Body:
     found: Body = ((lane.space.get(MODELDEPLOYMENTS, "churn") or {}).get("status") or {}).get("traffic") or {}
     return found

@@ -99,6 +99,9 @@ servingRuntimes:
   {{- else }} {}
   {{- end }}
 {{- end }}
+{{- with .Values.mirroringGateways }}
+mirroringGateways: {{ toJson . }}
+{{- end }}
 {{- end -}}
 
 {{/* What the operator does in each namespace that it serves. */}}

@@ -132,6 +132,11 @@ class ModelDeploymentSpec(ApiModel):
                 ".strategy",
             ),
             rule(
+                "has(self.route) || !has(self.strategy) || !has(self.strategy.shadow)",
+                "strategy.shadow needs spec.route: a gateway that knows the filter RequestMirror copies the requests",
+                ".strategy",
+            ),
+            rule(
                 "has(self.route) || !has(self.strategy) || !has(self.strategy.canary) || !self.strategy.canary.steps"
                 ".exists(step, has(step.setHeaderRoute) || has(step.setCanaryScale))",
                 "the steps setHeaderRoute and setCanaryScale need spec.route: without it pods share the requests",
@@ -261,10 +266,14 @@ class Traffic(ApiModel):
     preview_matched: bool | None = Field(
         None, description="Whether they were last seen to send requests there for what these carry."
     )
+    preview_mirrored: Count | None = Field(
+        None, description="Percent of the requests of which they were last seen to send copies there."
+    )
     mechanism: str | None = Field(
         None,
-        description="During a rollout: HTTPRoute, by the weights of the route, ReplicaRatio, by how many pods of each "
-        "revision are ready, or ServiceSelector: all of them to one revision.",
+        description="During a rollout: HTTPRoute, by the weights of the route, RequestMirror, by copies of them whose "
+        "answers are dropped, ReplicaRatio, by how many pods of each revision are ready, or ServiceSelector: all of "
+        "them to one revision.",
     )
     requested_weight: Count | None = Field(
         None, description="Percent of the requests, or of their hashed keys, that the new revision is to get now."
@@ -286,7 +295,7 @@ class Rollout(ApiModel):
     steps_skipped: str | None = Field(None, description="Why its steps are left out.")
     golden: GoldenStatus | None = Field(None, description="What its answers to the golden requests showed.")
     analysis: AnalysisStatus | None = Field(None, description="What was found since it gets requests.")
-    held: str | None = Field(None, description="Why it may not go on: Paused or WeightNotPossible.")
+    held: str | None = Field(None, description="Why it may not go on: Paused, WeightNotPossible or MirrorNotPossible.")
     message: str = Field("", description="What it waits for.")
 
 

@@ -46,7 +46,8 @@ def act(scene: Scene) -> Act:
     made, lost = _made(scene, wanted)
     weight = targets.route.weight if targets.route else None
     match = scene.stage.match if targets.route and targets.route.matched else ()
-    route = tuple(routing(scene.seen, scene.spec.route, weight, [one.conditions() for one in match]))
+    mirror = targets.route.mirrored if targets.route else 0
+    route = tuple(routing(scene.seen, scene.spec.route, weight, [one.conditions() for one in match], mirror))
     # Made last: a cluster without the Gateway API refuses it.
     early, late = (route, ()) if scene.seen.route else ((), route)
     actions = (

@@ -76,9 +76,9 @@ def _overdue(scene: Scene) -> Block | None:
 
 
 def _obstacle(scene: Scene) -> Block | None:
-    if scene.memory.rollout is None or scene.spec.paused or not scene.aim.obstacle:
+    if scene.memory.rollout is None or scene.spec.paused or not scene.obstacle:
         return None
-    return Block("WeightNotPossible", rolling_words(scene), stalled=True)
+    return Block(scene.obstacle, rolling_words(scene), stalled=True)
 
 
 def _unanswered(scene: Scene) -> Block | None:

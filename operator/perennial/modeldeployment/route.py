@@ -3,7 +3,7 @@
 Gateway API v1 (https://gateway-api.sigs.k8s.io). Others may write in it: their rules, filters and backends stay.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from perennial.api.conditions import find
@@ -16,15 +16,27 @@ from perennial.strategies.hashed_key import percent_of
 
 # Of requests: the headers of an HTTPRouteMatch, for each of the alternatives.
 Matches = Sequence[list[Body]]
-_ACCEPTED, _RESOLVED = "Accepted", "ResolvedRefs"
+_MIRROR = "RequestMirror"
+# The controllers whose documentation has that filter, as they name themselves in the status of a route.
+_MIRRORING = (
+    "gateway.envoyproxy.io/gatewayclass-controller",
+    "gateway.nginx.org/nginx-gateway-controller",
+    "io.cilium/gateway-controller",
+    "istio.io/gateway-controller",
+    "kgateway.dev/kgateway",
+    "projectcontour.io/gateway-controller",
+)
+ACCEPTED, _RESOLVED = "Accepted", "ResolvedRefs"
 # By which a gateway tells of a parent that it took.
 _PARENT = ("group", "kind", "namespace", "name", "sectionName", "port")
 _DEFAULTS: Body = {"group": "gateway.networking.k8s.io", "kind": "Gateway"}
 
 
-def routing(seen: Snapshot, asked: Route | None, weight: int | None, match: Matches = ()) -> Iterator[Action]:
+def routing(
+    seen: Snapshot, asked: Route | None, weight: int | None, match: Matches = (), mirror: int = 0
+) -> Iterator[Action]:
     """What makes the route as it is wanted. `weight`: percent for the preview Service; None: there is none. `match`:
-    the conditions of requests that are all for it."""
+    the conditions of requests that are all for it. `mirror`: percent of which it gets copies."""
     there = seen.route
     if asked is None:
         if there is not None and not there["metadata"].get("deletionTimestamp"):
@@ -33,7 +45,7 @@ def routing(seen: Snapshot, asked: Route | None, weight: int | None, match: Matc
     spec: Body = {
         "parentRefs": [parent.body() for parent in asked.parent_refs],
         "hostnames": asked.hostnames or None,
-        "rules": rules(_rules(there), seen.name, weight, match),
+        "rules": rules(_rules(there), seen.name, weight, match, mirror),
     }
     if there is None:
         made = {key: value for key, value in spec.items() if value is not None}
@@ -45,9 +57,9 @@ def routing(seen: Snapshot, asked: Route | None, weight: int | None, match: Matc
         yield Patch(HTTPROUTES, seen.namespace, seen.name, {"spec": changed}, there["metadata"]["uid"])
 
 
-def rules(now: Sequence[Body], name: str, weight: int | None, match: Matches = ()) -> list[Body]:
-    """The rules with the weights of our two Services, and before them those by conditions; a rule of our own where none
-    leads to them."""
+def rules(now: Sequence[Body], name: str, weight: int | None, match: Matches = (), mirror: int = 0) -> list[Body]:
+    """The rules with the weights of our two Services and the copies, and before them those by conditions; a rule of our
+    own where none leads to them."""
     others = [rule for rule in now if not _matched(rule, name)]
     if not any(_leads(rule, name) for rule in others):
         others.append({"backendRefs": [{"name": name}]})
@@ -57,7 +69,9 @@ def rules(now: Sequence[Body], name: str, weight: int | None, match: Matches = (
             found.append(rule)
             continue
         led = {**rule, "backendRefs": _backends(rule["backendRefs"], name, weight)}
-        found += [_for_preview(led, name, match), led] if match else [led]
+        if match:
+            found.append(_for_preview(_mirroring(led, name, 0), name, match))
+        found.append(_mirroring(led, name, mirror))
     return found
 
 
@@ -91,10 +105,42 @@ def matches(route: Body | None, name: str, match: Matches) -> bool:
     return not matched(route, name) or list(now) == rules(now, name, weight_of(route, name), match)
 
 
-def refused(route: Body) -> str:
-    """Why a gateway does not take the route as it is now; empty while none says so."""
+def mirrored(route: Body | None, name: str) -> int:
+    """Percent of the requests of which the preview Service gets copies, as the route says it."""
+    ours = next((rule for rule in _rules(route) if _leads(rule, name)), {})
+    for one in ours.get("filters") or ():
+        if _copies(one, name):
+            return int(one["requestMirror"].get("percent", 100))
+    return 0
+
+
+def unmirrored(route: Body | None, asked: Route, more: Collection[str]) -> str:
+    """Why no requests may be copied; empty when each gateway that is asked for is known to do that, or of one of `more`
+    controllers.
+
+    One that does not know a filter answers every request with an error, and some of them say nothing of it
+    (https://gateway-api.sigs.k8s.io/api-types/httproute/#filters-optional).
+    """
+    for parent in asked.parent_refs:
+        wanted = parent.body()
+        of_it = [one for one in _parents(route or {}) if route and _same(one.get("parentRef") or {}, wanted, route)]
+        if not of_it:
+            return f"{_named(wanted)} has not taken the route yet"
+        for one in of_it:
+            if one.get("controllerName") not in (*_MIRRORING, *more):
+                return (
+                    f"{_named(wanted)} is of the controller {one.get('controllerName')}, and that is not known to copy "
+                    "requests: one that does not know the filter RequestMirror would answer all of them with errors. "
+                    "Use another gateway or strategy; if it does, an administrator adds it to the chart's "
+                    "mirroringGateways"
+                )
+    return ""
+
+
+def refused(route: Body, types: Sequence[str] = (ACCEPTED, _RESOLVED)) -> str:
+    """Why a gateway does not take the route as it is now; empty while none says so, by a condition of these types."""
     for parent in _parents(route):
-        for condition in (find(parent.get("conditions"), type_) for type_ in (_ACCEPTED, _RESOLVED)):
+        for condition in (find(parent.get("conditions"), type_) for type_ in types):
             if condition and condition["status"] == "False" and _is_current(condition, route):
                 said = condition.get("message") or condition.get("reason") or condition["type"]
                 return f"{_named(parent.get('parentRef') or {})}: {said}"
@@ -118,7 +164,7 @@ def pending(route: Body | None) -> str:
 
 
 def _takes(parent: Body, route: Body) -> bool:
-    conditions = [find(parent.get("conditions"), type_) for type_ in (_ACCEPTED, _RESOLVED)]
+    conditions = [find(parent.get("conditions"), type_) for type_ in (ACCEPTED, _RESOLVED)]
     return all(one is not None and one["status"] == "True" and _is_current(one, route) for one in conditions)
 
 
@@ -170,6 +216,32 @@ def _for_preview(led: Body, name: str, match: Matches) -> Body:
         for conditions in match
     ]
     return {**plain, "matches": matches, "backendRefs": [{**preview, "weight": 1}]}
+
+
+def _mirroring(rule: Body, name: str, percent: int) -> Body:
+    """The rule with our copies, or without them; the filters of others stay in their places."""
+    share: Body = {} if percent == 100 else {"percent": percent}
+    filters: list[Body] = []
+    for one in rule.get("filters") or ():
+        if not _copies(one, name):
+            filters.append(one)
+        elif percent:
+            backend = {**one["requestMirror"]["backendRef"], "port": SERVICE_PORT}
+            filters.append({**one, "requestMirror": {"backendRef": backend, **share}})
+            percent = 0
+    if percent:
+        backend = {"name": preview_name(name), "port": SERVICE_PORT}
+        filters.append({"type": _MIRROR, "requestMirror": {"backendRef": backend, **share}})
+    if filters == (rule.get("filters") or []):
+        return rule
+    others = {key: value for key, value in rule.items() if key != "filters"}
+    return {**others, "filters": filters} if filters else others
+
+
+def _copies(one: Body, name: str) -> bool:
+    """Whether a filter makes our copies."""
+    ref = (one.get("requestMirror") or {}).get("backendRef") or {}
+    return one.get("type") == _MIRROR and _ours(ref, name) and ref["name"] == preview_name(name)
 
 
 def _backends(now: Sequence[Body], name: str, weight: int | None) -> list[Body]:

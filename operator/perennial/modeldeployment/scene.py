@@ -13,7 +13,7 @@ from perennial.modeldeployment.candidate import Choice, Situation, choose, versi
 from perennial.modeldeployment.failure import Failure, failure_of, ready_since
 from perennial.modeldeployment.led import Led, led
 from perennial.modeldeployment.revision import Model, digest_of, revision_of
-from perennial.modeldeployment.route import accepted, matched, matches, weight_of
+from perennial.modeldeployment.route import accepted, matched, matches, mirrored, unmirrored, weight_of
 from perennial.modeldeployment.snapshot import Snapshot
 from perennial.plan import Body
 from perennial.strategies import Rollout, Stage
@@ -113,17 +113,33 @@ class Scene:
         """Where the pods and the traffic are to get now."""
         state = self.state
         aim = self.stage.aim(state)
+        if why := self._unmirrored:
+            aim = Aim(0, self.limits.replicas, Traffic.STABLE, f"{self.stage.words}: {why}")
         if self.spec.paused and state.stable is not None:
             weight = state.route.weight if state.route else aim.weight
             return replace(aim, incoming=state.incoming.wanted, stable=state.stable.wanted, weight=weight)
         return aim
 
     @cached_property
+    def _unmirrored(self) -> str:
+        """Why the stage under way, which asks for copies of requests, may have none."""
+        if not self.stage.mirrored or self.spec.route is None:
+            return ""
+        return unmirrored(self.seen.route, self.spec.route, self.config.mirroring_gateways)
+
+    @cached_property
     def held(self) -> str | None:
         """Why the rollout may not go on."""
         if self.memory.rollout is None:
             return None
-        return "Paused" if self.spec.paused else "WeightNotPossible" if self.aim.obstacle else None
+        return "Paused" if self.spec.paused else self.obstacle
+
+    @cached_property
+    def obstacle(self) -> str | None:
+        """The reason, for programs, why what the stage asks for cannot be."""
+        if not self.aim.obstacle:
+            return None
+        return "MirrorNotPossible" if self._unmirrored else "WeightNotPossible"
 
     @cached_property
     def arrived(self) -> bool:
@@ -241,7 +257,8 @@ class Scene:
             return None
         weight = weight_of(self.seen.route, self.seen.name)
         leads = self._traffic(self.seen.preview, self.led.preview)
-        return Route(weight or 0, leads, bool(matched(self.seen.route, self.seen.name)))
+        there, name = self.seen.route, self.seen.name
+        return Route(weight or 0, leads, bool(matched(there, name)), mirrored(there, name))
 
     @cached_property
     def leaving(self) -> list[str]:

@@ -56,7 +56,7 @@ def report(scene: Scene, doing: Act, *, turns: bool = False) -> Body:
 def _selector(scene: Scene) -> str:
     """The pods that get requests. An autoscaler takes the mean of what it selects: idle ones would hide a load."""
     every = f"{LABEL_MODELDEPLOYMENT}={scene.seen.name}"
-    service, _, weight, matched = scene.led
+    service, _, weight, matched, _ = scene.led
     if service is None or weight or matched:
         return every
     return f"{every},{LABEL_REVISION}={service}"
@@ -71,6 +71,7 @@ def _traffic(scene: Scene) -> Traffic | None:
         preview_revision=scene.led.preview,
         preview_weight=scene.led.weight,
         preview_matched=scene.led.matched,
+        preview_mirrored=scene.led.mirrored,
         since=scene.now,
     )
     if known is not None and Led.told(known) == scene.led:
@@ -78,11 +79,17 @@ def _traffic(scene: Scene) -> Traffic | None:
     if scene.memory.rollout is None or scene.stable is None:
         return now
     told = {
-        "mechanism": "HTTPRoute" if scene.routed else scene.strategy.mechanism,
+        "mechanism": _mechanism(scene),
         "requested_weight": scene.stage.key.percent if scene.stage.key else scene.stage.weight,
         "actual_weight": _taken_weight(scene) if scene.routed else weight(scene.state),
     }
     return now.model_copy(update=told)
+
+
+def _mechanism(scene: Scene) -> str:
+    if scene.routed:
+        return "RequestMirror" if scene.stage.mirrored else "HTTPRoute"
+    return scene.strategy.mechanism
 
 
 def _taken_weight(scene: Scene) -> int:

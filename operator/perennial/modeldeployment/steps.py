@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from perennial.api.modeldeployment import Rollout
 from perennial.modeldeployment.analysis import ANALYSIS
 from perennial.modeldeployment.golden import replayed
+from perennial.modeldeployment.route import ACCEPTED, mirrored, refused
 from perennial.modeldeployment.scene import Scene
-from perennial.modeldeployment.turn import Turn, about, rolling_on, without_steps
+from perennial.modeldeployment.turn import Turn, about, rolled_back, rolling_on, without_steps
 from perennial.modeldeployment.words import share_words
 from perennial.plan import Event
 
@@ -22,6 +23,18 @@ def _replanned(scene: Scene) -> Turn | None:
         "golden": None,
     }  # fmt: skip
     return rolling_on(scene, rolling, event, **again)
+
+
+def _refused(scene: Scene) -> Turn | None:
+    """A gateway does not take the route with copies of requests in it. It may answer all of them with errors now."""
+    rolling, route = scene.memory.rollout, scene.seen.route
+    if rolling is None or route is None or not scene.stage.mirrored or not mirrored(route, scene.seen.name):
+        return None
+    said = refused(route, (ACCEPTED,))
+    if not said:
+        return None
+    needed = "strategy.shadow needs a gateway that knows the filter RequestMirror of HTTPRoutes"
+    return rolled_back(scene, rolling, "MirrorRefused", f"HTTPRoute {scene.seen.name}: {said}; {needed}")
 
 
 def _hastened(scene: Scene) -> Turn | None:
@@ -56,4 +69,4 @@ def following(scene: Scene, rolling: Rollout, event: Event) -> Turn:
     return rolling_on(scene, rolling, event, **then)
 
 
-STEPS: Sequence[Callable[[Scene], Turn | None]] = (_replanned, _hastened, replayed, *ANALYSIS, _advanced)
+STEPS: Sequence[Callable[[Scene], Turn | None]] = (_replanned, _refused, _hastened, replayed, *ANALYSIS, _advanced)

@@ -35,13 +35,13 @@ def _waiting_words(scene: Scene) -> str:
     if ready < aim.incoming:
         return f"{words}; {failure.message}" if failure else words
     if not scene.arrived:
-        waits = pending(scene.seen.route) if scene.routed else ""
+        waits = (pending(scene.seen.route) or _no_share(scene)) if scene.routed else ""
         return f"{words}; traffic moves over{f': {waits}' if waits else ''}"
     got = share_words(scene)
     if scene.stage.replayed:
         why = unanswered(scene)
         return f"its answers are compared with those of the stable revision{f'; {why}' if why else ''}"
-    if scene.previewed and not scene.stage.weight:
+    if scene.previewed and not scene.stage.asked:
         got = f"answers at {preview_address(scene)}"
     if scene.stage.analysed and not scene.passed:
         return f"{got}, until its analysis passes{_found(scene)}"
@@ -52,11 +52,21 @@ def _waiting_words(scene: Scene) -> str:
 
 def share_words(scene: Scene) -> str:
     """Which requests the new revision gets now."""
-    key = scene.stage.key
-    if scene.routed and key:
-        return f"gets the requests with {key.percent}% of the keys in {key.header}"
-    matched = ", and all that match" if scene.routed and scene.stage.match else ""
+    stage = scene.stage
+    if scene.routed and stage.key:
+        return f"gets the requests with {stage.key.percent}% of the keys in {stage.key.header}"
+    if stage.mirrored:
+        share = "all" if stage.mirrored == 100 else f"{stage.mirrored}%"
+        return f"gets a copy of {share} of the requests, and nobody its answers"
+    matched = ", and all that match" if scene.routed and stage.match else ""
     return f"gets {weight(scene.state)}% of the requests{matched}"
+
+
+def _no_share(scene: Scene) -> str:
+    """That the cluster dropped the field by which a part of the requests is copied."""
+    if not 0 < scene.stage.mirrored < (scene.led.mirrored or 0):
+        return ""
+    return "its HTTPRoutes know no percent (the Gateway API does from 1.3): leave out strategy.shadow.percent"
 
 
 def _found(scene: Scene) -> str:

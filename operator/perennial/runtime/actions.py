@@ -12,7 +12,7 @@ from perennial.owners import controller_of, controller_uid
 from perennial.plan import Action, Apply, Body, Create, Delete, Explain, Find, Patch, See
 from perennial.runtime.cache import Cache
 from perennial.runtime.key import Key, key_of, version_of
-from perennial.runtime.merge import digest, seen, shows, without_none
+from perennial.runtime.merge import digest, is_patched, seen, shows, without_none
 from perennial.runtime.projection import project
 from perennial.runtime.refusals import Refusals
 
@@ -213,7 +213,7 @@ class Actor:
     async def _patch(self, target: Key, action: Patch) -> None:
         existing = self._cache.get(*target)
         same = existing is not None and existing["metadata"]["uid"] == action.uid
-        if same and action.subresource is None and shows(existing, action.patch):
+        if same and action.subresource is None and is_patched(existing, action.patch):
             return
         metadata = {**action.patch.get("metadata", {}), "uid": action.uid}
         if version := action.resource_version or (_version(existing) if same else None):

@@ -42,6 +42,15 @@ def shows(observed: Any, intent: Any) -> bool:
     return bool(observed == intent)
 
 
+def is_patched(observed: Any, patch: Any) -> bool:
+    """Whether a merge patch would change nothing of an object. Other than in an intent, a list is whole."""
+    if not isinstance(patch, dict):
+        return bool(observed == patch)
+    return isinstance(observed, dict) and all(
+        key not in observed if value is None else is_patched(observed.get(key), value) for key, value in patch.items()
+    )
+
+
 def seen(observed: Any, intent: Any) -> Any:
     """The part of an object that an intent speaks of, with the object's values."""
     if isinstance(intent, dict) and isinstance(observed, dict):

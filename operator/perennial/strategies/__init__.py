@@ -12,9 +12,10 @@ from perennial.strategies.blue_green import BlueGreen
 from perennial.strategies.canary import Canary
 from perennial.strategies.rolling_update import RollingUpdate
 from perennial.strategies.rollout import Rollout
+from perennial.strategies.shadow import Shadow
 from perennial.strategies.stage import Stage
 
-__all__ = ["AbTest", "BlueGreen", "Canary", "RollingUpdate", "Rollout", "Stage", "Strategy"]
+__all__ = ["AbTest", "BlueGreen", "Canary", "RollingUpdate", "Rollout", "Shadow", "Stage", "Strategy"]
 
 
 class Strategy(OneOf):
@@ -31,4 +32,7 @@ class Strategy(OneOf):
         None,
         description="Requests with a header, a cookie or one of some keys get the new revision, until it has won or "
         "lost.",
+    )
+    shadow: Shadow | None = Field(
+        None, description="The new revision gets a copy of the requests, and its answers are dropped."
     )

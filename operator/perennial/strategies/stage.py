@@ -35,7 +35,7 @@ class Stage:
     `most_error`: by how many percent the weight may be missed. `analysis`: what is looked at meanwhile; `analysed`: the
     stage ends only when that has passed since. `replayed`: it ends when the golden requests have been answered.
     `words`: the stage as the user wrote it. With a gateway, `match`: the incoming revision gets these requests, too;
-    `scale`: percent of the pods or, by themselves, so many.
+    `mirrored`: a copy of so many percent of all; `scale`: percent of the pods or, by themselves, so many.
     """
 
     words: str
@@ -49,6 +49,7 @@ class Stage:
     analysed: bool = False
     replayed: bool = False
     match: tuple[RequestMatch | HashedKey, ...] = ()
+    mirrored: int = 0
     scale: Scale | None = None
 
     def aim(self, state: State) -> Aim:
@@ -75,7 +76,8 @@ class Stage:
             share = self.scale.pods(limits.replicas)
         incoming = min(limits.replicas, share)
         stable = math.ceil(limits.replicas * (100 - self.weight) / 100) if frugal else limits.replicas
-        return Aim(incoming, stable, Traffic.STABLE, weight=self.weight, matched=bool(self.match))
+        matched, mirrored = bool(self.match), self.mirrored
+        return Aim(incoming, stable, Traffic.STABLE, weight=self.weight, matched=matched, mirrored=mirrored)
 
     @property
     def key(self) -> HashedKey | None:
@@ -84,12 +86,14 @@ class Stage:
 
     @property
     def asked(self) -> bool:
-        """Whether the incoming revision gets requests."""
-        return bool(self.weight or self.match)
+        """Whether the incoming revision gets requests, or copies of them."""
+        return bool(self.weight or self.match or self.mirrored)
 
     def asks_the_same(self, other: "Stage") -> bool:
         """Whether nothing has to change between the two."""
-        return (self.weight, self.match, self.scale) == (other.weight, other.match, other.scale)
+        return (self.weight, self.match, self.mirrored, self.scale) == (
+            other.weight, other.match, other.mirrored, other.scale
+        )  # fmt: skip
 
     @property
     def plain(self) -> "Stage":

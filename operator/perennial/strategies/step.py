@@ -67,11 +67,13 @@ class Traffic(Enum):
 @dataclass(frozen=True, slots=True)
 class Route:
     """What a gateway does, which shares the requests by weights: `weight` percent go to the preview Service, and that
-    selects `leads`; None for anything else. `matched`: those that carry something go there, too."""
+    selects `leads`; None for anything else. `matched`: those that carry something go there, too; `mirrored`: and copies
+    of so many percent, whose answers are dropped."""
 
     weight: int
     leads: Traffic | None
     matched: bool = False
+    mirrored: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,9 @@ class Aim:
     """Where a rollout is to get: pods of the incoming and of the stable revision, and who gets the requests.
 
     `at_once`: on the way there the requests are not shared. `weight`: percent of the requests that the gateway sends to
-    the incoming revision, where there is a gateway; `matched`: and those that carry something. `obstacle`: why that is
-    not what the user asked for; the rollout goes no further while there is one.
+    the incoming revision, where there is a gateway; `matched`: and those that carry something; `mirrored`: and copies
+    of so many percent. `obstacle`: why that is not what the user asked for; the rollout goes no further while there is
+    one.
     """
 
     incoming: int
@@ -90,6 +93,7 @@ class Aim:
     at_once: bool = False
     weight: int = 0
     matched: bool = False
+    mirrored: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +163,7 @@ def reached(state: State, aim: Aim) -> bool:
     if not state.stable.ready:
         return True
     gone = state.stable.present <= aim.stable and not any(pods.count for pods in state.leaving.values())
-    there = state.route is None or state.route == Route(aim.weight, Traffic.INCOMING, aim.matched)
+    there = state.route is None or state.route == Route(aim.weight, Traffic.INCOMING, aim.matched, aim.mirrored)
     return gone and there and state.selected is aim.traffic and state.settled
 
 
@@ -183,7 +187,7 @@ def routed(state: State, aim: Aim) -> Route | None:
     if now is None:
         return None
     if now.leads is not Traffic.INCOMING:
-        alone = not now.weight and not now.matched and state.settled
+        alone = not now.weight and not now.matched and not now.mirrored and state.settled
         gone = now.leads is not Traffic.LEAVING or not any(pods.ready for pods in state.leaving.values())
         weight = 0 if gone else min(now.weight, _unborne(state))
         return Route(weight, Traffic.INCOMING if alone else now.leads)
@@ -197,7 +201,8 @@ def routed(state: State, aim: Aim) -> Route | None:
     weight = aim.weight if grows or aim.weight < now.weight else now.weight
     if weight < now.weight:
         weight = max(weight, min(now.weight, _unborne(state)))
-    return Route(weight, now.leads, aim.matched and (grows or now.matched))
+    mirrored = aim.mirrored if grows or now.mirrored else 0
+    return Route(weight, now.leads, aim.matched and (grows or now.matched), mirrored)
 
 
 def _unborne(state: State) -> int:

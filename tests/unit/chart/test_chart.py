@@ -89,6 +89,11 @@ def test_prometheus_servers_reach_the_operator_with_what_is_mounted_for_them(ren
     assert "prometheus-b" not in mounts
 
 
+def test_gateways_that_copy_requests_reach_the_operator(render: Any) -> None:
+    assert config(render({"mirroringGateways": ["acme.dev/gateway"]})).mirroring_gateways == ("acme.dev/gateway",)
+    assert config(render({})).mirroring_gateways == ()
+
+
 def test_webhooks_reach_the_operator_with_what_is_mounted_for_them(render: Any) -> None:
     secret = {"name": "truth", "tokenKey": "token", "caKey": "ca.crt"}
     objects = render({"webhooks": {"truth": {"url": "https://truth.acme.dev/judge", "secret": secret}}})
@@ -252,6 +257,7 @@ def test_where_the_pods_run_can_be_said(render: Any) -> None:
     ("values", "words"),
     [
         ({"replica": 3}, "replica"),
+        ({"mirroringGateways": ["traefik"]}, "mirroringGateways"),
         ({"scope": "Namespace"}, "scope"),
         ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
         ({"defaults": {"output": "gs://acme"}}, "output"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from perennial.api.meta import ANNOTATION_ABORT, ANNOTATION_PROMOTE, ANNOTATION_SKIP_STEP, LABEL_REVISION
 from perennial.api.resources import HTTPROUTES, SERVICES
-from perennial.modeldeployment.route import matched, rules
+from perennial.modeldeployment.route import matched, mirrored, rules
 from perennial.plan import Body
 from perennial.strategies.hashed_key import pattern
 from perennial.view import Refusal
@@ -399,29 +399,49 @@ _ref = st.fixed_dictionaries(
         "kind": st.sampled_from(["Service", "Backend"]),
     },
 )
-_rule = st.fixed_dictionaries({}, optional={"backendRefs": st.lists(_ref, max_size=4), "name": st.just("x")})
+_copy = st.fixed_dictionaries({"backendRef": _ref}, optional={"percent": st.integers(0, 100)})
+_filter = st.sampled_from(FILTERS) | _copy.map(lambda copy: {"type": "RequestMirror", "requestMirror": copy})
+_rule = st.fixed_dictionaries(
+    {},
+    optional={
+        "backendRefs": st.lists(_ref, max_size=4),
+        "filters": st.lists(_filter, min_size=1, max_size=3),
+        "name": st.just("x"),
+    },
+)
 
 
-@given(st.lists(_rule, max_size=4), st.none() | st.integers(0, 100))
-def test_rules_keep_what_is_others_and_say_what_is_wanted(now: list[Body], weight: int | None) -> None:
-    then = rules(now, NAME, weight)
+@given(st.lists(_rule, max_size=4), st.none() | st.integers(0, 100), st.integers(0, 100))
+def test_rules_keep_what_is_others_and_say_what_is_wanted(now: list[Body], weight: int | None, mirror: int) -> None:
+    then = rules(now, NAME, weight, (), mirror)
 
     def foreign(every: list[Body]) -> list[Body]:
         refs = [ref for rule in every for ref in rule.get("backendRefs", ())]
         return [ref for ref in refs if ref["name"] == "other" or "namespace" in ref or ref.get("kind") == "Backend"]
 
     def rest(every: list[Body]) -> list[Body]:
-        return [{**rule, "backendRefs": 0} for rule in every]
+        return [{**rule, "backendRefs": 0, "filters": theirs(rule)} for rule in every]
+
+    def theirs(rule: Body) -> list[Body]:
+        # Of rules that do not lead here, every filter is somebody else's.
+        leads = any(ref["name"] == NAME and ref not in foreign([rule]) for ref in rule.get("backendRefs", ()))
+        return [one for one in rule.get("filters", ()) if not leads or not ours(one)]
+
+    def ours(one: Body) -> bool:
+        ref = one.get("requestMirror", {}).get("backendRef", {})
+        return ref.get("name") == PREVIEW and not foreign([{"backendRefs": [ref]}])
 
     assert foreign(then) == foreign(now)
     kept = [rule for rule in now if not matched({"spec": {"rules": [rule]}}, NAME)]
     assert rest(then[: len(kept)]) == rest(kept), "nothing but backends"
-    assert rules(then, NAME, weight) == then, "said once"
+    assert rules(then, NAME, weight, (), mirror) == then, "said once"
+    assert mirrored({"spec": {"rules": then}}, NAME) == mirror
     if weight is not None:
-        matching = rules(now, NAME, weight, [[{"name": "x", "value": "1"}], [{"name": "y", "value": "2"}]])
+        matches = [[{"name": "x", "value": "1"}], [{"name": "y", "value": "2"}]]
+        matching = rules(now, NAME, weight, matches, mirror)
         assert foreign(matching) == foreign(then), "those of the rule for some requests are all ours"
-        assert rules(matching, NAME, weight) == then, "and taken back"
-        assert rules(rules(now, NAME, 33), NAME, weight) == then
+        assert rules(matching, NAME, weight, (), mirror) == then, "and taken back"
+        assert rules(rules(now, NAME, 33, (), mirror), NAME, weight, (), mirror) == then
 
 
 FRUGAL = {"canary": {"steps": STEPS, "stableScale": "MatchTrafficWeight"}}
@@ -514,12 +534,17 @@ _CHANGING = [
 ]  # fmt: skip
 
 
-@settings(max_examples=60)
-@given(
-    st.sampled_from([STEPS, _CHANGING]), st.sampled_from(["Full", "MatchTrafficWeight"]), st.lists(_what, max_size=12)
+_strategy = st.just({"shadow": {"percent": 50}}) | st.builds(
+    lambda steps, stable: {"canary": {"steps": steps, "stableScale": stable}},
+    st.sampled_from([STEPS, _CHANGING]),
+    st.sampled_from(["Full", "MatchTrafficWeight"]),
 )
-def test_requests_never_meet_a_revision_without_a_ready_pod(steps: list[Body], stable: str, what: list[str]) -> None:
-    world = serving(strategy={"canary": {"steps": steps, "stableScale": stable}})
+
+
+@settings(max_examples=60)
+@given(_strategy, st.lists(_what, max_size=12))
+def test_requests_never_meet_a_revision_without_a_ready_pod(strategy: Body, what: list[str]) -> None:
+    world = serving(strategy=strategy)
     requests, versions = Requests(world), iter(range(2, 99))
 
     def turns(number: int, gateways: bool = True) -> None:

@@ -30,6 +30,8 @@ from perennial.view import Refusal
 
 Body = dict[str, Any]
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
+# The controller of a gateway that copies requests.
+MIRRORING = "projectcontour.io/gateway-controller"
 NAMESPACE, NAME = "shop", "churn"
 SERVER: Body = {"name": "server", "image": "server:1", "ports": [{"name": "http", "containerPort": 8080}]}
 CONFIG = Config(
@@ -165,13 +167,13 @@ class World:
             pods = self.pods(name)
             deployment["status"] = {"replicas": len(pods), "readyReplicas": sum(map(is_ready, pods))}
 
-    def gateways(self, status: str = "True", message: str = "") -> None:
+    def gateways(self, status: str = "True", message: str = "", controller: str = MIRRORING) -> None:
         """What each gateway does that a route asks for: it takes the route as it is now, or says why not."""
         for route in self.list(HTTPROUTES, NAMESPACE):
             seen = {"status": status, "message": message, "observedGeneration": route["metadata"].get("generation", 0)}
             said = [{"type": type_, "reason": type_, **seen} for type_ in ("Accepted", "ResolvedRefs")]
-            parents = route["spec"]["parentRefs"]
-            route["status"] = {"parents": [{"parentRef": parent, "conditions": said} for parent in parents]}
+            parents = [{"parentRef": parent, "controllerName": controller} for parent in route["spec"]["parentRefs"]]
+            route["status"] = {"parents": [{**parent, "conditions": said} for parent in parents]}
 
     def make_ready(self, revision: str, number: int | None = None) -> None:
         for pod in self.pods(revision)[:number]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perennial.runtime.merge import difference, digest, seen, shows, without_none
+from perennial.runtime.merge import difference, digest, is_patched, seen, shows, without_none
 from tests.fakes import merged
 
 scalars = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from("abc")
@@ -27,6 +27,17 @@ def test_nothing_is_written_for_what_is_equal(body):
 @given(bodies, bodies)
 def test_an_object_shows_an_intent_that_was_merged_into_it(body, intent):
     assert shows(merged(body, intent), intent)
+
+
+@given(bodies, bodies | st.dictionaries(st.sampled_from("xyz"), st.none() | values.map(without_none)))
+def test_a_patch_is_left_out_when_it_would_change_nothing_and_only_then(body, patch):
+    assert is_patched(body, patch) == (merged(body, patch) == body)
+    assert is_patched(merged(body, patch), patch)
+
+
+def test_a_patch_that_takes_something_from_inside_a_list_is_not_left_out():
+    route = {"rules": [{"filters": [{"type": "RequestMirror"}], "name": "a"}]}
+    assert not is_patched(route, {"rules": [{"name": "a"}]})
 
 
 @given(bodies, bodies)
