@@ -1,5 +1,6 @@
 """shadow: the new revision gets copies of the requests, and nobody its answers, until it has shown what it must."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from perennial.api.meta import ANNOTATION_ABORT, ANNOTATION_RETRY, ANNOTATION_SKIP_STEP, LABEL_REVISION
 from perennial.modeldeployment.route import mirrored
 from perennial.plan import Body
+from perennial.strategies import Shadow
 from tests.unit.modeldeployment.play import ask, passes, reasons, reported
 from tests.unit.modeldeployment.test_route import FILTERS, PREVIEW, Requests, route, selects, serving, weights
 from tests.unit.modeldeployment.world import NAME, World, a_version, exited, merged
@@ -69,6 +71,9 @@ def test_nothing_is_copied_before_its_pods_are_ready() -> None:
     world.put(a_version(2))
     passes(world, 60, ready=False)
     assert (world.replicas()[world.rolling], copied(world)) == (3, 0)
+    world.make_ready(world.rolling or "", 2)
+    passes(world, 60, ready=False)
+    assert copied(world) == 0, "two of three would get all of them"
     passes(world)
     assert copied(world) == 100
 
@@ -104,6 +109,13 @@ def test_what_was_measured_before_the_gateway_copies_does_not_count() -> None:
     assert "analysis" not in world.status["rollout"]
     assert "traffic moves over: Gateway public has not taken it yet" in world.message("Ready")
     assert "previewMirrored" not in world.status["traffic"]
+
+
+def test_copies_are_requests_to_whoever_asks_whether_it_gets_any() -> None:
+    behind, everything = Shadow().stages()
+    assert behind.asked
+    assert not behind.asks_the_same(replace(behind, mirrored=50))
+    assert everything.mirrored == 0
 
 
 def test_aborted_nothing_is_copied_any_more() -> None:
