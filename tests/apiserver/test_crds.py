@@ -1,12 +1,14 @@
 """The CustomResourceDefinitions on a real API server: words for every field, /scale, and what `kubectl get` shows."""
 
 import json
+import subprocess
 from typing import Any
 
 import pytest
 
 from e2e.cluster.apiserver import ApiServer
 from perennial.api.resources import MODELDEPLOYMENTS, TRAININGJOBS, Resource
+from tests.apiserver.operators import eventually
 
 MERGE = "application/merge-patch+json"
 
@@ -38,7 +40,14 @@ def condition(type_: str, status: str, reason: str) -> dict[str, Any]:
     ],
 )
 def test_kubectl_explain_has_words_for_every_field(kinds: ApiServer, path: str) -> None:
-    told = kinds.kubectl("explain", path, "--api-version=perennial.dev/v1alpha1")
+    def explained() -> str:
+        try:
+            return kinds.kubectl("explain", path, "--api-version=perennial.dev/v1alpha1")
+        except subprocess.CalledProcessError:
+            # New kinds are served before they are described.
+            return ""
+
+    told = eventually(explained)
     assert "FIELDS:" in told
     assert "<no description>" not in told
 

@@ -23,6 +23,8 @@ _TOKEN = re.compile("kube-api-access" + _RANDOM)
 # A bucket of a MetricSeries: its minute, what was measured in it, and in which second last.
 _BUCKET = re.compile(r'"\d{4}-\d\d-\d\dT\d\d:\d\dZ((?: [^" ]+)*) \d+"')
 _CHILDREN = {resource.kind for resource in CHILD_KINDS}
+# A Job of golden requests: in its name is when its rollout began.
+_BY_TIME = re.compile(r"-golden-[0-9a-f]{10}\b")
 _SPAN = re.compile(r"\b\d+(\.\d+)? ?(s|seconds?)\b")
 
 
@@ -38,7 +40,7 @@ def state(space: Space) -> dict[str, Body]:
     found: dict[str, list[Body]] = defaultdict(list)
     for body in bodies:
         name = str(body["metadata"]["name"])
-        found[f"{body['kind']} {names.get(name, name)}"].append(_plain(body, names, gone, space.name))
+        found[timeless(f"{body['kind']} {names.get(name, name)}")].append(_plain(body, names, gone, space.name))
     return {key: same[0] if len(same) == 1 else {"several": _sorted(same)} for key, same in sorted(found.items())}
 
 
@@ -47,6 +49,11 @@ def differences(expected: dict[str, Body], found: dict[str, Body]) -> list[str]:
     lines: list[str] = []
     _compare("", expected, found, lines)
     return lines
+
+
+def timeless(text: str) -> str:
+    """Without what tells of the time in names."""
+    return _BY_TIME.sub("-golden-time", text)
 
 
 def _compare(path: str, expected: Any, found: Any, lines: list[str]) -> None:
@@ -83,7 +90,7 @@ def _plain(body: Body, names: dict[str, str], gone: re.Pattern[str] | None, name
         (_TOKEN, "token"),
     ):
         text = pattern.sub(word, text)
-    plain: Body = json.loads(text.replace(namespace, "here"))
+    plain: Body = json.loads(timeless(text).replace(namespace, "here"))
     if plain["kind"] in _CHILDREN:
         # Of what Kubernetes says of ours, how many: what else it says hangs on when it looked.
         plain["status"] = {key: value for key, value in (plain.get("status") or {}).items() if isinstance(value, int)}

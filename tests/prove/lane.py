@@ -13,6 +13,7 @@ from perennial.plan import Body
 from tests.apiserver.operators import Perennial, eventually
 from tests.apiserver.space import Space
 from tests.kubelets import fated
+from tests.prove.compare import timeless
 from tests.prove.proxy import Faults, Proxy, Write
 
 CONTAINER = {"name": "main", "image": "train:1", "command": ["python", "train.py"]}
@@ -165,7 +166,7 @@ class Lane:
     def made(self) -> Counter[str]:
         """How often the operator created and deleted each object."""
         return Counter(
-            f"{one.request.method} {one.request.resource} {one.name}"
+            timeless(f"{one.request.method} {one.request.resource} {one.name}")
             for one in self.proxy.writes
             if one.request.method in ("POST", "DELETE")
         )

@@ -17,7 +17,7 @@ from perennial.strategies.hashed_key import percent_of
 # Of requests: the headers of an HTTPRouteMatch, for each of the alternatives.
 Matches = Sequence[list[Body]]
 _MIRROR = "RequestMirror"
-# The controllers whose documentation has that filter, as they name themselves in the status of a route.
+# Controllers with that filter in their documentation or conformance report, as a route's status names them.
 _MIRRORING = (
     "gateway.envoyproxy.io/gatewayclass-controller",
     "gateway.nginx.org/nginx-gateway-controller",
