@@ -115,21 +115,22 @@ def test_a_route_of_somebody_else_is_not_touched(serving: Serving) -> None:
     assert serving.space.there(HTTPROUTES, "churn")["spec"] == theirs["spec"]
 
 
-def test_the_example_of_the_documentation(serving: Serving) -> None:
+def by_example(serving: Serving, name: str) -> None:
+    """Version 1 serves as an example of the documentation says."""
     serving.version(1)
-    serving.space.server.kubectl("apply", "-n", serving.space.name, "-f", str(EXAMPLES / "route.yaml"))
+    serving.space.server.kubectl("apply", "-n", serving.space.name, "-f", str(EXAMPLES / name))
     serving.ready(serving.rolling(), 2)
     takes(serving)
     serving.says("Ready", "True", "Serving")
+
+
+def test_the_example_of_the_documentation(serving: Serving) -> None:
+    by_example(serving, "route.yaml")
     assert weights(serving) == {"churn": 100, "churn-preview": 0}
 
 
 def test_keys_are_split_as_the_example_of_the_documentation_says(serving: Serving) -> None:
-    serving.version(1)
-    serving.space.server.kubectl("apply", "-n", serving.space.name, "-f", str(EXAMPLES / "hashedkey.yaml"))
-    serving.ready(serving.rolling(), 2)
-    takes(serving)
-    serving.says("Ready", "True", "Serving")
+    by_example(serving, "hashedkey.yaml")
     serving.version(2)
     new = serving.rolling()
     serving.ready(new, 2)
@@ -196,11 +197,7 @@ def test_a_gateway_that_does_not_copy_is_not_told_to_and_one_that_refuses_ends_i
 
 
 def test_the_example_of_a_shadow(serving: Serving) -> None:
-    serving.version(1)
-    serving.space.server.kubectl("apply", "-n", serving.space.name, "-f", str(EXAMPLES / "shadow.yaml"))
-    serving.ready(serving.rolling(), 2)
-    takes(serving)
-    serving.says("Ready", "True", "Serving")
+    by_example(serving, "shadow.yaml")
 
 
 @pytest.fixture
