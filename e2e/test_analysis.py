@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from e2e.lab import Body, Lab
 from e2e.load import Load
 from e2e.reporter import monitor, reporting
 from e2e.served import odd_server, tried
-from e2e.space import Space, serving
+from e2e.space import IMAGE, RESTRICTED, Space, program, serving
 from e2e.store import Store
 
 REQUESTS: Body = {"metric": "requests_total"}
@@ -29,12 +30,24 @@ FAST: Body = {
 }
 ACCURACY: Body = {"name": "accuracy", "noWorseThanStableBy": 0.05}
 DOWN: Body = {"name": "converted", "source": {"prometheus": {"query": "up", "server": "nobody"}}, "min": 0.5}
+
+
+def job(what: str, **metric: Any) -> Body:
+    """A Job that looks at the new revision."""
+    command = [*program("look"), what]
+    container = {"name": "look", "image": IMAGE, "command": command, "securityContext": RESTRICTED}
+    source = {"job": {"template": {"spec": {"containers": [container]}}, "activeDeadlineSeconds": 60}}
+    return {"name": what, "source": source, **metric}
+
+
 # What is rolled out: how it behaves, what is looked at, whether it is asked, and what is said of it in the end.
 CASES: dict[str, tuple[str, list[Body], bool, str, str]] = {
     "good": ("fine", [ERRORS, FAST], True, "", ""),
     "errs": ("errs 5", [FAST, ERRORS], True, "AnalysisFailed", "at most 0.01 worse is asked for"),
     "slow": ("slow 150", [FAST], True, "AnalysisFailed", "fast 0, at least 0.9 is asked for"),
     "wrong": ("fine", [FAST, ACCURACY], True, "AnalysisFailed", "at most 0.05 worse is asked for"),
+    "looked-at": ("fine", [job("decide"), job("measure", min=0.9)], False, "", ""),
+    "refused": ("predicts 7", [job("decide")], False, "AnalysisFailed", "says that it is not good: it predicts 7"),
     "rare": ("fine", [ERRORS], False, "AnalysisInconclusive", "0 of at least 30 samples of the new revision"),
     "down": ("fine", [DOWN], False, "AnalysisError", "there is no Prometheus server 'nobody'"),
 }

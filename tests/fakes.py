@@ -89,10 +89,12 @@ class FakeClient:
         end = int(start) + limit
         return Page(found[int(start) : end], version, f"{version}:{end}" if end < len(found) else "")
 
-    async def create(self, body: Body, *, strict: bool = False) -> Body:
+    async def create(self, body: Body, *, strict: bool = False, dry_run: bool = False) -> Body:
         resource = of(body)
         key = key_of(resource, body)
         self._called("create", resource, key.name)
+        if dry_run:
+            return body
         if key in self.objects:
             raise AlreadyExists(f"{key} already exists", code=409, reason="AlreadyExists")
         return self._store(key, {k: v for k, v in copy.deepcopy(body).items() if k != "status" or resource in _RECORDS})

@@ -28,6 +28,7 @@ from perennial.runtime.asker import Ask
 from perennial.runtime.cache import Cache
 from perennial.runtime.key import key_of, version_of
 from perennial.runtime.lease import Lease
+from perennial.runtime.rehearsal import Rehearsals
 from perennial.runtime.resync import Resync
 from perennial.runtime.worker import Engine
 from perennial.telemetry import domain
@@ -98,7 +99,9 @@ async def _lead(
         for recorder in recorders:
             recorder.record(about, event)
 
-    engine = Engine(controllers, config, fenced, tell, written=domain.written, indexes=INDEXES, ask=ask)
+    engine = Engine(
+        controllers, config, fenced, tell, written=domain.written, indexes=INDEXES, ask=Rehearsals(fenced, ask).answer
+    )
     selectors = selectors_of(controllers)
     owners = [controller.resource for controller in controllers]
     resync = Resync(fenced, engine, selectors, owners, namespace=namespace)

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import yaml
 from pydantic import ConfigDict, Field
 
-from perennial.api.base import DNS_LABEL, ApiModel, MetricName, PodTemplate, StorageUri
+from perennial.api.base import DNS_LABEL, ApiModel, MetricName, StorageUri
+from perennial.api.verbatim import PodTemplate
 from perennial.sources.pods import Pods
 
 

@@ -79,4 +79,11 @@ class Call:
     metric: str
 
 
-Question = Scrape | Query | Call
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """Whether the API server would take an object: its error is in its words. body: the object, as JSON."""
+
+    body: str
+
+
+Question = Scrape | Query | Call | Rehearsal

@@ -106,6 +106,24 @@ class Serving:
             status = {"phase": "Running", "containerStatuses": [container]}
             self.space.patch(PODS, pod["metadata"]["name"], {"status": status}, "status")
 
+    def asker(self, label: str) -> Body:
+        """The pod of a Job that asks the new revision something, as soon as the Job controller has made it."""
+
+        def there() -> Body | None:
+            pods = [pod for pod in self.space.every(PODS) if label in pod["metadata"]["labels"]]
+            return next((pod for pod in pods if pod["status"]["phase"] == "Pending"), None)
+
+        return eventually(there, 30) or {}
+
+    def asked(self, pod: Body, code: int, message: str) -> None:
+        """Its container has ended."""
+        ended: Body = {"exitCode": code, "message": message, "finishedAt": "2026-11-20T12:00:00Z"}
+        name = pod["spec"]["containers"][0]["name"]
+        container: Body = {"name": name, "image": "agent:1", "imageID": "", "restartCount": 0, "ready": False}
+        container |= {"state": {"terminated": ended | {"startedAt": "2026-11-20T12:00:00Z"}}}
+        status = {"phase": "Failed" if code else "Succeeded", "containerStatuses": [container]}
+        self.space.patch(PODS, pod["metadata"]["name"], {"status": status}, "status")
+
     def serve_first(self, **spec: Any) -> str:
         """Version 1 serves, and all is at rest. Its revision."""
         self.version(1)

@@ -245,6 +245,16 @@ MODELDEPLOYMENT = [
     (looked_at({"name": "a"}), "give at least one limit: min, max or noWorseThanStableBy"),
     (looked_at({"name": "a", "min": 2, "max": 1}), "min must not be above max"),
     (
+        looked_at(
+            {"name": "a", "noWorseThanStableBy": 1, "source": {"job": {"template": {"spec": {"containers": []}}}}}
+        ),
+        f"{ANALYSIS}.metrics[0].noWorseThanStableBy: Invalid value",
+    ),
+    (
+        looked_at({"name": "a", "source": {"job": {"template": {"spec": {"containers": []}}}}}),
+        f"{ANALYSIS}.metrics[0].source.job.template.spec.containers in body should have at least 1 items",
+    ),
+    (
         looked_at({"name": "a", "min": 1}, confidence=95),
         f'{ANALYSIS}.confidence: Invalid value: "number": must be a ratio from 0.5 to 0.9999, such as 0.95',
     ),
@@ -258,7 +268,7 @@ MODELDEPLOYMENT = [
     ),
     (
         looked_at({"name": "a", "min": 1, "source": {"reported": {}, "prometheus": {"query": "up"}}}),
-        "give exactly one of reported, pods, prometheus, webhook and runtime",
+        "give exactly one of reported, pods, prometheus, webhook, job and runtime",
     ),
     (
         looked_at({"name": "a", "min": 1, "source": {"pods": COUNTED | {"mean": {"times": 0}}}}),

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from perennial.api.resources import DEPLOYMENTS, JOBS, PODS, SERVICES
+from perennial.api.meta import LABEL_GOLDEN
+from perennial.api.resources import DEPLOYMENTS, JOBS, SERVICES
 from perennial.api.task import Failure, Reason, Replayed
 from perennial.plan import Body
 from tests.apiserver.operators import Perennial, eventually
@@ -20,24 +21,9 @@ def serving(space: Space) -> Serving:
     return Serving(space)
 
 
-def replay(serving: Serving) -> Body:
-    """The pod that is to send the requests, as soon as the Job controller has made it."""
-
-    def there() -> Body | None:
-        pods = [pod for pod in serving.space.every(PODS) if "perennial.dev/golden" in pod["metadata"]["labels"]]
-        return next((pod for pod in pods if pod["status"]["phase"] == "Pending"), None)
-
-    return eventually(there, 30) or {}
-
-
 def answers(serving: Serving, answer: Replayed | Failure) -> None:
     """As the kubelet writes it when the agent has ended."""
-    code = int(isinstance(answer, Failure))
-    ended: Body = {"exitCode": code, "message": answer.to_json(), "finishedAt": "2026-11-20T12:00:00Z"}
-    container: Body = {"name": "replay", "image": "agent:1", "imageID": "", "restartCount": 0, "ready": False}
-    container |= {"state": {"terminated": ended | {"startedAt": "2026-11-20T12:00:00Z"}}}
-    status = {"phase": "Failed" if code else "Succeeded", "containerStatuses": [container]}
-    serving.space.patch(PODS, replay(serving)["metadata"]["name"], {"status": status}, "status")
+    serving.asked(serving.asker(LABEL_GOLDEN), int(isinstance(answer, Failure)), answer.to_json())
 
 
 def second(serving: Serving, **spec: Any) -> str:
@@ -53,7 +39,7 @@ def second(serving: Serving, **spec: Any) -> str:
 
 def test_they_are_sent_before_it_gets_any_other(serving: Serving, perennial: Perennial) -> None:
     new = second(serving)
-    pod = replay(serving)
+    pod = serving.asker(LABEL_GOLDEN)
     task = json.loads(pod["spec"]["containers"][0]["env"][0]["value"])
     assert task["incoming"] == f"http://churn-preview.{serving.space.name}.svc/invocations"
     selector = serving.space.there(SERVICES, "churn")["spec"]["selector"]

@@ -326,8 +326,8 @@ def names(message: str, path: str) -> bool:
 
 
 def names_in_pod(message: str, path: str) -> bool:
-    """The same of a pod that was refused: it has what is below `spec.template` of its maker."""
-    _, template, field = path.rpartition("spec.template.")
+    """The same of a pod that was refused: it has what is below `template` of its maker."""
+    _, template, field = path.rpartition(".template.")
     return bool(template) and names(message, field)
 
 

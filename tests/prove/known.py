@@ -124,6 +124,12 @@ _POD: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
 }
 
 
+_ALSO_OF_JOBS = (
+    "metadata.labels", "metadata.annotations", "metadata.lables", "spec.containers[].imagePullPolicy",
+    "spec.containers[].env", "spec.initContainers", "spec.nodeSelector", "spec.serviceAccountName", "spec.hostNetwrk",
+)  # fmt: skip
+
+
 def _training(prefix: str) -> dict[str, Known]:
     """The fields of a TrainingJob's spec."""
     wrong = {"spec.output.uri": _URI, "spec.inputs[].uri": (*_URI, Wrong("http:///x"), Wrong("gs://a/b"))}
@@ -170,6 +176,10 @@ _CPU = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Util
 _ERRORS = {"metric": "errors_total", "labels": {"code": "5*"}}
 _PODS = {"pods": {"numerator": _ERRORS, "denominator": {"metric": "requests_total"}}}
 _PROMETHEUS = {"prometheus": {"query": "up"}}
+_RUN = {"name": "smoke", "image": "example.org/smoke:1"}
+_JOB = {"job": {"template": {"spec": {"containers": [_RUN]}}}}
+_CHECK = {"name": "smoke", "source": _JOB}
+_TEMPLATE = "metrics[].source.job.template."
 _COUNTER = (Wrong("no name"), Wrong("1st"), Wrong(""))
 
 
@@ -183,7 +193,26 @@ _CANARY = _canary(_LOOK)
 def _analysis(place: Callable[[Body], Body]) -> dict[str, Known]:
     """The fields of an analysis that is there already, with one metric, in a manifest."""
     also, pods, prometheus = (place(_LOOK | more) for more in ({}, {"source": _PODS}, {"source": _PROMETHEUS}))
+    job = place(_CHECK)
     return {
+        **{
+            f"{_TEMPLATE}{path}": Known(also=job, form=True)
+            for path in (
+                *(f"metadata.{field}" for field in ("labels", "labels.*", "annotations", "annotations.*")),
+                *(
+                    f"spec.{containers}[].{field}"
+                    for containers in ("containers", "initContainers")
+                    for field in ("name", "image", "env", "env[].name", "env[].value", "securityContext")
+                ),
+                "spec.initContainers",
+                "spec.securityContext",
+            )
+        },
+        f"{_TEMPLATE}spec.containers": Known(
+            good=([_RUN], [{"name": f"c{number}", "image": "i"} for number in range(16)]), also=job
+        ),
+        f"{_TEMPLATE}spec.restartPolicy": Known(also=job),
+        "metrics[].source.job.activeDeadlineSeconds": Known(also=job),
         "metrics": Known(
             good=([_LOOK], [_LOOK | {"name": f"m{number}"} for number in range(16)]),
             also=also,
@@ -220,7 +249,9 @@ def _analysis(place: Callable[[Body], Body]) -> dict[str, Known]:
         ),
         "metrics[].min": Known(also=also),
         "metrics[].max": Known(also=also, good=(0.5, 1e300), wrong=(Wrong(0.4, "metrics[0].min"),)),
-        "metrics[].noWorseThanStableBy": Known(also=also),
+        "metrics[].noWorseThanStableBy": Known(
+            also=also, wrong=(Wrong(0.1, "metrics[0].noWorseThanStableBy", {**job}),)
+        ),
         "metrics[].lowerIsBetter": Known(also=also),
         "metrics[].minSamples": Known(also=also),
         "interval": Known(good=("1s", "24h"), also=also, wrong=(*_DURATION, Wrong("0s"), Wrong("25h"))),
@@ -531,12 +562,17 @@ def every_operation() -> dict[Leaf, list[Operation]]:
             leaf = Leaf(kind, f"{place}spec.template.{path}".rstrip("."), {})
             if wrong:
                 found.setdefault(leaf, []).extend(_on_pods(leaf, good, wrong))
+    # Of those of analyses one stands for all.
+    for path in _ALSO_OF_JOBS:
+        leaf = Leaf("ModelDeployment", f"spec.strategy.canary.analysis.{_TEMPLATE}{path}", {})
+        found.setdefault(leaf, []).extend(_on_pods(leaf, *_POD[path], also=_canary(_CHECK)))
     return found
 
 
-def _on_pods(leaf: Leaf, good: Any, wrong: tuple[Any, ...]) -> list[Operation]:
+def _on_pods(leaf: Leaf, good: Any, wrong: tuple[Any, ...], also: Body | None = None) -> list[Operation]:
     as_known = (value if isinstance(value, Wrong) else Wrong(value) for value in wrong)
-    made = [Operation(leaf, Sort.WRONG, one.value, True, names=one.names) for one in as_known]
+    also = also or {}
+    made = [Operation(leaf, Sort.WRONG, one.value, True, also, one.names) for one in as_known]
     if good is ABSENT:
-        return [*made, Operation(leaf, Sort.ABSENT, ABSENT, False)]
-    return [*made, Operation(leaf, Sort.BOUNDARY, good, False), Operation(leaf, Sort.CHANGED, good, False)]
+        return [*made, Operation(leaf, Sort.ABSENT, ABSENT, False, also)]
+    return [*made, Operation(leaf, Sort.BOUNDARY, good, False, also), Operation(leaf, Sort.CHANGED, good, False, also)]

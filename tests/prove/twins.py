@@ -37,9 +37,9 @@ def _twin(value: Any) -> Any:
 class Twins(HttpClient):
     """Writes on the twins, with the same calls; a twin's children are made with it."""
 
-    async def create(self, body: Body, *, strict: bool = False) -> Body:
+    async def create(self, body: Body, *, strict: bool = False, dry_run: bool = False) -> Body:
         """Make an object and its child."""
-        made = await super().create(body, strict=strict)
+        made = await super().create(body, strict=strict, dry_run=dry_run)
         if child := _CHILDREN.get(of(body)):
             resource, spec = child
             name, uid = made["metadata"]["name"], made["metadata"]["uid"]

@@ -18,7 +18,7 @@ from perennial.api.resources import (
     TRAININGJOBS,
 )
 from perennial.plan import Body
-from tests.kubelets import STUCK, UNLOADABLE
+from tests.kubelets import STUCK, UNLOADABLE, fated
 from tests.prove.lane import Lane
 
 Workload = Callable[[Lane], None]
@@ -223,6 +223,20 @@ def golden_requests_pass(lane: Lane) -> None:
 def golden_requests_fail(lane: Lane) -> None:
     lane.version(1)
     lane.deploy(golden={"uri": "s3://acme/golden.jsonl", "maxDifference": 0.1})
+    lane.serves(1)
+    lane.version(2)
+    lane.condition(MODELDEPLOYMENTS, "churn", "Ready", "RolloutFailed")
+    lane.until("it is gone", lambda: len(lane.space.every(DEPLOYMENTS)) == 1)
+
+
+@workload
+def a_job_that_says_no(lane: Lane) -> None:
+    lane.version(1)
+    job = {
+        "template": {"metadata": fated({"exit": 3}), "spec": {"containers": [{"name": "smoke", "image": "smoke:1"}]}}
+    }
+    analysis = {"interval": "2s", "metrics": [{"name": "smoke", "source": {"job": job}}]}
+    lane.deploy(strategy={"canary": {"steps": [{"setWeight": 50}, {"analysis": {}}], "analysis": analysis}})
     lane.serves(1)
     lane.version(2)
     lane.condition(MODELDEPLOYMENTS, "churn", "Ready", "RolloutFailed")

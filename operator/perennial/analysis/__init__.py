@@ -51,14 +51,24 @@ Confidence = Annotated[
 ]
 
 
+_NO_LIMIT = "give at least one limit: min, max or noWorseThanStableBy"
+_JOB_COMPARES = "a job compares with the stable revision itself, by PERENNIAL_STABLE_URL"
+
+
 class AnalysisMetric(ApiModel):
     """A limit that the new revision must keep, of the mean of what was measured since it gets requests."""
 
     model_config = ConfigDict(
         json_schema_extra=validations(
             rule(
-                "has(self.min) || has(self.max) || has(self.noWorseThanStableBy)",
-                "give at least one limit: min, max or noWorseThanStableBy",
+                "has(self.min) || has(self.max) || has(self.noWorseThanStableBy) || (has(self.source) && "
+                "has(self.source.job))",
+                _NO_LIMIT,
+            ),
+            rule(
+                "!has(self.noWorseThanStableBy) || !has(self.source) || !has(self.source.job)",
+                _JOB_COMPARES,
+                ".noWorseThanStableBy",
             ),
             rule("!has(self.min) || !has(self.max) || self.min <= self.max", "min must not be above max", ".min"),
         )
@@ -66,9 +76,16 @@ class AnalysisMetric(ApiModel):
 
     @model_validator(mode="after")
     def _some_limit(self) -> Self:
-        if self.min is None and self.max is None and self.no_worse_than_stable_by is None:
-            raise ValueError("give at least one limit: min, max or noWorseThanStableBy")
+        if self.source.job is not None and self.no_worse_than_stable_by is not None:
+            raise ValueError(_JOB_COMPARES)
+        if self.source.job is None and not self.limited and self.no_worse_than_stable_by is None:
+            raise ValueError(_NO_LIMIT)
         return self
+
+    @property
+    def limited(self) -> bool:
+        """Whether a limit is given that is a number. Without one a Job says itself whether the revision is good."""
+        return self.min is not None or self.max is not None
 
     name: MetricName = Field(description="Name of the metric.")
     source: AnalysisSource = source_field()
@@ -118,6 +135,11 @@ class Analysis(ApiModel):
         OnInconclusive.HOLD,
         description="Hold: it stays where it is, until there is an answer or a person goes on. RollBack: back at once.",
     )
+
+    @property
+    def checked(self) -> bool:
+        """Whether Jobs look at the new revision."""
+        return any(metric.source.job is not None for metric in self.metrics)
 
 
 class Samples(ApiModel):

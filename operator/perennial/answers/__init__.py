@@ -6,7 +6,7 @@ from perennial.answers.prometheus import PrometheusServers
 from perennial.answers.scrape import Scraper
 from perennial.answers.webhook import Webhooks
 from perennial.config import Config
-from perennial.questions import Answer, Call, Query, Question, Scrape
+from perennial.questions import Answer, Call, Query, Question, Rehearsal, Scrape
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 
@@ -38,6 +38,8 @@ class Answers:
                     return await self._prometheus.answer(question)
                 case Call():
                     return await self._webhooks.answer(question)
+                case Rehearsal():
+                    raise TypeError("this is asked of the API server")
         except TimeoutError:
             return Answer(error=f"no answer within {_TIMEOUT.total:.0f} s")
         except (aiohttp.ClientError, OSError) as error:

@@ -4,10 +4,11 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from perennial.api.base import INT_OR_PERCENT, ApiModel, Verbatim
+from perennial.api.base import INT_OR_PERCENT, ApiModel
 from perennial.api.oneof import OneOf
 from perennial.api.route import DnsName, Hostname
 from perennial.api.rules import rule, validations
+from perennial.api.verbatim import Verbatim
 
 # A PodDisruptionBudget takes no more than all.
 IntOrShare = Annotated[int | str, Field(json_schema_extra=INT_OR_PERCENT | {"pattern": "^(100|[0-9]{1,2})%$"})]

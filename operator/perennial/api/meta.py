@@ -14,6 +14,8 @@ LABEL_MODELDEPLOYMENT = f"{GROUP}/modeldeployment"
 LABEL_REVISION = f"{GROUP}/revision"
 # On the pods that replay golden requests: the ModelDeployment, whose Service must not select them.
 LABEL_GOLDEN = f"{GROUP}/golden"
+# The same on the pods that look at a revision for an analysis.
+LABEL_CHECK = f"{GROUP}/check"
 # On a revision's Deployment: the serving runtime that it was made of.
 LABEL_RUNTIME = f"{GROUP}/runtime"
 LABEL_RETRAINPOLICY = f"{GROUP}/retrainpolicy"

@@ -16,7 +16,6 @@ from perennial.api.base import (
     IntOrPercent,
     MetricName,
     Number,
-    PodTemplate,
     Storage,
     StorageUri,
     Time,
@@ -28,6 +27,7 @@ from perennial.api.oneof import not_in_the_schema
 from perennial.api.route import Route
 from perennial.api.rules import rule, validations
 from perennial.api.trainingjob import Format, ModelName
+from perennial.api.verbatim import PodTemplate
 from perennial.strategies import RollingUpdate, Strategy
 
 # The name is that of the Service and begins those of the revisions' Deployments and of their pods.

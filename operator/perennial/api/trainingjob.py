@@ -16,13 +16,13 @@ from perennial.api.base import (
     InputUri,
     MetricName,
     Number,
-    PodTemplate,
     Storage,
     StorageUri,
     Time,
     public_uri,
 )
 from perennial.api.rules import Reason, fixed, rule, validations
+from perennial.api.verbatim import PodTemplate
 
 ModelName = Annotated[str, Field(pattern=DNS_LABEL, min_length=1, max_length=40)]
 # `perennial` formats are open: an own server image may understand any word.

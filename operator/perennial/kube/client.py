@@ -48,8 +48,9 @@ class Client(Protocol):
         """Read one page of objects, of one namespace or of all. With `metadata_only` they carry nothing else."""
         ...
 
-    async def create(self, body: Body, *, strict: bool = False) -> Body:
-        """Make an object, in the namespace that its metadata names. If `strict`, an unknown field is a BadRequest."""
+    async def create(self, body: Body, *, strict: bool = False, dry_run: bool = False) -> Body:
+        """Make an object, in the namespace that its metadata names. If `strict`, an unknown field is a BadRequest.
+        `dry_run`: nothing is made."""
         ...
 
     async def apply(self, body: Body, *, dry_run: bool = False) -> Body:
@@ -126,10 +127,10 @@ class Fenced:
         if not self._holds():
             raise NotLeading("the lease is not surely ours any more")
 
-    async def create(self, body: Body, *, strict: bool = False) -> Body:
+    async def create(self, body: Body, *, strict: bool = False, dry_run: bool = False) -> Body:
         """As Client.create."""
         self._check()
-        return await self._client.create(body, strict=strict)
+        return await self._client.create(body, strict=strict, dry_run=dry_run)
 
     async def apply(self, body: Body, *, dry_run: bool = False) -> Body:
         """As Client.apply."""

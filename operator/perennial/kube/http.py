@@ -87,11 +87,12 @@ class HttpClient:
         metadata = answer["metadata"]
         return Page(items, metadata.get("resourceVersion", ""), metadata.get("continue", ""))
 
-    async def create(self, body: Body, *, strict: bool = False) -> Body:
-        """Make an object."""
+    async def create(self, body: Body, *, strict: bool = False, dry_run: bool = False) -> Body:
+        """Make an object, or have it tried."""
         resource = of(body)
         path = resource.path(body.get("metadata", {}).get("namespace"))
         query = {"fieldManager": FIELD_MANAGER} | ({"fieldValidation": "Strict"} if strict else {})
+        query |= {"dryRun": "All"} if dry_run else {}
         return await self._request("POST", "create", resource, path, body, query=query)
 
     async def apply(self, body: Body, *, dry_run: bool = False) -> Body:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from perennial.api.resources import DEPLOYMENTS, SERVICES
 from perennial.modeldeployment import children
+from perennial.modeldeployment.checks import checks
 from perennial.modeldeployment.companions import companions
 from perennial.modeldeployment.golden import replays
 from perennial.modeldeployment.route import routing
@@ -61,6 +62,7 @@ def act(scene: Scene) -> Act:
         *companions(scene),
         *replays(scene),
         *late,
+        *checks(scene),
     )
     return Act(actions, lost)
 

@@ -7,11 +7,13 @@ from perennial.analysis.judge import judge, looked, together
 from perennial.api.base import parse_duration
 from perennial.api.meta import LABEL_RUNTIME
 from perennial.api.modeldeployment import Rollout
+from perennial.modeldeployment import checks
+from perennial.modeldeployment.checks import Opinion
 from perennial.modeldeployment.failure import ready_since
 from perennial.modeldeployment.scene import Scene
 from perennial.modeldeployment.turn import Turn, about, rolled_back, rolling_on
 from perennial.questions import Answer, Question, Sampled
-from perennial.sources import Asked, Evidence, Matter, Source, Unanswerable
+from perennial.sources import Asked, Evidence, Job, Matter, Source, Unanswerable
 
 
 def begins(scene: Scene) -> bool:
@@ -23,7 +25,7 @@ def questions(scene: Scene) -> Sequence[Question]:
     """What the look that is due asks of others."""
     rolling = scene.memory.rollout
     analysis = scene.stage.analysis if rolling else None
-    if rolling is None or analysis is None or not _is_due(scene):
+    if rolling is None or analysis is None or not scene.look_due:
         return ()
     asked = (
         _question(scene, analysis, metric, revision)
@@ -31,11 +33,6 @@ def questions(scene: Scene) -> Sequence[Question]:
         for revision in _revisions(scene, rolling, metric)
     )
     return [question for question in asked if question is not None and not isinstance(question, Answer)]
-
-
-def _is_due(scene: Scene) -> bool:
-    due = scene.next_look
-    return due is not None and scene.now >= due
 
 
 def _revisions(scene: Scene, rolling: Rollout, metric: AnalysisMetric) -> Sequence[str]:
@@ -73,9 +70,11 @@ def _question(scene: Scene, analysis: Analysis, metric: AnalysisMetric, revision
 def _measured(scene: Scene) -> Turn | None:
     """It is time for a look, and who was asked has answered."""
     rolling, analysis = scene.memory.rollout, scene.stage.analysis
-    if rolling is None or rolling.analysis is None or analysis is None or not _is_due(scene):
+    if rolling is None or rolling.analysis is None or analysis is None or not scene.look_due:
         return None
     if any(question not in scene.seen.answers for question in questions(scene)):
+        return None
+    if any(one.source.job is not None and checks.answer(scene, one) is None for one in analysis.metrics):
         return None
     found = [_judged(scene, rolling, analysis, metric) for metric in analysis.metrics]
     before, after = rolling.analysis, looked(rolling.analysis, found)
@@ -88,7 +87,7 @@ def _measured(scene: Scene) -> Turn | None:
 
 def _judged(scene: Scene, rolling: Rollout, analysis: Analysis, metric: AnalysisMetric) -> Measurement:
     new, stable = rolling.revision, scene.stable or ""
-    if not isinstance(metric.source.chosen, Asked):
+    if not isinstance(metric.source.chosen, Asked | Job):
         ours, theirs = (_told(scene, rolling, metric, revision) for revision in (new, stable))
         return judge(metric, ours, theirs, analysis.confidence)
     records = rolling.analysis.metrics if rolling.analysis else ()
@@ -100,15 +99,19 @@ def _judged(scene: Scene, rolling: Rollout, analysis: Analysis, metric: Analysis
             words = f"{metric.name}: cannot be found out of {who}: {answer.error}"
             kept = before or Measurement(name=metric.name, verdict=Verdict.ERROR)
             return kept.model_copy(update={"verdict": Verdict.ERROR, "message": words})
+    if isinstance(said := answers[new], Opinion):
+        return Measurement(name=metric.name, verdict=said.verdict, message=f"{metric.name}: {said.words}")
     return judge(
         metric,
-        together(before.new if before else None, answers[new].sampled),
+        together(before.new if before else None, said.sampled),
         together(before.stable if before else None, answers.get(stable, Answer()).sampled),
         analysis.confidence,
     )
 
 
 def _answer(scene: Scene, analysis: Analysis, metric: AnalysisMetric, revision: str) -> Answer:
+    if metric.source.job is not None:
+        return checks.answer(scene, metric) or Answer()
     question = _question(scene, analysis, metric, revision)
     if isinstance(question, Answer):
         return question

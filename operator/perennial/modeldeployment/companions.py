@@ -6,7 +6,7 @@ from typing import Any
 
 from perennial.api.companions import Autoscaling, Disruption, Ingress, Network
 from perennial.api.conditions import Said, find
-from perennial.api.meta import LABEL_GOLDEN
+from perennial.api.meta import LABEL_CHECK, LABEL_GOLDEN
 from perennial.api.resources import (
     HORIZONTALPODAUTOSCALERS,
     INGRESSES,
@@ -69,6 +69,8 @@ def _network_policy(seen: Snapshot, asked: Network) -> Body:
     callers = [*asked.allow_from]
     if seen.spec and seen.spec.golden:
         callers.append({"podSelector": {"matchLabels": {LABEL_GOLDEN: seen.name}}})
+    if seen.spec and seen.spec.strategy.chosen.checked:
+        callers.append({"podSelector": {"matchLabels": {LABEL_CHECK: seen.name}}})
     entry = {"from": callers, "ports": [{"port": PORT_NAME, "protocol": "TCP"}]}
     return {
         "podSelector": {"matchLabels": all_pods(seen)},

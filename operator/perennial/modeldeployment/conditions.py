@@ -8,6 +8,7 @@ from perennial.api.meta import ANNOTATION_RENDERED, ANNOTATION_SKIP_STEP
 from perennial.api.modeldeployment import ReadyWhen
 from perennial.api.modelversion import DeploymentState
 from perennial.api.resources import HTTPROUTES
+from perennial.modeldeployment import checks
 from perennial.modeldeployment.act import Act
 from perennial.modeldeployment.analysis import unanswered
 from perennial.modeldeployment.candidate import Block, by_annotation
@@ -37,6 +38,7 @@ def conditions(scene: Scene, doing: Act) -> list[Said]:
         or _obstacle(scene)
         or _unanswered(scene)
         or _unrouted(scene)
+        or _uncheckable(scene)
         or (None if scene.memory.rollout else _lost(doing) or scene.choice.block)
     )
     rolling = scene.memory.rollout is not None
@@ -100,6 +102,12 @@ def _unrouted(scene: Scene) -> Block | None:
     if scene.memory.rollout or not (waits := pending(route)):
         return None
     return Block("RouteNotAccepted", f"HTTPRoute {scene.seen.name}: {waits}", stalled=False)
+
+
+def _uncheckable(scene: Scene) -> Block | None:
+    """Told before the first look would fail."""
+    words = checks.invalid(scene)
+    return Block("InvalidSpec", words, stalled=True) if words else None
 
 
 def _lost(doing: Act) -> Block | None:

@@ -5,9 +5,9 @@ from datetime import datetime
 
 from perennial.api.modelversion import DeploymentState
 from perennial.config import Config
+from perennial.modeldeployment import checks, golden
 from perennial.modeldeployment.act import act
 from perennial.modeldeployment.analysis import questions
-from perennial.modeldeployment.golden import lost_at
 from perennial.modeldeployment.scene import Scene, look
 from perennial.modeldeployment.snapshot import Snapshot
 from perennial.modeldeployment.status import report, unreadable
@@ -28,7 +28,7 @@ def decide(seen: Snapshot, now: datetime, config: Config) -> Plan:
             status=report(after, act(after), turns=True),
             events=(*taken.events, *_rejections(after)),
             # Until the turn is on record, what it was decided on is kept.
-            questions=questions(scene),
+            questions=(*questions(scene), *checks.rehearsals(scene)),
         )
     doing = act(scene)
     status = report(scene, doing)
@@ -36,7 +36,7 @@ def decide(seen: Snapshot, now: datetime, config: Config) -> Plan:
         actions=doing.actions,
         status=status,
         events=tuple(dict.fromkeys((*_told(scene), *news(seen.conditions, status["conditions"])))),
-        questions=questions(scene),
+        questions=(*questions(scene), *checks.rehearsals(scene)),
         requeue_after=_next_look(scene),
     )
 
@@ -61,7 +61,7 @@ def _next_look(scene: Scene) -> float | None:
     """Seconds until time alone changes something: endpoints settle, a deadline passes, a warm revision may go."""
     due = [scene.settled_at]
     if scene.memory.rollout:
-        due += [scene.deadline, scene.stage_ends, scene.next_look, lost_at(scene)]
+        due += [scene.deadline, scene.stage_ends, scene.next_look, golden.lost_at(scene), checks.lost_at(scene)]
     if scene.warm and scene.pods(scene.warm).count:
         due.append(scene.warm_until)
     return min(((at - scene.now).total_seconds() for at in due if at and at > scene.now), default=None)

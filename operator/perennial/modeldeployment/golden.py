@@ -1,9 +1,8 @@
 """Golden requests: a Job sends them to both revisions before the new one gets any other, and its answer is judged."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from perennial.api.base import read_time
 from perennial.api.golden import Golden, GoldenStatus
 from perennial.api.meta import LABEL_GOLDEN, LABEL_OWNED
 from perennial.api.modeldeployment import Rollout
@@ -11,10 +10,11 @@ from perennial.api.resources import JOBS
 from perennial.api.task import Artifact, Failure, Replayed, ReplayTask, parse_replayed
 from perennial.jobs import agent_job, job_condition
 from perennial.modeldeployment.children import address, beside
+from perennial.modeldeployment.errands import ends, found, given_up_at, lost
 from perennial.modeldeployment.failure import failure_of
 from perennial.modeldeployment.revision import digest_of
 from perennial.modeldeployment.scene import Scene
-from perennial.modeldeployment.snapshot import Replay, preview_name
+from perennial.modeldeployment.snapshot import OwnJob, preview_name
 from perennial.modeldeployment.turn import Turn, about, rolled_back, rolling_on
 from perennial.plan import Action, Body, Create
 from perennial.pods import agent_container, claim_mounts, claim_of
@@ -22,8 +22,6 @@ from perennial.pods import agent_container, claim_mounts, claim_of
 _CONTAINER = "replay"
 _BACKOFF_LIMIT = 2
 _KEPT_SECONDS = 3600
-# A pod is told of apart from its Job, and may be told of later.
-_LOST = timedelta(seconds=60)
 
 
 def replays(scene: Scene) -> Iterator[Action]:
@@ -38,9 +36,8 @@ def _open(scene: Scene) -> bool:
     return scene.stage.replayed and scene.memory.rollout is not None and scene.memory.rollout.golden is None
 
 
-def _found(scene: Scene) -> Replay | None:
-    name = _name(scene)
-    return next((one for one in scene.seen.replays if one.job["metadata"]["name"] == name), None)
+def _found(scene: Scene) -> OwnJob | None:
+    return found(scene, _name(scene))
 
 
 def _name(scene: Scene) -> str:
@@ -86,12 +83,11 @@ def replayed(scene: Scene) -> Turn | None:
     answer = _answer(replay)
     if isinstance(answer, Replayed):
         return _judged(scene, rolling, golden, answer)
-    failed, lost = job_condition(replay.job, "Failed"), lost_at(scene)
-    if failed:
+    why = ""
+    if failed := job_condition(replay.job, "Failed"):
         why = unanswered(scene) or failed.get("message", "")
-    elif lost and scene.now >= lost:
-        why = f"the answer of Job {replay.job['metadata']['name']} is lost with its pod"
-    else:
+    why = why or lost(scene, replay)
+    if not why:
         return None
     return rolled_back(scene, rolling, "GoldenError", f"spec.golden: the requests could not be replayed: {why}")
 
@@ -110,9 +106,7 @@ def lost_at(scene: Scene) -> datetime | None:
     """When the answer of a Job that ended well is not waited for any more; None while it runs, or when it is there."""
     if not _open(scene) or (replay := _found(scene)) is None or isinstance(_answer(replay), Replayed):
         return None
-    ended = job_condition(replay.job, "Complete")
-    at = read_time(ended.get("lastTransitionTime")) if ended else None
-    return at + _LOST if at else None
+    return given_up_at(replay)
 
 
 def _judged(scene: Scene, rolling: Rollout, golden: Golden, answer: Replayed) -> Turn:
@@ -123,12 +117,12 @@ def _judged(scene: Scene, rolling: Rollout, golden: Golden, answer: Replayed) ->
     if most is None or mean is None:
         words = f"spec.golden: the stable revision answered none of the {answer.skipped} requests"
         return rolled_back(scene, rolling, "GoldenError", words)
-    for limit, found, where in (
+    for limit, apart, where in (
         (golden.max_difference, most, f"at line {answer.worst}"),
         (golden.mean_difference, mean, "in the mean"),
     ):
-        if limit is not None and found > limit:
-            words = f"of {answer.requests} golden requests the answers are {found:.6g} apart {where}, at most {limit:g}"
+        if limit is not None and apart > limit:
+            words = f"of {answer.requests} golden requests the answers are {apart:.6g} apart {where}, at most {limit:g}"
             return rolled_back(scene, rolling, "GoldenFailed", f"{words} is allowed")
     words = f"{answer.requests} golden requests: at most {most:.6g} apart (line {answer.worst}), {mean:.6g} in the mean"
     record = GoldenStatus(
@@ -141,14 +135,10 @@ def _judged(scene: Scene, rolling: Rollout, golden: Golden, answer: Replayed) ->
     return rolling_on(scene, rolling, about(scene, rolling, "GoldenPassed", words), golden=record)
 
 
-def _answer(replay: Replay) -> Replayed | Failure | None:
+def _answer(replay: OwnJob) -> Replayed | Failure | None:
     """What was found, else why the last try failed."""
-    found = [
-        parse_replayed(((container.get("state") or {}).get("terminated") or {}).get("message"))
-        for pod in sorted(replay.pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
-        for container in (pod.get("status") or {}).get("containerStatuses") or ()
-    ]
-    answers = [one for one in found if isinstance(one, Replayed)]
+    said = [parse_replayed(ended.get("message")) for ended in ends(replay, _CONTAINER)]
+    answers = [one for one in said if isinstance(one, Replayed)]
     if answers:
         return answers[-1]
-    return next((one for one in reversed(found) if one), None)
+    return next((one for one in reversed(said) if one), None)

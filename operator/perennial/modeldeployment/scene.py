@@ -101,7 +101,7 @@ class Scene:
     @cached_property
     def previewed(self) -> bool:
         """Whether a Service of its own leads to the new revision."""
-        return self.strategy.preview or self.spec.golden is not None
+        return self.strategy.preview or self.spec.golden is not None or self.strategy.checked
 
     @cached_property
     def step(self) -> int:
@@ -177,6 +177,11 @@ class Scene:
         if rolling is None or rolling.analysis is None or analysis is None:
             return None
         return (rolling.analysis.last_time or rolling.analysis.start_time) + parse_duration(analysis.interval)
+
+    @cached_property
+    def look_due(self) -> bool:
+        """Whether the analysis is to be looked at now."""
+        return self.next_look is not None and self.now >= self.next_look
 
     @cached_property
     def stage_ends(self) -> datetime | None:

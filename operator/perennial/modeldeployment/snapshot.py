@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from perennial.api.meta import LABEL_GOLDEN, LABEL_MODELDEPLOYMENT, LABEL_REVISION
+from perennial.api.meta import LABEL_CHECK, LABEL_GOLDEN, LABEL_MODELDEPLOYMENT, LABEL_REVISION
 from perennial.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
 from perennial.api.modelversion import ModelVersionSpec
 from perennial.api.resources import (
@@ -41,8 +41,8 @@ COMPANIONS: Mapping[Resource, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
-    """A Job that replays golden requests, and its pods."""
+class OwnJob:
+    """A Job that asks the new revision something, and its pods."""
 
     job: Body
     pods: Sequence[Body]
@@ -63,7 +63,7 @@ class Snapshot(Subject):
     preview: Body | None = None  # the Service of the revision that comes
     route: Body | None = None
     companions: Mapping[Resource, Body] = field(default_factory=dict)
-    replays: Sequence[Replay] = ()
+    jobs: Sequence[OwnJob] = ()
     series: Body | None = None  # what was reported
     refusal: Refusal | None = None
     answers: Mapping[Question, Answer] = field(default_factory=dict)
@@ -100,8 +100,8 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
         preview=_own(view, SERVICES, namespace, preview_name(name), uid),
         route=_own(view, HTTPROUTES, namespace, name, uid),
         companions={kind: child for kind in COMPANIONS if (child := _own(view, kind, namespace, name, uid))},
-        replays=[
-            Replay(job, view.owned(PODS, job["metadata"]["uid"]))
+        jobs=[
+            OwnJob(job, view.owned(PODS, job["metadata"]["uid"]))
             for job in view.owned(JOBS, uid)
             if not job["metadata"].get("deletionTimestamp")
         ],
@@ -150,7 +150,7 @@ def _of_version(view: View, version: Body) -> Iterable[Name]:
 
 def _of_pod(_: View, pod: Body) -> Iterable[Name]:
     labels = pod["metadata"].get("labels") or {}
-    name = labels.get(LABEL_MODELDEPLOYMENT) or labels.get(LABEL_GOLDEN)
+    name = labels.get(LABEL_MODELDEPLOYMENT) or labels.get(LABEL_GOLDEN) or labels.get(LABEL_CHECK)
     if name:
         yield Name(pod["metadata"]["namespace"], name)
 

@@ -2,6 +2,7 @@
 
 from perennial.analysis import Verdict
 from perennial.api.meta import ANNOTATION_SKIP_STEP
+from perennial.modeldeployment import checks
 from perennial.modeldeployment.candidate import by_annotation
 from perennial.modeldeployment.children import address
 from perennial.modeldeployment.golden import unanswered
@@ -44,7 +45,7 @@ def _waiting_words(scene: Scene) -> str:
     if scene.previewed and not scene.stage.asked:
         got = f"answers at {preview_address(scene)}"
     if scene.stage.analysed and not scene.passed:
-        return f"{got}, until its analysis passes{_found(scene)}"
+        return f"{got}, until its analysis passes{_found(scene) or _unchecked(scene)}"
     if scene.stage.hold is None:
         return f"{got}, until a person goes on: {by_annotation(scene.seen.name, ANNOTATION_SKIP_STEP)}"
     return f"{got}, until {scene.stage_ends:%H:%M:%S} UTC" if scene.stage_ends else got
@@ -67,6 +68,12 @@ def _no_share(scene: Scene) -> str:
     if not 0 < scene.stage.mirrored < (scene.led.mirrored or 0):
         return ""
     return "its HTTPRoutes know no percent (the Gateway API does from 1.3): leave out strategy.shadow.percent"
+
+
+def _unchecked(scene: Scene) -> str:
+    """Why its Job does not begin."""
+    why = checks.unanswered(scene)
+    return f"; {why}" if why else ""
 
 
 def _found(scene: Scene) -> str:

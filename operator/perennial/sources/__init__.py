@@ -8,6 +8,7 @@ from pydantic import Field
 from perennial.api.oneof import OneOf, not_in_the_schema
 from perennial.sources.asked import Asked, Matter, Unanswerable
 from perennial.sources.evidence import Evidence, Summary
+from perennial.sources.job import Job
 from perennial.sources.pods import Pods
 from perennial.sources.prometheus import Prometheus
 from perennial.sources.reported import Reported
@@ -18,6 +19,7 @@ __all__ = [
     "AnalysisSource",
     "Asked",
     "Evidence",
+    "Job",
     "Matter",
     "MetricSource",
     "Reported",
@@ -41,6 +43,7 @@ class AnalysisSource(OneOf):
     pods: Pods | None = Field(None, description="Counters of the revision's own pods, which the operator reads.")
     prometheus: Prometheus | None = Field(None, description="A PromQL expression.")
     webhook: Webhook | None = Field(None, description="What a program of one's own answers.")
+    job: Job | None = Field(None, description="A Job of one's own, which measures, or decides itself.")
     runtime: Runtime | None = Field(
         None, description="The metric of this name that the revision's serving runtime has, by the chart's values."
     )

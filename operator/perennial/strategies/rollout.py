@@ -25,6 +25,11 @@ class Rollout(ApiModel, ABC):
         """Whether the stable revision gives up pods as the gateway sends requests away from it."""
         return False
 
+    @property
+    def checked(self) -> bool:
+        """Whether Jobs look at the new revision."""
+        return any(stage.analysis is not None and stage.analysis.checked for stage in self.stages())
+
     @abstractmethod
     def stages(self) -> Sequence[Stage]:
         """The stages of a rollout, one after the other; the last has a weight of 100, and promotion follows it."""
