@@ -57,6 +57,11 @@ class Store:
         hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
         return {"uri": f"s3://{BUCKET}/{prefix}", "digest": digest.of_lines(hashes)}
 
+    def remove(self, prefix: str) -> None:
+        """Take away the objects below a prefix."""
+        for name in self.names(prefix):
+            self._client().delete_object(Bucket=BUCKET, Key=name)
+
     def secret(self) -> Body:
         """What a namespace needs for its pods to use it."""
         return {

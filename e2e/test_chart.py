@@ -8,6 +8,7 @@ import pytest
 from e2e import operators
 from e2e.lab import SYSTEM, Body, Failed, Lab
 from e2e.load import Load
+from e2e.served import odd_server, tried
 from e2e.space import Space, digits, serving, shell, training
 from e2e.store import Store
 
@@ -40,13 +41,27 @@ def _servers(space: Space) -> dict[str, int]:
 
 def test_an_upgrade_rolls_the_operator_and_restarts_nothing(space: Space, load: Load, lab: Lab) -> None:
     serving_before, operators_before = _servers(space), {pod["metadata"]["uid"] for pod in operators.pods(lab)}
-    lab.install("logLevel=DEBUG", "defaults.agentResources.requests.cpu=20m")
+    lab.install("logLevel=DEBUG", "defaults.agentResources.requests.cpu=20m", "modelCache.enabled=true")
     operators_after = {pod["metadata"]["uid"] for pod in operators.ready(lab)}
     assert not operators_before & operators_after
     said = space.says("modeldeployment", "digits", "UpdateAvailable", "True")
     assert "preset" in said["message"]
     assert _servers(space) == serving_before
     assert load.counts()["failures"] == 0, load.counts()
+
+
+def test_the_next_pod_takes_its_model_from_its_node_when_the_store_has_lost_it(space: Space, store: Store) -> None:
+    node = space.lab.kubectl("get", "nodes", "-o", "name").split()[-1].removeprefix("node/")
+    template = odd_server({"nodeSelector": {"kubernetes.io/hostname": node}})
+    space.apply(tried(store, "kept", 1), serving("kept", replicas=1, template=template))
+    space.serves("kept", 1)
+    (revision,) = (space.get("modeldeployment", "kept") or {})["status"]["revisions"]
+    (first,) = space.servers("kept", revision["name"])
+    store.remove("kept/1")
+    space.kubectl("delete", "pod", "-l", f"perennial.dev/revision={revision['name']}")
+    space.until("another pod serves it", lambda: set(space.servers("kept", revision["name"])) - {first}, 60)
+    logs = space.kubectl("logs", "-l", f"perennial.dev/revision={revision['name']}", "-c", "fetch", "--tail=-1")
+    assert "taken from the node's cache" in logs
 
 
 def test_a_version_in_use_cannot_be_deleted(space: Space) -> None:

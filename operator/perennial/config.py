@@ -84,6 +84,7 @@ class Config(_Strict):
     """The whole configuration. An unknown or wrong key is an error that names it: the operator does not start.
 
     mirroring_gateways: controllers of gateways that copy requests, beside those that are known.
+    model_cache: where a pod finds the cache of its node.
     """
 
     images: Images = Images()
@@ -93,6 +94,7 @@ class Config(_Strict):
     prometheus_servers: dict[str, Server] = Field(default_factory=dict)
     webhooks: dict[str, Server] = Field(default_factory=dict)
     mirroring_gateways: tuple[str, ...] = ()
+    model_cache: Annotated[str, Field(pattern=r"^http://[^\s?#@]+$", max_length=1024)] | None = None
 
 
 def load(path: Path | None) -> Config:

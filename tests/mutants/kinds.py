@@ -165,6 +165,14 @@ ROLLOUTS = (
         ("tests/unit/modeldeployment/test_golden.py", "tests/apiserver/test_golden.py"),
     ),
     Mutant(
+        "cache-unchecked",
+        "a pod serves what the cache of its node says it has",
+        "agent/nearby.py",
+        "if wanted not in found:",
+        "if not found:",
+        ("tests/unit/agent/test_cache.py",),
+    ),
+    Mutant(
         "ended-means-no",
         "a Job that was ended for its memory counts as one that says no",
         "modeldeployment/checks.py",

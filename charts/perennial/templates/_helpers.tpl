@@ -102,6 +102,9 @@ servingRuntimes:
 {{- with .Values.mirroringGateways }}
 mirroringGateways: {{ toJson . }}
 {{- end }}
+{{- if .Values.modelCache.enabled }}
+modelCache: http://{{ include "perennial.fullname" . }}-model-cache.{{ .Release.Namespace }}.svc
+{{- end }}
 {{- end -}}
 
 {{/* What the operator does in each namespace that it serves. */}}

@@ -1,4 +1,4 @@
-"""`python -m perennial.agent prepare|publish|fetch|recover|replay`, its task in $PERENNIAL_TASK; `digest PATH`."""
+"""The agent: `prepare|publish|fetch|recover|replay`, with a task in $PERENNIAL_TASK; `digest PATH`; `cache`."""
 
 import argparse
 import json
@@ -62,6 +62,10 @@ def main(arguments: list[str] | None = None) -> int:
     for step in STEPS:
         commands.add_parser(step)
     commands.add_parser("digest", help="print the digest of a file or folder").add_argument("path", type=Path)
+    cache = commands.add_parser("cache", help="keep models for the pods of this node")
+    cache.add_argument("--folder", type=Path, required=True, help="where they are kept")
+    cache.add_argument("--size", required=True, help="how much of them: 10Gi")
+    cache.add_argument("--port", type=int, default=8080, help="where it answers")
     given = parser.parse_args(arguments)
     if given.command == "digest":
         return _digest(given.path)
@@ -70,6 +74,8 @@ def main(arguments: list[str] | None = None) -> int:
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("perennial").setLevel(logging.INFO)
+    if given.command == "cache":
+        return _cache(given.folder, given.size, given.port)
     layout = Layout.from_environment()
     try:
         answer = _run(given.command, layout)
@@ -140,6 +146,16 @@ def _leave(message: str, layout: Layout) -> None:
         layout.termination_log.write_text(message, "utf-8")
     except OSError as error:
         log.warning("the termination message could not be written: %s", error, extra={"left": message})
+
+
+def _cache(folder: Path, size: str, port: int) -> int:
+    from perennial.agent.cache import server, size_of
+
+    try:
+        server(folder, size_of(size), ("", port)).serve_forever()
+    except ValueError as error:
+        sys.stderr.write(f"--size: {error}\n")
+    return EXIT_FAILED
 
 
 def _digest(path: Path) -> int:

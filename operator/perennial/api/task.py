@@ -87,10 +87,11 @@ class PublishTask(_Task):
 
 
 class FetchTask(_Task):
-    """Put a model's files into the folder `target`, which is emptied first."""
+    """Put a model's files into the folder `target`, which is emptied first. cache: URL of the node's cache."""
 
     model: Artifact
     target: str
+    cache: str | None = None
 
 
 class ReplayTask(_Task):

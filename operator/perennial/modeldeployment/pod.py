@@ -166,7 +166,7 @@ def _ports(ports: list[Body]) -> list[Body]:
 
 def _fetch(deployment: str, spec: ModelDeploymentSpec, model: Model, config: Config) -> Body:
     artifact = Artifact(name=model.name or deployment, uri=model.uri, digest=model.digest)
-    task = FetchTask(model=artifact, target=MODEL_DIR)
+    task = FetchTask(model=artifact, target=MODEL_DIR, cache=config.model_cache)
     mounts = [{"name": _VOLUME, "mountPath": MODEL_DIR}, *claim_mounts(_claims(model), read_only=True)]
     return agent_container(FETCH, FETCH, task, config, storage=model.storage_for(spec), mounts=mounts)
 

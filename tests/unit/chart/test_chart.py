@@ -94,6 +94,24 @@ def test_gateways_that_copy_requests_reach_the_operator(render: Any) -> None:
     assert config(render({})).mirroring_gateways == ()
 
 
+def test_each_node_may_have_a_cache_and_pods_find_that_of_theirs(render: Any) -> None:
+    assert ("DaemonSet", "perennial-model-cache") not in render({})
+    objects = render({"modelCache": {"enabled": True, "size": "1Ti", "nodeSelector": {"pool": "gpu"}}})
+    service = objects["Service", "perennial-model-cache"]
+    daemons = objects["DaemonSet", "perennial-model-cache"]
+    assert service["spec"]["internalTrafficPolicy"] == "Local"
+    labels = daemons["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"] == daemons["spec"]["selector"]["matchLabels"]
+    assert service["spec"]["selector"].items() <= labels.items()
+    operators = objects["Service", "perennial"]["spec"]["selector"]
+    assert not operators.items() <= labels.items(), "nobody reports metrics to it"
+    spec = daemons["spec"]["template"]["spec"]
+    assert spec["nodeSelector"] == {"pool": "gpu"}
+    assert "--size=1Ti" in spec["containers"][0]["args"]
+    namespace = service["metadata"]["namespace"]
+    assert config(objects).model_cache == f"http://perennial-model-cache.{namespace}.svc"
+
+
 def test_webhooks_reach_the_operator_with_what_is_mounted_for_them(render: Any) -> None:
     secret = {"name": "truth", "tokenKey": "token", "caKey": "ca.crt"}
     objects = render({"webhooks": {"truth": {"url": "https://truth.acme.dev/judge", "secret": secret}}})
@@ -258,6 +276,7 @@ def test_where_the_pods_run_can_be_said(render: Any) -> None:
     [
         ({"replica": 3}, "replica"),
         ({"mirroringGateways": ["traefik"]}, "mirroringGateways"),
+        ({"modelCache": {"size": "10GB"}}, "modelCache"),
         ({"scope": "Namespace"}, "scope"),
         ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
         ({"defaults": {"output": "gs://acme"}}, "output"),
@@ -271,11 +290,12 @@ def test_a_wrong_value_is_named(render: Any, values: dict[str, Any], words: str)
         render(values)
 
 
+RESOURCES = {"resources", "defaults.agentResources", "modelCache.resources"}
+
+
 def leaves(values: dict[str, Any], path: str = "") -> set[str]:
     """Paths of values; what is a map of free keys counts as one."""
-    free = {
-        "resources",
-        "defaults.agentResources",
+    free = RESOURCES | {
         "trainingRuntimes",
         "servingRuntimes",
         "prometheusServers",
@@ -298,7 +318,7 @@ def test_the_schema_knows_every_value_and_no_other() -> None:
         found = set()
         for key, child in schema["properties"].items():
             here = f"{path}{key}"
-            closed = child.get("additionalProperties") is False and here not in ("resources", "defaults.agentResources")
+            closed = child.get("additionalProperties") is False and here not in RESOURCES
             found |= known(child, f"{here}.") if closed and "properties" in child else {here}
         return found
 

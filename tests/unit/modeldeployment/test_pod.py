@@ -60,6 +60,13 @@ def test_the_model_is_fetched_first_and_checked() -> None:
     assert {"name": "perennial-model", "emptyDir": {}} in pod["spec"]["volumes"]
 
 
+def test_the_cache_of_the_node_is_asked_where_there_is_one() -> None:
+    (fetch,) = render(config=CONFIG.model_copy(update={"model_cache": "http://cache.perennial.svc"}))["spec"][
+        "initContainers"
+    ]
+    assert json.loads(environment(fetch)["PERENNIAL_TASK"])["cache"] == "http://cache.perennial.svc"
+
+
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
