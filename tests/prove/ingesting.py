@@ -122,12 +122,13 @@ class Wire:
         raw.bind((self._address, 0))
         try:
             await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", self._operator.reports))
-            self.reader, self.writer = await asyncio.open_connection(
-                sock=raw, ssl=self._operator.trust, server_hostname="localhost", limit=2**22
-            )
         except BaseException:
             raw.close()
             raise
+        # From here on the transport closes it: were it closed before that, its number would be another connection's.
+        self.reader, self.writer = await asyncio.open_connection(
+            sock=raw, ssl=self._operator.trust, server_hostname="localhost", limit=2**22
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
