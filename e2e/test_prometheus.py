@@ -1,5 +1,8 @@
-"""Canaries that are judged by a real Prometheus: it finds the pods, counts, and is away for a while."""
+"""Canaries that are judged by others: a real Prometheus, which finds the pods, counts, and is away for a while, and a
+webhook."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +12,7 @@ from e2e.lab import Body, Lab
 from e2e.load import Load
 from e2e.prometheus import Prometheus
 from e2e.served import odd_server, tried
-from e2e.space import Space, serving
+from e2e.space import Space, program, serving
 from e2e.store import Store
 
 # What is asked, and what is made of the answers, is tested each time.
@@ -29,6 +32,11 @@ ERRORS: Body = {
 ANALYSIS: Body = {"interval": "10s", "metrics": [ERRORS], "consecutiveErrorLimit": 1}
 CANARY: Body = {"canary": {"steps": [{"setWeight": 50}, {"analysis": {}}], "analysis": ANALYSIS}}
 BEHAVIOURS = {"good": "fine", "errs": "errs 5"}
+TRUTH: Body = {"name": "lift", "source": {"webhook": {"name": "truth"}}, "min": 0.8}
+JUDGED: Body = {
+    "canary": {"steps": [{"setWeight": 50}, {"analysis": {}}], "analysis": {"interval": "2s", "metrics": [TRUTH]}}
+}
+HOOK = 9191
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +44,14 @@ def prometheus(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     """One that the operator was told of."""
     server = Prometheus(lab, tmp_path_factory.mktemp("prometheus"))
     server.start()
-    lab.install(f"prometheusServers.default.url={server.url}")
+    command = lab.cluster.exec_command([sys.executable, "-c", program("webhook")[2], lab.host, str(HOOK)])
+    hook = subprocess.Popen(command)
+    lab.install(f"prometheusServers.default.url={server.url}", f"webhooks.truth.url=http://{lab.host}:{HOOK}/judge")
     yield server
     lab.install()
     server.stop()
+    hook.terminate()
+    hook.wait(10)
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +85,18 @@ def test_while_it_is_away_a_good_one_waits_and_passes_when_it_is_back(
     assert said["reason"] == "AnalysisError"
     prometheus.start()
     space.serves("good", 2, 240)
+
+
+def test_a_webhook_is_told_of_the_revision_and_decides_by_its_value(space: Space, store: Store) -> None:
+    space.apply(tried(store, "told", 1))
+    space.apply(serving("told", replicas=1, template=odd_server(), strategy=JUDGED, scaleDownDelay="1s"))
+    space.serves("told", 1)
+    space.apply(tried(store, "told", 2))
+    said = space.says("mdep", "told", "Ready", "False", "lift 0.5, at least 0.8 is asked for", 120)
+    print(said["message"])
+    # It finds every revision of another deployment good.
+    space.apply(tried(store, "praised", 1))
+    space.apply(serving("praised", replicas=1, template=odd_server(), strategy=JUDGED, scaleDownDelay="1s"))
+    space.serves("praised", 1)
+    space.apply(tried(store, "praised", 2))
+    space.serves("praised", 2)

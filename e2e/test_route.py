@@ -110,6 +110,29 @@ def test_aborted_it_gets_none_any_more(canary: Served) -> None:
     assert share(canary.space, canary.load, 3, SAMPLE) == 0
 
 
+def test_the_stable_one_may_give_up_pods_as_its_share_falls(canary: Served, store: Store) -> None:
+    strategy = {"canary": {"steps": STEPS, "stableScale": "MatchTrafficWeight"}}
+    canary.space.kubectl("patch", "mdep", "exact", "--type=merge", "-p", json.dumps({"spec": {"strategy": strategy}}))
+    come(canary, store, 33)
+    canary.ask("skip-step", "33a")
+    canary.at(4)
+    canary.ask("skip-step", "33b")
+    canary.at(6)
+    half = canary.space.until("each has half of the pods", lambda: _pods(canary) == [1, 1] and _pods(canary))
+    assert half
+    assert abs(share(canary.space, canary.load, 33, SAMPLE) - 50) < 2
+    canary.ask("abort", "33")
+    canary.aborted(33)
+    canary.space.until("the stable one has its pods again", lambda: 2 in _pods(canary))
+    assert canary.load.counts()["failures"] == 0, canary.load.counts()
+    plain = json.dumps({"spec": {"strategy": {"canary": {"steps": STEPS, "stableScale": None}}}})
+    canary.space.kubectl("patch", "mdep", "exact", "--type=merge", "-p", plain)
+
+
+def _pods(canary: Served) -> list[int]:
+    return [one["readyReplicas"] for one in canary.deployment["status"]["revisions"] if one["replicas"]]
+
+
 def test_keys_are_split_and_each_sticks(canary: Served, store: Store, gateway: Gateway, lab: Lab) -> None:
     draw = random.Random(25)
     uuids = [str(uuid.UUID(int=draw.getrandbits(128), version=4)) for _ in range(2000)]

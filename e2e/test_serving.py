@@ -58,8 +58,19 @@ def served(restricted: Space, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def test_the_next_version_takes_over(served: Served) -> None:
+    """As a canary that its server's own counters judge, by their names in the preset."""
+    metrics = [
+        {"name": "errors", "source": {"runtime": {}}, "max": 0.05, "lowerIsBetter": True},
+        {"name": "latency_ms", "source": {"runtime": {}}, "max": 2000, "lowerIsBetter": True, "minSamples": 2},
+    ]
+    strategy = {"steps": [{"setWeight": 50}, {"analysis": {}}], "analysis": {"interval": "2s", "metrics": metrics}}
+    served.space.kubectl(
+        "patch", "mdep", "digits", "--type=merge", "-p", json.dumps({"spec": {"strategy": {"canary": strategy}}})
+    )
     served.space.apply(digits("second"))
     served.space.serves("digits", 2)
+    passed = [one for one in served.space.every("events") if one["reason"] == "AnalysisPass"]
+    assert passed, "its server's counters were read"
     answered = served.load.counts()["versions"]
     assert set(answered) == {"1", "2"}
     served.unharmed(2)
