@@ -12,8 +12,8 @@ from e2e.lab import Body, Lab
 from e2e.load import Load
 from e2e.prometheus import Prometheus
 from e2e.served import odd_server, tried
-from e2e.space import Space, program, serving
-from e2e.store import Store
+from e2e.space import Space, policy, program, serving, shell, training
+from e2e.store import BUCKET, Store
 
 # What is asked, and what is made of the answers, is tested each time.
 pytestmark = pytest.mark.full
@@ -100,3 +100,31 @@ def test_a_webhook_is_told_of_the_revision_and_decides_by_its_value(space: Space
     space.serves("praised", 1)
     space.apply(tried(store, "praised", 2))
     space.serves("praised", 2)
+
+
+def test_a_policy_retrains_by_it_and_starts_nothing_while_it_is_away(
+    space: Space, store: Store, prometheus: Prometheus, tmp_path: Path
+) -> None:
+    space.apply(tried(store, "watched", 1))
+    space.apply(serving("watched", replicas=1, template=odd_server(), scaleDownDelay="1s"))
+    space.serves("watched", 1)
+    prometheus.stop()
+    metric = {"name": "asked", "source": {"prometheus": {"query": f"max({_OF}}})"}}, "above": 50}
+    job = training(
+        "watched",
+        shell('echo fine > "$PERENNIAL_OUTPUT_DIR/behaviour.txt"'),
+        model={"name": "watched", "format": "files"},
+        output={"uri": f"s3://{BUCKET}"},
+    )
+    space.apply(policy("watched", job, triggers=[{"name": "asked", "metric": metric}], cooldown="1h"))
+    with Load(space.lab, tmp_path, space.address("watched"), rate=20) as load:
+        said = space.says("rp", "watched", "Ready", "False", "prometheus cannot be asked", 90)
+        assert said["reason"] == "SourceUnavailable"
+        space.until("it was asked often enough", lambda: load.sent() > 100)
+        assert not space.every("trainingjobs", "perennial.dev/retrainpolicy=watched"), "not to know is no breach"
+        prometheus.start()
+        space.serves("watched", 2, 240)
+    (run,) = (space.get("rp", "watched") or {})["status"]["runs"]
+    print(run["cause"]["message"])
+    assert run["cause"]["value"] > 50
+    assert "by prometheus" in run["cause"]["message"]

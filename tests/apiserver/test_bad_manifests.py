@@ -306,7 +306,16 @@ RETRAINPOLICY = [
     ({METRIC: GONE}, "give exactly one of metric and schedule"),
     ({f"{METRIC}.below": GONE}, "give exactly one of below, above and outside"),
     ({f"{METRIC}.above": 0.95}, "give exactly one of below, above and outside"),
-    ({f"{METRIC}.source": {"prometheus": {}}}, 'unknown field "spec.triggers[0].metric.source.prometheus"'),
+    ({f"{METRIC}.source": {"mlflow": {}}}, 'unknown field "spec.triggers[0].metric.source.mlflow"'),
+    ({f"{METRIC}.source": {"prometheus": {}}}, "spec.triggers[0].metric.source.prometheus.query: Required value"),
+    (
+        {f"{METRIC}.source": {"prometheus": {"query": "up"}}, f"{METRIC}.aggregate": "Max"},
+        "the source gives one value: aggregate in its expression or program",
+    ),
+    (
+        {f"{METRIC}.source": {"webhook": {"name": "a"}}, f"{METRIC}.breaches": {"atLeast": 1, "of": 2}},
+        "the source gives one value, of now: give `for`, or look back in its expression or program",
+    ),
     ({f"{METRIC}.window": "1d"}, "spec.triggers[0].metric.window in body should match"),
     ({f"{METRIC}.window": "900h"}, "window must be more than 0s, and at most 720h"),
     ({f"{METRIC}.aggregate": "Mean"}, 'spec.triggers[0].metric.aggregate: Unsupported value: "Mean"'),

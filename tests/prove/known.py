@@ -366,6 +366,8 @@ _STRATEGIES = {
 }
 _SCHEDULE = {"spec.triggers[]": {"name": "yearly", "schedule": {"cron": "0 3 1 1 *"}}}
 _ABOVE = {"spec.triggers[].metric": {"name": "accuracy", "above": 0.9}}
+_QUERIED = {"spec.triggers[].metric": {"name": "accuracy", "below": 0.9, "source": {"prometheus": {"query": "up"}}}}
+_CALLED = {"spec.triggers[].metric": {"name": "accuracy", "below": 0.9, "source": {"webhook": {"name": "truth"}}}}
 _OUTSIDE = {"spec.triggers[].metric": {"name": "accuracy", "outside": {"below": 0.5, "above": 0.9}}}
 _BREACHES = {"spec.triggers[].metric": {"name": "accuracy", "below": 0.9, "breaches": {"atLeast": 1, "of": 2}}}
 
@@ -513,6 +515,14 @@ KNOWN: Mapping[str, Mapping[str, Known]] = {
             good=(2, 12),
             also=_BREACHES,
             wrong=(Wrong(13, "breaches"), Wrong(2, "for", {"spec.triggers[].metric.for": "1m"})),
+        ),
+        "spec.triggers[].metric.source.prometheus.server": Known(
+            good=("main",), also=_QUERIED, wrong=(Wrong("http://evil"),)
+        ),
+        "spec.triggers[].metric.source.prometheus.query": Known(also=_QUERIED, needed="query"),
+        "spec.triggers[].metric.source.prometheus.samples": Known(also=_QUERIED),
+        "spec.triggers[].metric.source.webhook.name": Known(
+            good=("truth",), also=_CALLED, wrong=(Wrong("http://evil"),)
         ),
         "spec.triggers[].metric.window": Known(
             good=("1s", "720h", "1h1m1s"), wrong=(*_DURATION, Wrong("0s"), Wrong("721h"))

@@ -20,7 +20,7 @@ from perennial.api.base import (
 )
 from perennial.api.oneof import OneOf
 from perennial.api.rules import rule, validations
-from perennial.sources import MetricSource, source_field
+from perennial.sources import Asked, MetricSource, source_field
 
 _DAYS_30 = "duration('720h')"
 _YEAR = "duration('8760h')"
@@ -94,6 +94,9 @@ _FINE = (
 )
 
 
+_ASKED = "(has(self.source) && (has(self.source.prometheus) || has(self.source.webhook)))"
+
+
 class MetricTrigger(ApiModel):
     """Retrain when a metric of the served model crosses a limit."""
 
@@ -125,6 +128,16 @@ class MetricTrigger(ApiModel):
                 ".for",
             ),
             rule(
+                f"!{_ASKED} || self.aggregate == 'Average'",
+                "the source gives one value: aggregate in its expression or program",
+                ".aggregate",
+            ),
+            rule(
+                f"!{_ASKED} || !has(self.breaches)",
+                "the source gives one value, of now: give `for`, or look back in its expression or program",
+                ".breaches",
+            ),
+            rule(
                 _FINE,
                 "all of its windows must lie within an hour, or be of 15m or more within 12h, or of 24h or more within "
                 "720h: older samples are not kept apart",
@@ -137,6 +150,10 @@ class MetricTrigger(ApiModel):
     def _one_limit(self) -> Self:
         if sum(limit is not None for limit in (self.below, self.above, self.outside)) != 1:
             raise ValueError("give exactly one of below, above and outside")
+        if isinstance(self.source.chosen, Asked) and (self.breaches or self.aggregate is not Aggregate.AVERAGE):
+            raise ValueError(
+                f"{self.source.option} gives one value, of now: it goes with neither aggregate nor breaches"
+            )
         return self
 
     name: MetricName = Field(description="Name of the metric.")
@@ -304,6 +321,7 @@ class TriggerState(StrEnum):
     FIRING = "Firing"
     SCHEDULED = "Scheduled"
     INVALID = "Invalid"
+    UNAVAILABLE = "Unavailable"
 
 
 class TriggerStatus(ApiModel):

@@ -15,6 +15,7 @@ from perennial.api.retrainpolicy import (
 )
 from perennial.config import Config
 from perennial.plan import Event, Plan, news
+from perennial.questions import Question
 from perennial.retrainpolicy import limits, metric, request, runs, schedule, status
 from perennial.retrainpolicy.book import Book
 from perennial.retrainpolicy.limits import Attempt
@@ -40,12 +41,14 @@ def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
     runs.advance(snapshot, spec, book)
     rows: list[TriggerStatus] = []
     wakes: list[datetime] = []
+    questions: list[Question] = []
     asked = request.look(snapshot)
     if asked and (row := _dealt_with(asked, snapshot, spec, book, wakes)):
         rows.append(row)
     for trigger in spec.triggers:
         look = _look(trigger, snapshot, book, now)
         wakes += look.wakes
+        questions += look.questions
         for skip in look.missed:
             book.skip(skip)
         rows.append(_dealt_with(look, snapshot, spec, book, wakes) or look.row)
@@ -55,6 +58,7 @@ def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
         runs.actions(snapshot, spec, book),
         body,
         [*book.events, *news((snapshot.body.get("status") or {}).get("conditions") or (), body["conditions"])],
+        questions=questions,
         requeue_after=max(0.0, (min(wakes) - now).total_seconds()) if wakes else None,
         status_delay=status.delay(snapshot.body.get("status") or {}, body),
     )
@@ -65,11 +69,14 @@ def _look(trigger: Trigger, snapshot: Snapshot, book: Book, now: datetime) -> Lo
     sight = Sight(
         before=next((row for row in snapshot.status.triggers if row.name == trigger.name), None),
         runs=book.runs,
+        namespace=snapshot.namespace,
+        deployment=snapshot.target,
         serving=snapshot.serving,
         series=snapshot.series,
         # The ticks of a trigger that is added later begin with its first look.
         begin=snapshot.created if new else now,
         now=now,
+        answers=snapshot.answers,
     )
     return LOOKS[trigger.option](trigger, sight)
 

@@ -1,26 +1,31 @@
 """What one look at a trigger goes by, and what it finds: its row in the status, and the cause for a run, if any."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from perennial.api.modeldeployment import ModelDeploymentStatus
 from perennial.api.retrainpolicy import Cause, Run, Skip, TriggerStatus
 from perennial.plan import Body
+from perennial.questions import Answer, Question
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
     """`before` is the trigger's row of the last look, `runs` the policy's, newest first, `serving` and `series` the
-    deployment's. What time alone brings counts from `begin`, when the policy was made, at its first look.
+    deployment's, of this name. What time alone brings counts from `begin`, when the policy was made, at its first look.
+    `answers` are those to the questions of the look before.
     """
 
     before: TriggerStatus | None
     runs: Sequence[Run]
+    namespace: str
+    deployment: str
     serving: ModelDeploymentStatus
     series: Body | None
     begin: datetime
     now: datetime
+    answers: Mapping[Question, Answer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,8 @@ class Look:
     """`row` stands while nothing is started; `started` once a run was.
 
     `since` tells one cause of a trigger from its next: the tick, or when the limit was crossed. `missed` are causes
-    that are given up. `wakes` are the times at which the next look may find something else.
+    that are given up. `wakes` are the times at which the next look may find something else, `questions` what it goes by
+    that others must be asked for.
     """
 
     row: TriggerStatus
@@ -37,3 +43,4 @@ class Look:
     started: TriggerStatus | None = None
     missed: tuple[Skip, ...] = ()
     wakes: tuple[datetime, ...] = ()
+    questions: tuple[Question, ...] = ()

@@ -1,8 +1,9 @@
 """Looks at a metric trigger: has the value of the served model crossed the limit, and for long enough?"""
 
+import zlib
 from collections.abc import Iterable
-from dataclasses import replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 from perennial.api.base import parse_duration
 from perennial.api.modeldeployment import ModelDeploymentStatus, Promotion
@@ -20,7 +21,10 @@ from perennial.metricseries.sample import KEPT
 from perennial.retrainpolicy import crossing
 from perennial.retrainpolicy.book import UNDER_WAY
 from perennial.retrainpolicy.look import Look, Sight
-from perennial.sources import Evidence, Source, Summary
+from perennial.sources import Asked, Evidence, Matter, Source, Summary
+
+# How often a source is asked.
+EVERY = timedelta(seconds=30)
 
 
 def look(trigger: Trigger, sight: Sight) -> Look:
@@ -37,6 +41,8 @@ def look(trigger: Trigger, sight: Sight) -> Look:
         words = "waits until the deployment serves a model"
         return Look(TriggerStatus(name=trigger.name, state=TriggerState.WAITING, rule=rule, message=words))
 
+    if isinstance(metric.source.chosen, Asked):
+        return _asked(trigger, metric.source.chosen, sight, promotion)
     source: Source = metric.source.chosen
     windows = metric.breaches.of if metric.breaches else 1
     if window * windows > KEPT:
@@ -44,23 +50,87 @@ def look(trigger: Trigger, sight: Sight) -> Look:
         return Look(TriggerStatus(name=trigger.name, state=TriggerState.INVALID, rule=rule, message=words))
     evidence = Evidence(metric.name, promotion.revision, promotion.time, window, now, sight.series, windows)
     summary = source.summary(evidence)
-    count = summary.count if summary else 0
-    wakes = [source.wakes(evidence)] if summary else []
-    row = TriggerStatus(name=trigger.name, state=TriggerState.WAITING, rule=rule, samples=count)
-    if summary is None or count < metric.min_samples:
-        words = f"{count} of at least {metric.min_samples} samples of {promotion.revision} in {metric.window}"
-        return Look(row.model_copy(update={"message": words}), wakes=tuple(wakes))
-
+    wakes = (source.wakes(evidence),) if summary else ()
+    if summary is None or summary.count < metric.min_samples:
+        return _too_few(trigger, promotion, summary.count if summary else 0, wakes)
     value = _value(metric.aggregate, summary)
-    words = f"{metric.name} is {value:.6g} ({metric.aggregate} of {count} samples in {metric.window})"
-    row = row.model_copy(update={"value": float(f"{value:.6g}")})
-    began = _crossed_since(sight.before, rule, promotion.time)
-    crossed, seen = _judged(metric, source, evidence, value, before=began is not None)
-    words = f"{words}, {seen}"
-    if not crossed:
-        return Look(row.model_copy(update={"state": TriggerState.OK, "message": words}), wakes=tuple(wakes))
+    found = f"{metric.aggregate} of {summary.count} samples in {metric.window}"
+    before = _crossed_since(sight.before, rule, promotion.time) is not None
+    crossed, seen = _judged(metric, source, evidence, value, before=before)
+    return _found(trigger, sight, promotion, _Value(value, summary.count, found, crossed, seen), wakes)
 
-    since = began or now
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """A value, of how many samples it is, and how it came about, in words; whether it crosses the limit, in words."""
+
+    value: float
+    samples: int
+    origin: str
+    crossed: bool
+    seen: str
+
+
+def _asked(trigger: Trigger, source: Asked, sight: Sight, promotion: Promotion) -> Look:
+    """The same of a source that is asked."""
+    metric = trigger.metric
+    assert metric
+    begin = _turn(f"{sight.namespace}/{sight.deployment}/{trigger.name}", sight.now)
+    matter = Matter(
+        metric=metric.name,
+        namespace=sight.namespace,
+        deployment=sight.deployment,
+        revision=promotion.revision,
+        # Of what was before it served nothing is its own. The same at every look of this turn.
+        interval=max(timedelta(seconds=1), min(parse_duration(metric.window), begin - promotion.time)),
+        at=begin,
+        since=promotion.time,
+    )
+    question = source.question(matter)
+    assert question
+    asked, wakes, rule = (question,), (begin + EVERY,), describe(metric)
+    answer = sight.answers.get(question)
+    if answer is None and sight.before is not None and sight.before.rule == rule:
+        return Look(sight.before, wakes=wakes, questions=asked)
+    if answer is None or answer.error:
+        words = f"{metric.source.option} cannot be asked: {answer.error}" if answer else f"asks {metric.source.option}"
+        state = TriggerState.UNAVAILABLE if answer else TriggerState.WAITING
+        row = TriggerStatus(name=trigger.name, state=state, rule=rule, message=words)
+        return Look(row, wakes=wakes, questions=asked)
+    found = answer.sampled
+    if found is None or found.count < metric.min_samples:
+        return replace(_too_few(trigger, promotion, found.count if found else 0, wakes), questions=asked)
+    samples = "1 sample" if found.count == 1 else f"{found.count} samples"
+    origin = f"{samples} by {metric.source.option}"
+    before = _crossed_since(sight.before, rule, promotion.time) is not None
+    value = _Value(found.mean, found.count, origin, *_side(metric, found.mean, before=before))
+    return replace(_found(trigger, sight, promotion, value, wakes), questions=asked)
+
+
+def _turn(name: str, now: datetime) -> datetime:
+    """When the question of now is asked: each in a turn of its own, so that not all are asked at once."""
+    every, second = int(EVERY.total_seconds()), int(now.timestamp())
+    return datetime.fromtimestamp(second - (second - zlib.crc32(name.encode())) % every, UTC)
+
+
+def _too_few(trigger: Trigger, promotion: Promotion, count: int, wakes: tuple[datetime, ...]) -> Look:
+    metric = trigger.metric
+    assert metric
+    words = f"{count} of at least {metric.min_samples} samples of {promotion.revision} in {metric.window}"
+    row = TriggerStatus(name=trigger.name, state=TriggerState.WAITING, rule=describe(metric), samples=count)
+    return Look(row.model_copy(update={"message": words}), wakes=wakes)
+
+
+def _found(trigger: Trigger, sight: Sight, promotion: Promotion, seen: _Value, wakes: tuple[datetime, ...]) -> Look:
+    """What follows from a value."""
+    metric, now = trigger.metric, sight.now.replace(microsecond=0)
+    assert metric
+    rule, value = describe(metric), float(f"{seen.value:.6g}")
+    words = f"{metric.name} is {value:.6g} ({seen.origin}), {seen.seen}"
+    row = TriggerStatus(name=trigger.name, state=TriggerState.OK, rule=rule, samples=seen.samples, value=value)
+    if not seen.crossed:
+        return Look(row.model_copy(update={"message": words}), wakes=wakes)
+    since = _crossed_since(sight.before, rule, promotion.time) or now
     enough = since + parse_duration(metric.for_)
     row = row.model_copy(update={"crossed_since": since, "state": TriggerState.CROSSED, "message": words})
     if now < enough:
@@ -68,19 +138,19 @@ def look(trigger: Trigger, sight: Sight) -> Look:
     firing = row.model_copy(update={"state": TriggerState.FIRING})
     if answer := _answer(trigger.name, since, sight.runs):
         words = f"{words}; run {answer.number} deals with it"
-        return Look(firing.model_copy(update={"message": words}), wakes=tuple(wakes))
+        return Look(firing.model_copy(update={"message": words}), wakes=wakes)
     cause = Cause(
         trigger=trigger.name,
         type="Metric",
         message=words,
         metric=metric.name,
         value=row.value,
-        limit=crossing.limit(metric, value),
-        samples=count,
+        limit=crossing.limit(metric, seen.value),
+        samples=seen.samples,
         window=metric.window,
         revision=promotion.revision,
     )
-    return Look(row, cause, since, started=firing, wakes=tuple(wakes))
+    return Look(row, cause, since, started=firing, wakes=wakes)
 
 
 def describe(metric: MetricTrigger) -> str:
@@ -90,6 +160,8 @@ def describe(metric: MetricTrigger) -> str:
         held = f" in {metric.breaches.at_least} of the last {metric.breaches.of} windows"
     recovery = f" {crossing.recovery(metric)}".rstrip()
     at_least = f", at least {metric.min_samples} samples" if metric.min_samples > 1 else ""
+    if metric.source.option != "reported":
+        return f"{metric.name} by {metric.source.option} {crossing.words(metric)}{recovery}{held}{at_least}"
     return f"{metric.aggregate} {metric.name} over {metric.window} {crossing.words(metric)}{recovery}{held}{at_least}"
 
 
@@ -97,17 +169,21 @@ def _judged(
     metric: MetricTrigger, source: Source, evidence: Evidence, value: float, *, before: bool
 ) -> tuple[bool, str]:
     """Whether the limit is crossed, in enough windows, and what was seen, in words."""
-    beyond = crossing.crossed(metric, value, before=before)
-    if beyond and not crossing.crossed(metric, value):
-        seen = f"not yet {crossing.recovery(metric).removeprefix('until ')} again"
-    else:
-        seen = crossing.words(metric, "" if beyond else "not ")
+    beyond, seen = _side(metric, value, before=before)
     if metric.breaches is None:
         return beyond, seen
     summaries = [source.summary(replace(evidence, ago=ago)) for ago in range(1, metric.breaches.of)]
     values = [_value(metric.aggregate, one) for one in summaries if one and one.count >= metric.min_samples]
     number = beyond + sum(crossing.crossed(metric, one, before=before) for one in values)
     return number >= metric.breaches.at_least, f"{seen}; crossed in {number} of the last {metric.breaches.of} windows"
+
+
+def _side(metric: MetricTrigger, value: float, *, before: bool) -> tuple[bool, str]:
+    """Whether a value is beyond the limit, and on which side of it, in words."""
+    beyond = crossing.crossed(metric, value, before=before)
+    if beyond and not crossing.crossed(metric, value):
+        return True, f"not yet {crossing.recovery(metric).removeprefix('until ')} again"
+    return beyond, crossing.words(metric, "" if beyond else "not ")
 
 
 def stable(serving: ModelDeploymentStatus) -> Promotion | None:

@@ -1,7 +1,7 @@
 """Everything that a decision about a RetrainPolicy looks at, read from the view in one go."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from perennial.api.meta import ANNOTATION_RETRAINPOLICY_UID, LABEL_RETRAINPOLICY, LABEL_RUN
@@ -9,6 +9,7 @@ from perennial.api.modeldeployment import ModelDeploymentStatus
 from perennial.api.resources import METRICSERIES, MODELDEPLOYMENTS, MODELVERSIONS, RETRAINPOLICIES, TRAININGJOBS
 from perennial.api.retrainpolicy import MAX_RUNS, RetrainPolicySpec, RetrainPolicyStatus, Run
 from perennial.plan import Body
+from perennial.questions import Answer, Question
 from perennial.subject import Subject, read_spec, read_status
 from perennial.view import Refusal, View
 
@@ -31,6 +32,12 @@ class Snapshot(Subject):
     jobs: Mapping[str, Body]
     versions: tuple[Body, ...]
     refusal: Refusal | None
+    answers: Mapping[Question, Answer] = field(default_factory=dict)
+
+    @property
+    def target(self) -> str:
+        """The name of the deployment."""
+        return self.spec.deployment.name if self.spec else ""
 
     @property
     def template(self) -> Body:
@@ -94,6 +101,7 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
         jobs={job["metadata"]["name"]: job for job in view.list(TRAININGJOBS, namespace)},
         versions=tuple(view.list(MODELVERSIONS, namespace)),
         refusal=view.refusal(RETRAINPOLICIES, namespace, name),
+        answers=view.answers(RETRAINPOLICIES, namespace, name),
     )
 
 

@@ -10,6 +10,7 @@ from perennial.plan import Body
 from perennial.retrainpolicy.book import Book
 from perennial.retrainpolicy.limits import Hold, stalled_by_runs, trouble
 from perennial.retrainpolicy.snapshot import Snapshot
+from perennial.sources import Asked
 
 # A value that moves within its limit is news of little worth: one write in so many seconds.
 VALUES_DELAY = 10.0
@@ -79,6 +80,9 @@ def _conditions(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, rows: l
             for run in book.under_way
         )
         return [Said("Ready", True, "RunUnderWay", words)]
+    if away := [f"{row.name}: {row.message}" for row in rows if row.state is TriggerState.UNAVAILABLE]:
+        words = "; ".join(away)
+        return [Said("Ready", False, "SourceUnavailable", words), Said("Reconciling", True, "SourceUnavailable", words)]
     if spec.dry_run:
         words = "; ".join(["spec.dryRun is true: runs are recorded, no TrainingJob is made", *_seen(spec, rows)])
         return [Said("Ready", True, "DryRun", words)]
@@ -91,16 +95,21 @@ def _conditions(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, rows: l
 
 def _seen(spec: RetrainPolicySpec, rows: Iterable[TriggerStatus]) -> Iterator[str]:
     """What each trigger is at, without the values that it goes by: they move all the time."""
-    waits = {one.name: one.metric.for_ for one in spec.triggers if one.metric}
+    metrics = {one.name: one.metric for one in spec.triggers if one.metric}
     for row in rows:
-        yield f"{row.name} {_stands(row, parse_duration(waits.get(row.name, '0s')))}"
+        metric = metrics.get(row.name)
+        enough = parse_duration(metric.for_) if metric else timedelta()
+        asked = metric is not None and isinstance(metric.source.chosen, Asked)
+        yield f"{row.name} {_stands(row, enough, asked=asked)}"
 
 
-def _stands(row: TriggerStatus, enough: timedelta) -> str:
+def _stands(row: TriggerStatus, enough: timedelta, *, asked: bool) -> str:
     match row.state:
         case TriggerState.WAITING:
             if row.samples is None:
                 return row.message
+            if asked:
+                return f"waits for more: {row.message}"
             return "waits for more samples" if row.samples else "has no samples: kubectl perennial report sends one"
         case TriggerState.OK:
             return "is within its limit"

@@ -34,6 +34,8 @@ class MetricSource(OneOf):
     """Where a metric of a policy comes from: exactly one."""
 
     reported: Reported | None = Field(None, description="Samples that were posted to the operator's ingest endpoint.")
+    prometheus: Prometheus | None = Field(None, description="A PromQL expression, asked every 30 s.")
+    webhook: Webhook | None = Field(None, description="What a program of one's own answers, asked every 30 s.")
 
 
 class AnalysisSource(OneOf):

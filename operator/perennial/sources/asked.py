@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from perennial.api.base import ApiModel, Body
@@ -24,12 +24,12 @@ class Matter:
     namespace: str
     deployment: str
     revision: str
-    runtime: str | None
-    runtimes: Mapping[str, Mapping[str, "Asked"]]
-    pods: Sequence[Body]
     interval: timedelta
     at: datetime
     since: datetime
+    runtime: str | None = None
+    runtimes: Mapping[str, Mapping[str, "Asked"]] = field(default_factory=dict)
+    pods: Sequence[Body] = ()
 
 
 class Asked(ApiModel, ABC):

@@ -17,7 +17,8 @@ class Prometheus(Asked):
         "default", description="Name of a server in the chart's `prometheusServers`."
     )
     query: Annotated[str, Field(min_length=1, max_length=2048)] = Field(
-        description="Gives one value. $namespace, $deployment, $revision and $interval (of the analysis) are filled in."
+        description="Gives one value. $namespace, $deployment, $revision and $interval (of the analysis, or the window "
+        "of the trigger) are filled in."
     )
     samples: Annotated[str, Field(min_length=1, max_length=2048)] | None = Field(
         None, description="Gives how many samples that value is of: requests in the interval, say. Default: one."

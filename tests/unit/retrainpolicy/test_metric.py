@@ -30,7 +30,7 @@ def a_team(*samples: tuple[float, int, float]) -> Team:
 def look_at(team: Team, before: TriggerStatus | None = None, *runs: Run, now: datetime = NOW, **metric: Any) -> Look:
     serving = ModelDeploymentStatus.model_validate(team.deployment["status"])
     series = next((body for key, body in team.world.objects.items() if key[0].kind == "MetricSeries"), None)
-    return look(a_trigger(**metric), Sight(before, runs, serving, series, NOW, now))
+    return look(a_trigger(**metric), Sight(before, runs, "team", "churn", serving, series, NOW, now))
 
 
 def a_run(phase: RunPhase, started: datetime, trigger: str = "accuracy") -> Run:

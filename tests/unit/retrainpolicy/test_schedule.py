@@ -22,7 +22,7 @@ def a_trigger(cron: str = "0 3 * * *", zone: str = "Etc/UTC", deadline: int | No
 
 
 def look_at(trigger: Trigger, before: TriggerStatus | None, begin: datetime, now: datetime) -> Look:
-    return look(trigger, Sight(before, (), ModelDeploymentStatus(), None, begin, now))
+    return look(trigger, Sight(before, (), "team", "churn", ModelDeploymentStatus(), None, begin, now))
 
 
 def at(text: str) -> datetime:
