@@ -476,7 +476,7 @@ POLICIES = (
         RETRAINING,
     ),
     Mutant(
-        "asked-again-and-again",
+        "asked-anew-at-each-look",
         "each look at a trigger asks anew, and none ever has an answer",
         "retrainpolicy/metric.py",
         "begin = _turn(",

@@ -34,7 +34,7 @@ def answered(team: Team, value: float | None, count: int = 1, error: str = "") -
     plan = team.decide()
     sampled = None if value is None else Sampled(count, value, value, value)
     team.world.answered = {question: Answer(sampled, error) for question in plan.questions}
-    return team.decide()
+    return team.after(milliseconds=5).decide()
 
 
 def row(plan: Plan) -> Body:
