@@ -1,28 +1,24 @@
 """RetrainPolicy: when to train a model again."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field
 
 from perennial.api.base import (
-    DNS_LABEL,
     MAP_BY_NAME,
     MAP_BY_TYPE,
     ApiModel,
     Condition,
     Count,
     Duration,
-    MetricName,
     Number,
     Time,
     WrittenTime,
 )
-from perennial.api.oneof import OneOf
 from perennial.api.rules import rule, validations
-from perennial.sources import Asked, MetricSource, source_field
+from perennial.api.trigger import Trigger
 
-_DAYS_30 = "duration('720h')"
 _YEAR = "duration('8760h')"
 
 OBJECT_RULES = (
@@ -33,8 +29,6 @@ OBJECT_RULES = (
     ),
 )
 
-# Where `Cause.trigger` and `TriggerStatus.name` tell of a request by hand.
-REQUEST = "request"
 # So many runs are remembered, and so many may a budget count.
 MAX_RUNS = 20
 MAX_SKIPPED = 20
@@ -42,170 +36,11 @@ MAX_SKIPPED = 20
 # A message of nothing would be an empty line on `kubectl describe`.
 _NOTHING = "".__eq__
 
-TriggerName = Annotated[str, Field(pattern=DNS_LABEL, min_length=1, max_length=63)]
-
 
 class DeploymentReference(ApiModel):
     """A ModelDeployment of the same namespace."""
 
     name: Annotated[str, Field(min_length=1, max_length=63)] = Field(description="Name of the ModelDeployment.")
-
-
-class Aggregate(StrEnum):
-    """How the samples of a window become one value."""
-
-    AVERAGE = "Average"
-    MIN = "Min"
-    MAX = "Max"
-    SUM = "Sum"
-    COUNT = "Count"
-    LAST = "Last"
-
-
-class Outside(ApiModel):
-    """Limits on both sides."""
-
-    model_config = ConfigDict(
-        json_schema_extra=validations(rule("self.below < self.above", "below must be less than above"))
-    )
-
-    below: Number = Field(description="Retrain when the value is below this.")
-    above: Number = Field(description="Retrain when the value is above this.")
-
-
-class Breaches(ApiModel):
-    """How many of the last windows must have crossed the limit: M out of N, for values that come and go."""
-
-    model_config = ConfigDict(
-        json_schema_extra=validations(rule("self.atLeast <= self.of", "must be at most `of`", ".atLeast"))
-    )
-
-    at_least: Annotated[int, Field(ge=1, le=20)] = Field(description="So many windows must have crossed the limit.")
-    of: Annotated[int, Field(ge=1, le=20)] = Field(
-        description="Of so many windows, one after the other, of which the last ends now."
-    )
-
-
-# As fine as the buckets of samples are: by the minute for an hour, by the quarter of an hour for twelve.
-_FINE = (
-    "!has(self.breaches) || duration(self.window).getSeconds() * self.breaches.of <= 3600"
-    " || duration(self.window) >= duration('15m') && duration(self.window).getSeconds() * self.breaches.of <= 43200"
-    " || duration(self.window) >= duration('24h') && duration(self.window).getSeconds() * self.breaches.of <= 2592000"
-)
-
-
-_ASKED = "(has(self.source) && (has(self.source.prometheus) || has(self.source.webhook)))"
-
-
-class MetricTrigger(ApiModel):
-    """Retrain when a metric of the served model crosses a limit."""
-
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "[has(self.below), has(self.above), has(self.outside)].exists_one(one, one)",
-                "give exactly one of below, above and outside",
-            ),
-            rule(
-                "!has(self.recoverAbove) || has(self.below) && self.recoverAbove >= self.below",
-                "goes with below, and must be at least that",
-                ".recoverAbove",
-            ),
-            rule(
-                "!has(self.recoverBelow) || has(self.above) && self.recoverBelow <= self.above",
-                "goes with above, and must be at most that",
-                ".recoverBelow",
-            ),
-            rule(
-                f"duration(self.window) > duration('0s') && duration(self.window) <= {_DAYS_30}",
-                "window must be more than 0s, and at most 720h: samples are not kept longer",
-                ".window",
-            ),
-            rule(f"duration(self.__for__) <= {_DAYS_30}", "must be at most 720h", ".for"),
-            rule(
-                "!has(self.breaches) || duration(self.__for__) == duration('0s')",
-                "give one of for and breaches",
-                ".for",
-            ),
-            rule(
-                f"!{_ASKED} || self.aggregate == 'Average'",
-                "the source gives one value: aggregate in its expression or program",
-                ".aggregate",
-            ),
-            rule(
-                f"!{_ASKED} || !has(self.breaches)",
-                "the source gives one value, of now: give `for`, or look back in its expression or program",
-                ".breaches",
-            ),
-            rule(
-                _FINE,
-                "all of its windows must lie within an hour, or be of 15m or more within 12h, or of 24h or more within "
-                "720h: older samples are not kept apart",
-                ".breaches",
-            ),
-        )
-    )
-
-    @model_validator(mode="after")
-    def _one_limit(self) -> Self:
-        if sum(limit is not None for limit in (self.below, self.above, self.outside)) != 1:
-            raise ValueError("give exactly one of below, above and outside")
-        if isinstance(self.source.chosen, Asked) and (self.breaches or self.aggregate is not Aggregate.AVERAGE):
-            raise ValueError(
-                f"{self.source.option} gives one value, of now: it goes with neither aggregate nor breaches"
-            )
-        return self
-
-    name: MetricName = Field(description="Name of the metric.")
-    source: MetricSource = source_field()
-    below: Number | None = Field(None, description="Retrain when the value is below this.")
-    above: Number | None = Field(None, description="Retrain when the value is above this.")
-    outside: Outside | None = Field(None, description="Retrain when the value is outside of these.")
-    recover_above: Number | None = Field(
-        None, description="Once below, it stays crossed until the value is above this. Default: the limit."
-    )
-    recover_below: Number | None = Field(
-        None, description="Once above, it stays crossed until the value is below this. Default: the limit."
-    )
-    window: Duration = Field("1h", description="How far back samples count; never before the model's promotion.")
-    aggregate: Aggregate = Field(Aggregate.AVERAGE, description="How the samples of the window become one value.")
-    min_samples: Annotated[int, Field(ge=1, le=1_000_000_000)] = Field(
-        1, description="With fewer samples in the window nothing is decided."
-    )
-    for_: Annotated[Duration, Field(alias="for")] = Field(
-        "0s", alias="for", description="How long the limit must be crossed without a break."
-    )
-    breaches: Breaches | None = Field(
-        None, description="Instead of `for`: in how many of the last windows the limit must have been crossed."
-    )
-
-
-class ScheduleTrigger(ApiModel):
-    """Retrain at times."""
-
-    cron: Annotated[str, Field(pattern=r"^[^ \t\n\r\f\v]+( +[^ \t\n\r\f\v]+){4}$", min_length=9, max_length=128)] = (
-        Field(description="Five fields: minute, hour, day of month, month, day of week.")
-    )
-    time_zone: Annotated[str, Field(min_length=1, max_length=64)] = Field(
-        "Etc/UTC", description="IANA name of the time zone that `cron` is read in."
-    )
-    starting_deadline_seconds: Annotated[int, Field(ge=1, le=2_592_000)] | None = Field(
-        None, description="A tick that could not be started within this time is missed, and recorded as such."
-    )
-
-
-class Trigger(OneOf):
-    """One cause to retrain: a metric or a schedule."""
-
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(f"self.name != '{REQUEST}'", "this name tells of runs that were asked for by hand", ".name"),
-        )
-    )
-
-    name: TriggerName = Field(description="Name of the trigger, unique in the policy.")
-    metric: MetricTrigger | None = Field(None, description="Retrain when a metric crosses a limit.")
-    schedule: ScheduleTrigger | None = Field(None, description="Retrain at times.")
 
 
 class ConcurrencyPolicy(StrEnum):

@@ -1,6 +1,6 @@
 """The limit of a metric trigger: whether a value crosses it, and how that is said."""
 
-from perennial.api.retrainpolicy import MetricTrigger
+from perennial.api.trigger import MetricTrigger
 
 
 def crossed(metric: MetricTrigger, value: float, *, before: bool = False) -> bool:

@@ -9,10 +9,10 @@ from perennial.api.retrainpolicy import (
     RetrainPolicySpec,
     RunPhase,
     Skip,
-    Trigger,
     TriggerState,
     TriggerStatus,
 )
+from perennial.api.trigger import Trigger
 from perennial.config import Config
 from perennial.plan import Event, Plan, news
 from perennial.questions import Question

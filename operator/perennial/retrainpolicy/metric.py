@@ -7,16 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from perennial.api.base import parse_duration
 from perennial.api.modeldeployment import ModelDeploymentStatus, Promotion
-from perennial.api.retrainpolicy import (
-    Aggregate,
-    Cause,
-    MetricTrigger,
-    Run,
-    RunPhase,
-    Trigger,
-    TriggerState,
-    TriggerStatus,
-)
+from perennial.api.retrainpolicy import Cause, Run, RunPhase, TriggerState, TriggerStatus
+from perennial.api.trigger import Aggregate, MetricTrigger, Trigger
 from perennial.metricseries.sample import KEPT
 from perennial.retrainpolicy import crossing
 from perennial.retrainpolicy.book import UNDER_WAY

@@ -4,7 +4,8 @@ import hashlib
 import re
 
 from perennial.api.meta import ANNOTATION_RUN_REQUEST
-from perennial.api.retrainpolicy import REQUEST, Cause, TriggerState, TriggerStatus
+from perennial.api.retrainpolicy import Cause, TriggerState, TriggerStatus
+from perennial.api.trigger import REQUEST
 from perennial.retrainpolicy.look import Look
 from perennial.retrainpolicy.snapshot import Snapshot
 

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from perennial.api.base import format_time
-from perennial.api.retrainpolicy import Cause, ScheduleTrigger, Skip, Trigger, TriggerState, TriggerStatus
+from perennial.api.retrainpolicy import Cause, Skip, TriggerState, TriggerStatus
+from perennial.api.trigger import ScheduleTrigger, Trigger
 from perennial.retrainpolicy.look import Look, Sight
 
 # How far back the newest tick is looked for: each step is a handful of ticks for the schedules that need it.

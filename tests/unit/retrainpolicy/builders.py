@@ -7,7 +7,7 @@ from typing import Any, Self
 from perennial.api.base import format_time
 from perennial.api.meta import ANNOTATION_RUN_REQUEST
 from perennial.api.resources import METRICSERIES, TRAININGJOBS
-from perennial.api.retrainpolicy import MetricTrigger, Trigger
+from perennial.api.trigger import MetricTrigger, Trigger
 from perennial.config import Config
 from perennial.metricseries.series import Sample, fold
 from perennial.plan import Body, Create, Delete, Plan

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perennial.api.retrainpolicy import MetricTrigger, TriggerState
+from perennial.api.retrainpolicy import TriggerState
+from perennial.api.trigger import MetricTrigger
 from perennial.plan import Body, Plan
 from perennial.questions import Answer, Call, Query, Sampled
 from perennial.retrainpolicy.metric import EVERY, _turn

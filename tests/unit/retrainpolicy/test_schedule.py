@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perennial.api.modeldeployment import ModelDeploymentStatus
-from perennial.api.retrainpolicy import ScheduleTrigger, Trigger, TriggerState, TriggerStatus
+from perennial.api.retrainpolicy import TriggerState, TriggerStatus
+from perennial.api.trigger import ScheduleTrigger, Trigger
 from perennial.retrainpolicy.look import Look, Sight
 from perennial.retrainpolicy.schedule import look, parse
 
