@@ -113,16 +113,16 @@ def test_aborted_it_gets_none_any_more(canary: Served) -> None:
 def test_the_stable_one_may_give_up_pods_as_its_share_falls(canary: Served, store: Store) -> None:
     strategy = {"canary": {"steps": STEPS, "stableScale": "MatchTrafficWeight"}}
     canary.space.kubectl("patch", "mdep", "exact", "--type=merge", "-p", json.dumps({"spec": {"strategy": strategy}}))
-    come(canary, store, 33)
-    canary.ask("skip-step", "33a")
+    come(canary, store, 4)
+    canary.ask("skip-step", "4a")
     canary.at(4)
-    canary.ask("skip-step", "33b")
+    canary.ask("skip-step", "4b")
     canary.at(6)
     half = canary.space.until("each has half of the pods", lambda: _pods(canary) == [1, 1] and _pods(canary))
     assert half
-    assert abs(share(canary.space, canary.load, 33, SAMPLE) - 50) < 2
-    canary.ask("abort", "33")
-    canary.aborted(33)
+    assert abs(share(canary.space, canary.load, 4, SAMPLE) - 50) < 2
+    canary.ask("abort", "4")
+    canary.aborted(4)
     canary.space.until("the stable one has its pods again", lambda: 2 in _pods(canary))
     assert canary.load.counts()["failures"] == 0, canary.load.counts()
     plain = json.dumps({"spec": {"strategy": {"canary": {"steps": STEPS, "stableScale": None}}}})
@@ -142,25 +142,25 @@ def test_keys_are_split_and_each_sticks(canary: Served, store: Store, gateway: G
     test = {"abTest": {"hashedKey": {"header": "x-user-hash", "percent": 25}}}
     merged = json.dumps({"spec": {"strategy": {"canary": None, **test}}})
     canary.space.kubectl("patch", "mdep", "exact", "--type=merge", "-p", merged)
-    canary.space.apply(tried(store, "exact", 4))
+    canary.space.apply(tried(store, "exact", 5))
     canary.at(0)
     answers = keyed.answers(lab, gateway.url, HOST, "x-user-hash", [*keys, *no_keys], times=2)
     for key in keys:
-        assert answers[key] == ["4" if int(key[-2:], 16) < 64 else "2"] * 2, key
+        assert answers[key] == ["5" if int(key[-2:], 16) < 64 else "2"] * 2, key
     assert {version for key in no_keys for version in answers[key]} == {"2"}
-    quarter = 100 * sum(answers[key][0] == "4" for key in keys) / len(keys)
+    quarter = 100 * sum(answers[key][0] == "5" for key in keys) / len(keys)
     print(f"25% of the keys were {quarter:.2f}%")
     assert abs(quarter - 25) < 2
-    assert "4" not in canary.load.counts()["versions"], "who has no key stays with the stable revision"
+    assert "5" not in canary.load.counts()["versions"], "who has no key stays with the stable revision"
     traffic = canary.deployment["status"]["traffic"]
     assert (traffic["mechanism"], traffic["requestedWeight"], traffic["actualWeight"]) == ("HTTPRoute", 25, 25)
     canary.ask("skip-step", "5")
-    canary.space.serves("exact", 4)
-    canary.unharmed(4)
+    canary.space.serves("exact", 5)
+    canary.unharmed(5)
 
 
 def test_an_ingress_leads_there_too(canary: Served, gateway: Gateway) -> None:
-    canary.space.until("the ingress leads here", lambda: gateway.answered_by(INGRESS) == "4")
+    canary.space.until("the ingress leads here", lambda: gateway.answered_by(INGRESS) == "5")
 
 
 def test_no_request_failed(canary: Served) -> None:
