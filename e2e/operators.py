@@ -20,7 +20,7 @@ USER = f"system:serviceaccount:{SYSTEM}:perennial"
 
 def pods(lab: Lab) -> list[Body]:
     """The operator's pods that are not on their way out."""
-    found = lab.every("pods", SYSTEM, "app.kubernetes.io/name=perennial")
+    found = lab.every("pods", SYSTEM, "app.kubernetes.io/name=perennial,app.kubernetes.io/component=operator")
     return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
 

@@ -4,6 +4,7 @@ import http.client
 import os
 import random
 import shutil
+import tarfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -185,3 +186,22 @@ def test_sizes(text: str, size: int) -> None:
     assert size_of(text) == size
     with pytest.raises(ValueError, match="no size such as"):
         size_of(f"{text}B")
+
+
+@pytest.mark.parametrize("name", ["../outside", "/outside", "a/../../outside"])
+def test_nothing_is_written_outside_of_the_folder(url: str, folder: Path, tmp_path: Path, name: str) -> None:
+    wanted = "sha256:" + "2" * 64
+    with tarfile.open(folder / wanted, "w") as tar:
+        tar.addfile(tarfile.TarInfo(name))
+    assert not Cache(url).fetch(wanted, tmp_path / "deep" / "to")
+    assert not list(tmp_path.rglob("outside"))
+
+
+def test_a_link_is_not_followed(url: str, folder: Path, tmp_path: Path) -> None:
+    wanted = "sha256:" + "2" * 64
+    with tarfile.open(folder / wanted, "w") as tar:
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path)
+        tar.addfile(link)
+    assert not Cache(url).fetch(wanted, tmp_path / "to")
+    assert not (tmp_path / "to" / "link").is_symlink()
