@@ -182,6 +182,12 @@ class TestNumbers:
         assert list(CONTROLLER.watches[TRAININGJOBS](team.world, job)) == [("team", "churn")]
         assert team.promotes().settle().runs == [(1, "Promoted")], "or a second training for one cause"
 
+    def test_go_on_where_they_were_when_nothing_is_left_of_the_runs(self) -> None:
+        team = Team(a_policy())
+        team.policy["status"] = {"lastRun": 7}
+        team.request("again").settle()
+        assert team.made == ["churn-8"]
+
     def test_ignore_labels_that_are_no_numbers(self) -> None:
         team = low()
         for index, text in enumerate(["٣", "-7", "9" * 40, "x"]):

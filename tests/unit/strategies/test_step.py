@@ -3,7 +3,7 @@
 import pytest
 
 from perennial.strategies import RollingUpdate
-from perennial.strategies.step import Aim, Limits, Pods, State, Targets, Traffic, reached, step, weight
+from perennial.strategies.step import Aim, Limits, Pods, Route, State, Targets, Traffic, reached, step, weight
 
 ALL = Pods(3, 3, 3)
 TEN = Pods(10, 10, 10)
@@ -282,3 +282,22 @@ def test_reached(state: State, aim: Aim, expected: bool) -> None:
 )
 def test_weight(selected: Traffic | None, expected: int) -> None:
     assert weight(State(Limits(3, 1, 0), ONE, stable=ALL, selected=selected)) == expected
+
+
+@pytest.mark.parametrize(
+    ("settled", "leads", "kept"),
+    [(True, Traffic.INCOMING, 1), (False, Traffic.INCOMING, 2), (True, Traffic.STABLE, 2), (True, None, 2)],
+)
+def test_a_frugal_stable_one_gives_up_pods_only_once_its_requests_are_known_to_go_elsewhere(
+    settled: bool, leads: Traffic | None, kept: int
+) -> None:
+    state = State(
+        Limits(2, 2, 0),
+        Pods(2, 2, 2),
+        stable=Pods(2, 2, 2),
+        selected=Traffic.STABLE,
+        settled=settled,
+        route=Route(50, leads),
+        frugal=True,
+    )
+    assert step(state, Aim(1, 1, Traffic.STABLE, weight=50)).stable == kept
