@@ -60,7 +60,8 @@ def test_all_three_are_made_once_and_then_nothing_is_written(serving: Serving, p
     perennial.kill()
     perennial.restart()
     perennial.started()
-    serving.space.idle(3)
+    # On a busy machine it still asks whether what is there is as it should be.
+    serving.space.rests(3)
     asked = serving.space.requests()
     for resource in FIELDS:
         assert asked[f"patch {resource.plural}"] == 1
