@@ -131,7 +131,7 @@ def test_what_others_change_is_put_right(serving: Serving, resource: Resource, e
     changed = serving.space.patch(resource, "churn", {"spec": edit})
     assert changed["spec"] != before
     eventually(lambda: spec_of(serving, resource) == before)
-    serving.space.idle(3)
+    serving.space.rests(3)
 
 
 @each
