@@ -5,6 +5,11 @@ from collections.abc import Iterable
 from perennial.plan import Body
 from perennial.pods import RESTRICTED, claim_volumes, tmp_volume
 
+# A node that goes away is no failure of what ran there: it is tried again, and does not count.
+DISRUPTIONS_IGNORED: Body = {
+    "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
+}
+
 
 def agent_job(metadata: Body, labels: dict[str, str], container: Body, claims: Iterable[str], limits: Body) -> Body:
     """A Job of one container of the agent image. `labels`: of its pods; `claims`: that the container mounts; `limits`:

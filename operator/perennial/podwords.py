@@ -14,6 +14,12 @@ def exit_words(code: int, reason: str | None = None) -> str:
     return f"exit code {code} ({reason})" if reason else f"exit code {code}"
 
 
+def cut(text: str, length: int) -> str:
+    """On one line, of at most so many characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
 def _signal(code: int) -> str | None:
     try:
         return signal.Signals(code - 128).name if code > 128 else None

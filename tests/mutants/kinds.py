@@ -20,7 +20,7 @@ TRAINING_JOBS = (
     Mutant(
         "disruption-is-a-retry",
         "a pod that was preempted uses up a retry",
-        "trainingjob/children.py",
+        "jobs.py",
         '{"action": "Ignore", "onPodConditions"',
         '{"action": "Count", "onPodConditions"',
         TRAINING,

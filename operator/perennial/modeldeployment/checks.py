@@ -14,7 +14,7 @@ from perennial.api.meta import LABEL_CHECK, LABEL_OWNED
 from perennial.api.modeldeployment import Rollout
 from perennial.api.resources import JOBS
 from perennial.api.sample import parse_sample
-from perennial.jobs import job_condition
+from perennial.jobs import DISRUPTIONS_IGNORED, job_condition
 from perennial.modeldeployment.children import address, beside
 from perennial.modeldeployment.errands import ends, found, given_up_at, lost
 from perennial.modeldeployment.failure import failure_of
@@ -23,7 +23,7 @@ from perennial.modeldeployment.scene import Scene
 from perennial.modeldeployment.snapshot import OwnJob, preview_name
 from perennial.plan import Action, Body, Create
 from perennial.pods import literals, secured
-from perennial.podwords import exit_words
+from perennial.podwords import cut, exit_words
 from perennial.questions import Answer, Rehearsal
 from perennial.sources import Job
 
@@ -166,10 +166,7 @@ def _job(scene: Scene, name: str, env: Mapping[str, str], job: Job) -> Body:
         "backoffLimit": 0,
         "activeDeadlineSeconds": job.active_deadline_seconds,
         "ttlSecondsAfterFinished": _KEPT_SECONDS,
-        # A node that goes is no answer: it is tried again.
-        "podFailurePolicy": {
-            "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
-        },
+        "podFailurePolicy": DISRUPTIONS_IGNORED,
         "template": {"metadata": {**metadata, "labels": labels}, "spec": pod},
     }
     return beside(scene.seen, JOBS, name, spec)
@@ -218,7 +215,7 @@ def _of_failure(metric: AnalysisMetric, own: OwnJob, ended: Body | None, words: 
     code, reason, message = ended.get("exitCode") or 0, ended.get("reason"), ended.get("message") or ""
     if not metric.limited and 0 < code < 128 and reason != "OOMKilled":
         return _opinion(message, Verdict.FAIL)
-    tail = f": {_cut(message)}" if message else ""
+    tail = f": {cut(message, _WORDS)}" if message else ""
     return Answer(error=f"Job {_named(own)} ended with {exit_words(code, reason)}{tail}")
 
 
@@ -226,15 +223,10 @@ def _opinion(message: str, verdict: Verdict) -> Opinion:
     try:
         said = _Said.model_validate_json(message)
     except ValidationError:
-        return Opinion(verdict=verdict, message=_cut(message))
-    return Opinion(verdict=said.verdict, message=_cut(said.message))
+        return Opinion(verdict=verdict, message=cut(message, _WORDS))
+    return Opinion(verdict=said.verdict, message=cut(said.message, _WORDS))
 
 
 def _named(own: OwnJob) -> str:
     name: str = own.job["metadata"]["name"]
     return name
-
-
-def _cut(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _WORDS else text[: _WORDS - 1] + "…"

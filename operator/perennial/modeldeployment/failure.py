@@ -11,7 +11,7 @@ from perennial.api.task import Failure as Answer
 from perennial.api.task import Reason, parse_prepared
 from perennial.modeldeployment.pod import FETCH
 from perennial.plan import Body
-from perennial.podwords import exit_words, lost_node, refused_words
+from perennial.podwords import cut, exit_words, lost_node, refused_words
 
 MODEL_LOAD_FAILED = 78  # the exit code of a model server that cannot load its model
 CRASHES = 3
@@ -188,5 +188,4 @@ def _at(ended: Body) -> datetime:
 
 
 def _cut(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _LENGTH else text[: _LENGTH - 1] + "…"
+    return cut(text, _LENGTH)

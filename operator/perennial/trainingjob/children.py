@@ -15,7 +15,7 @@ from perennial.api.resources import TRAININGJOBS
 from perennial.api.task import RecoverTask
 from perennial.api.trainingjob import TrainingJobSpec
 from perennial.config import Config
-from perennial.jobs import agent_job
+from perennial.jobs import DISRUPTIONS_IGNORED, agent_job
 from perennial.owners import controller_reference
 from perennial.plan import Body
 from perennial.pods import agent_container, claim_mounts
@@ -42,9 +42,7 @@ def job(snapshot: Snapshot, spec: TrainingJobSpec, config: Config) -> Body:
             "parallelism": 1,
             "suspend": False,
             "podReplacementPolicy": "Failed",
-            "podFailurePolicy": {
-                "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
-            },
+            "podFailurePolicy": DISRUPTIONS_IGNORED,
             "template": {
                 "metadata": {
                     **metadata,
