@@ -1,7 +1,7 @@
 """A model server of one's own whose model says how it behaves: `fine`, what it answers to its readiness check, or how
 it never gets there. One that serves errs in so many of a hundred answers (`errs 5`), takes so many milliseconds
 (`slow 200`) or predicts another number than 0 of what is posted (`predicts 7`). It counts at /metrics, and is told by a
-request to do otherwise: /hang, /burn, /grow, /fill or /exit/CODE."""
+request to do otherwise: /hang, /burn, /grow, /fill (or /fill/leave, to end at once when told to) or /exit/CODE."""
 
 import ctypes
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 
 BEHAVIOUR, *HOW = next(Path(os.environ["PERENNIAL_MODEL_DIR"]).rglob("*.txt")).read_text().split()
 EVER = 10**6
-ENDS = 1.5  # seconds after it is told to
+ends = 1.5  # seconds after it is told to
 silent = BEHAVIOUR == "silent"
 ending = False
 answers = {"200": 0, "500": 0, "fast": 0}
@@ -42,7 +42,7 @@ def end(*_: object) -> None:
     """Connections are closed with their next answer, then it is over."""
     global ending
     ending = True
-    threading.Timer(ENDS, os._exit, (0,)).start()
+    threading.Timer(ends, os._exit, (0,)).start()
 
 
 def count() -> bool:
@@ -59,14 +59,16 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        global silent
+        global ends, silent
         if self.path == "/hang":
             silent = True
         elif self.path == "/burn":
             threading.Thread(target=burn, daemon=True).start()
         elif self.path == "/grow":
             grow()
-        elif self.path == "/fill":
+        elif self.path.startswith("/fill"):
+            # A server that is still ending when it is killed, or has ended.
+            ends = 0 if self.path.endswith("/leave") else EVER
             Path("/scratch/full").write_bytes(bytes(5 << 20))
         elif self.path.startswith("/exit/"):
             os._exit(int(self.path.rpartition("/")[2]))

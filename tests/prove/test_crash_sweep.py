@@ -29,7 +29,7 @@ PART = ("train and succeed", "train fail retry fail", "suspend and resume", "met
 STRIDE = 1 if FULL else 5
 PATIENCE = 60.0
 # In one play: what is done after the first is as good a moment for the next.
-DEATHS = 5
+DEATHS = 8
 
 
 @dataclass

@@ -89,11 +89,13 @@ def ready_since(pod: Body) -> datetime | None:
 def _of_pod(pod: Body) -> Iterable[Failure]:
     status = pod.get("status") or {}
     name = pod["metadata"]["name"]
-    if status.get("phase") == "Failed" and status.get("reason"):
-        # Of an eviction, say: how its containers ended is only what follows from it.
+    if status.get("phase") in ("Failed", "Succeeded"):
+        # Pods of a Deployment never end by themselves. How its containers ended is only what follows from it; where all
+        # of them end with 0, the kubelet forgets the reason, and only its Event has it.
         times = [read_time(one.get("lastTransitionTime")) for one in status.get("conditions") or ()]
-        message = _cut(f"pod {name}: {status.get('message') or status['reason']}")
-        yield Failure(status["reason"], message, at=max((time for time in times if time), default=_NOW))
+        words = status.get("message") or status.get("reason") or "its node has stopped it, see the Events of the pod"
+        at = max((time for time in times if time), default=_NOW)
+        yield Failure(status.get("reason") or "StoppedByNode", _cut(f"pod {name}: {words}"), at=at)
         return
     if lost := lost_node(pod):
         yield Failure("NodeNotReady", f"pod {name}: {lost}")

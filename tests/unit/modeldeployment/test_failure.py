@@ -45,6 +45,7 @@ def answer(reason: str) -> str:
         (waiting("CreateContainerConfigError"), "ContainerConfigError", False, False),
         ({"phase": "Failed", "reason": "Evicted", "message": "disk"}, "Evicted", False, False),
         ({**exited(137), "phase": "Failed", "reason": "Evicted", "message": "disk"}, "Evicted", False, False),
+        ({**exited(0), "phase": "Succeeded"}, "StoppedByNode", False, False),
         (exited(0, restarts=1), "ContainerFailed", False, False),
         (exited(0, restarts=5), "CrashLoop", False, True),
         (LOST, "NodeNotReady", False, False),
