@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from e2e.cluster.apiserver import ApiServer
-from perennial.api.resources import HTTPROUTES, MODELDEPLOYMENTS, SERVICES
+from perennial.api.resources import DEPLOYMENTS, HORIZONTALPODAUTOSCALERS, HTTPROUTES, MODELDEPLOYMENTS, SERVICES
 from perennial.modeldeployment.route import matched
 from perennial.plan import Body
 from perennial.strategies.hashed_key import pattern
@@ -72,6 +72,53 @@ def test_a_canary_gets_its_weight_when_the_gateway_has_taken_it(serving: Serving
     eventually(lambda: serving.wanted(old) == 0, 30)
     serving.space.rests(3)
     assert serving.space.requests()["patch httproutes"] == 3
+
+
+def test_the_canary_has_an_autoscaler_of_its_own(serving: Serving) -> None:
+    """Kubernetes' own autoscaler: nothing is measured here, so it keeps what it finds within its bounds."""
+    steps = [{"setWeight": 10}, {"pause": {}}, {"setWeight": 100}, {"pause": {}}]
+    old = first(
+        serving, replicas=2, autoscaling={"maxReplicas": 5}, strategy={"canary": {"steps": steps}}, scaleDownDelay="0s"
+    )
+    serving.ready(old, 2)
+    serving.version(2)
+    new = serving.rolling()
+    serving.ready(new)
+    spec = serving.space.there(HORIZONTALPODAUTOSCALERS, "churn-preview")["spec"]
+    assert (spec["scaleTargetRef"]["name"], spec["minReplicas"], spec["maxReplicas"]) == (new, 1, 5)
+    eventually(lambda: serving.space.there(HORIZONTALPODAUTOSCALERS, "churn")["spec"]["minReplicas"] == 2)
+    eventually(lambda: weights(serving)["churn-preview"] == 10, 30)
+    takes(serving)
+    eventually(lambda: serving.status["rollout"]["step"] == 1, 30)
+    assert serving.status["selector"].endswith(old)
+    # As it would be scaled by its load.
+    serving.space.patch(DEPLOYMENTS, new, {"spec": {"replicas": 3}})
+    serving.ready(new, 3)
+    serving.space.rests(5)
+    assert (serving.wanted(old), serving.wanted(new)) == (2, 3)
+    serving.asks("abort", "1")
+    eventually(lambda: serving.space.get(HORIZONTALPODAUTOSCALERS, "churn-preview") is None)
+    takes(serving)
+    eventually(lambda: not serving.space.get(DEPLOYMENTS, new) or serving.wanted(new) == 0, 30)
+    eventually(lambda: serving.space.there(HORIZONTALPODAUTOSCALERS, "churn")["spec"]["minReplicas"] == 1)
+
+    serving.asks("retry", "1")
+    serving.ready(serving.rolling())
+    eventually(lambda: weights(serving)["churn-preview"] == 10, 30)
+    takes(serving)
+    eventually(lambda: serving.status["rollout"]["step"] == 1, 30)
+    serving.asks("skip-step", "2")
+    # It, and not the operator, brings the second pod.
+    serving.ready(new, 2)
+    eventually(lambda: weights(serving)["churn-preview"] == 100, 30)
+    takes(serving)
+    eventually(lambda: serving.status["selector"].endswith(new), 30)
+    serving.asks("promote", "3")
+    eventually(lambda: serving.pinned() == new, 30)
+    takes(serving)
+    serving.says("Ready", "True", "Serving", 40)
+    assert serving.space.get(HORIZONTALPODAUTOSCALERS, "churn-preview") is None
+    assert serving.wanted(new) == 2
 
 
 def test_what_is_wrong_with_it_is_told_in_the_gateways_words(serving: Serving) -> None:

@@ -245,6 +245,22 @@ ROLLOUTS = (
         SERVING,
     ),
     Mutant(
+        "autoscaler-overruled",
+        "the operator takes away the pods that the new revision's own autoscaler has brought",
+        "strategies/step.py",
+        "    if state.autoscaled and wanted and aim.incoming:",
+        "    if state.autoscaled and wanted and wanted < aim.incoming:",
+        SERVING,
+    ),
+    Mutant(
+        "floor-gives-way",
+        "a stable revision that is asked less loses the pods that it needs when all requests come back",
+        "modeldeployment/autoscaler.py",
+        "max(least, scene.pods(scene.stable).wanted, scene.pods(now).wanted)",
+        "max(least, scene.pods(now).wanted if scene.handed_over else 0)",
+        SERVING,
+    ),
+    Mutant(
         "unavailable-rounded-up",
         "a quarter of two pods may be missing",
         "strategies/step.py",
@@ -402,9 +418,9 @@ COMPANIONS = (
     Mutant(
         "what-was-left-stays",
         "a brake that was taken out of the spec goes on braking the autoscaler",
-        "modeldeployment/companions.py",
-        "if spec.get(key) is None}",
-        "if key not in spec}",
+        "modeldeployment/children.py",
+        'if intent["spec"].get(key) is None}',
+        'if key not in intent["spec"]}',
         BESIDE,
     ),
 )

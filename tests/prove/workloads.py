@@ -133,6 +133,22 @@ def a_canary_behind_a_gateway(lane: Lane) -> None:
 
 
 @workload
+def a_canary_with_an_autoscaler_of_its_own(lane: Lane) -> None:
+    lane.version(1)
+    route, steps = {"parentRefs": [{"name": "public"}]}, [{"setWeight": 50}, {"pause": {}}]
+    lane.deploy(strategy={"canary": {"steps": steps}}, replicas=2, route=route, autoscaling={"maxReplicas": 3})
+    lane.serves(1)
+    lane.version(2)
+    lane.until("it waits for a person", lambda: "stepTime" in lane.rollout())
+    # As its autoscaler does when it has much to do.
+    lane.space.patch(DEPLOYMENTS, lane.rollout()["revision"], {"spec": {"replicas": 3}})
+    lane.says("skip-step", "1")
+    lane.serves(2)
+    lane.until("it is the only one", lambda: not lane.space.get(HORIZONTALPODAUTOSCALERS, "churn-preview"))
+    lane.until("nobody is sent to the preview", lambda: not _traffic(lane).get("previewWeight"))
+
+
+@workload
 def an_ab_test_that_is_aborted(lane: Lane) -> None:
     lane.version(1)
     test = {"match": [{"cookie": {"name": "group", "value": "b"}}], "replicas": 1}

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from perennial.api.base import INT_OR_PERCENT, ApiModel
+from perennial.api.base import INT_OR_PERCENT, ApiModel, Body
 from perennial.api.oneof import OneOf
 from perennial.api.route import DnsName, Hostname
 from perennial.api.rules import rule, validations
@@ -12,6 +12,14 @@ from perennial.api.verbatim import Verbatim
 
 # A PodDisruptionBudget takes no more than all.
 IntOrShare = Annotated[int | str, Field(json_schema_extra=INT_OR_PERCENT | {"pattern": "^(100|[0-9]{1,2})%$"})]
+
+
+# What Kubernetes scales by when nothing is said. It is said, so that another's change of it is undone.
+_CPU: Body = {
+    "type": "Resource",
+    "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}},
+}
+_OF_PODS = frozenset({"Resource", "ContainerResource", "Pods"})
 
 
 class Autoscaling(ApiModel):
@@ -33,6 +41,16 @@ class Autoscaling(ApiModel):
     behavior: Verbatim | None = Field(
         None, description="How fast they are scaled, as in a HorizontalPodAutoscaler of autoscaling/v2."
     )
+
+    @property
+    def measured(self) -> list[Body]:
+        """What is scaled by."""
+        return self.metrics or [_CPU]
+
+    @property
+    def measured_of_pods(self) -> list[Body]:
+        """What is measured of each pod: only this can differ between two revisions."""
+        return [metric for metric in self.measured if metric.get("type") in _OF_PODS]
 
 
 class Disruption(OneOf):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from perennial.api.resources import DEPLOYMENTS, SERVICES
-from perennial.modeldeployment import children
+from perennial.modeldeployment import autoscaler, children
 from perennial.modeldeployment.checks import checks
 from perennial.modeldeployment.companions import companions
 from perennial.modeldeployment.golden import replays
@@ -51,13 +51,18 @@ def act(scene: Scene) -> Act:
     route = tuple(routing(scene.seen, scene.spec.route, weight, [one.conditions() for one in match], mirror))
     # Made last: a cluster without the Gateway API refuses it.
     early, late = (route, ()) if scene.seen.route else ((), route)
+    scaler = tuple(autoscaler.of_incoming(scene, targets.least))
+    # Before the pods that it had are another's; made after them.
+    first, then = (scaler, ()) if scene.seen.autoscaler_of_incoming else ((), scaler)
     actions = (
         *_traffic(scene, targets.traffic),
         *_preview(scene, targets.route),
         *early,
+        *first,
         *_scaled(scene, wanted),
         *_removed(scene, wanted),
         *made,
+        *then,
         *_sought(scene, wanted),
         *companions(scene),
         *replays(scene),

@@ -1,5 +1,7 @@
 """The objects of a ModelDeployment: a Deployment for each revision, and the Service."""
 
+from collections.abc import Iterator
+
 from perennial.api.meta import (
     ANNOTATION_RENDERED,
     LABEL_MODELDEPLOYMENT,
@@ -14,7 +16,7 @@ from perennial.modeldeployment.pod import PORT_NAME, pod_template, revision_labe
 from perennial.modeldeployment.revision import Model, digest_of
 from perennial.modeldeployment.snapshot import Snapshot
 from perennial.owners import controller_reference
-from perennial.plan import Body
+from perennial.plan import Action, Apply, Body, Patch
 
 SERVICE_PORT = 80
 
@@ -76,6 +78,16 @@ def beside(seen: Snapshot, resource: Resource, name: str, spec: Body) -> Body:
         "metadata": {**_metadata(seen, name), "labels": {LABEL_OWNED: "true", **all_pods(seen)}},
         "spec": spec,
     }
+
+
+def exactly(resource: Resource, intent: Body, there: Body | None) -> Iterator[Action]:
+    """A child of which nothing is anybody else's."""
+    yield Apply(intent, whole=True)
+    # An apply leaves what it does not name, and the defaults of what it named before.
+    left: Body = {key: None for key in (there or {}).get("spec", {}) if intent["spec"].get(key) is None}
+    if there and left:
+        metadata = there["metadata"]
+        yield Patch(resource, metadata["namespace"], metadata["name"], {"spec": left}, metadata["uid"])
 
 
 def _metadata(seen: Snapshot, name: str) -> Body:

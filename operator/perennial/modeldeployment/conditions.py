@@ -11,8 +11,8 @@ from perennial.api.resources import HTTPROUTES
 from perennial.modeldeployment import checks
 from perennial.modeldeployment.act import Act
 from perennial.modeldeployment.analysis import unanswered
+from perennial.modeldeployment.autoscaler import unscaled
 from perennial.modeldeployment.candidate import Block, by_annotation
-from perennial.modeldeployment.companions import unscaled
 from perennial.modeldeployment.failure import unready
 from perennial.modeldeployment.pod import Unrenderable, pod_template
 from perennial.modeldeployment.revision import digest_of

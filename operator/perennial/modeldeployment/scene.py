@@ -118,6 +118,10 @@ class Scene:
         if self.spec.paused and state.stable is not None:
             weight = state.route.weight if state.route else aim.weight
             return replace(aim, incoming=state.incoming.wanted, stable=state.stable.wanted, weight=weight)
+        if self.handed_over and state.stable is not None:
+            # What the new one has been brought is not asked of the stable one.
+            stable = min(aim.stable, state.stable.wanted)
+            return replace(aim, incoming=max(aim.incoming, state.incoming.wanted), stable=stable)
         return aim
 
     @cached_property
@@ -144,7 +148,7 @@ class Scene:
     @cached_property
     def arrived(self) -> bool:
         """Whether the stage under way is where it should be."""
-        return reached(self.state, self.aim)
+        return reached(self.state, self.aim) and self.taken_over
 
     @cached_property
     def stage_over(self) -> bool:
@@ -196,6 +200,24 @@ class Scene:
         return self.spec.route is not None and self.strategy.routed
 
     @cached_property
+    def scaled_apart(self) -> bool:
+        """Whether the new revision has an autoscaler of its own: with a gateway, the number of its pods is not what
+        shares the requests. Where the stable revision gives pods away as it is asked less, one sees to the sum."""
+        asked, rolling = self.spec.autoscaling, self.memory.rollout is not None and self.stable is not None
+        return bool(rolling and self.routed and not self.strategy.frugal and asked and asked.measured_of_pods)
+
+    @cached_property
+    def handed_over(self) -> bool:
+        """Whether the deployment's autoscaler goes by the new revision, of which all is asked: of two that select the
+        same pods, neither does anything."""
+        return self.scaled_apart and self.led.weight == 100
+
+    @cached_property
+    def taken_over(self) -> bool:
+        """Whether as many pods are to serve as the new revision has, where an autoscaler brought them."""
+        return not self.handed_over or self.limits.replicas >= self.state.incoming.wanted
+
+    @cached_property
     def led(self) -> Led:
         """Who gets requests, as it is seen."""
         return led(self.seen, self.memory.traffic, routed=self.routed)
@@ -239,6 +261,7 @@ class Scene:
             selected=self._traffic(self.seen.service, self.led.service),
             route=self._route(),
             frugal=self.strategy.frugal,
+            autoscaled=self.scaled_apart and not self.handed_over,
             settled=settled is not None and self.now >= settled,
             warm=self.warm if self.limits.replicas else None,
         )
@@ -310,7 +333,8 @@ def look(
     limits = strategy.limits(Limits.of(spec.replicas, spec.max_surge, spec.max_unavailable))
     if spec.route is not None and strategy.routed:
         # Weights need no pods to be taken away from the stable revision.
-        limits = replace(limits, surge=max(limits.surge, limits.replicas))
+        autoscaled = spec.autoscaling.max_replicas if spec.autoscaling else 0
+        limits = replace(limits, surge=max(limits.surge, limits.replicas, autoscaled))
     return Scene(
         seen=seen,
         spec=spec,

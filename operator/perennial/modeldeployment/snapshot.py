@@ -63,6 +63,7 @@ class Snapshot(Subject):
     preview: Body | None = None  # the Service of the revision that comes
     route: Body | None = None
     companions: Mapping[Resource, Body] = field(default_factory=dict)
+    autoscaler_of_incoming: Body | None = None
     jobs: Sequence[OwnJob] = ()
     series: Body | None = None  # what was reported
     refusal: Refusal | None = None
@@ -100,6 +101,7 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
         preview=_own(view, SERVICES, namespace, preview_name(name), uid),
         route=_own(view, HTTPROUTES, namespace, name, uid),
         companions={kind: child for kind in COMPANIONS if (child := _own(view, kind, namespace, name, uid))},
+        autoscaler_of_incoming=_own(view, HORIZONTALPODAUTOSCALERS, namespace, preview_name(name), uid),
         jobs=[
             OwnJob(job, view.owned(PODS, job["metadata"]["uid"]))
             for job in view.owned(JOBS, uid)

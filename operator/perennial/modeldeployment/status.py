@@ -57,6 +57,8 @@ def _selector(scene: Scene) -> str:
     """The pods that get requests. An autoscaler takes the mean of what it selects: idle ones would hide a load."""
     every = f"{LABEL_MODELDEPLOYMENT}={scene.seen.name}"
     service, _, weight, matched, _ = scene.led
+    if scene.scaled_apart:
+        return f"{every},{LABEL_REVISION}={scene.incoming if scene.handed_over else scene.stable}"
     if service is None or weight or matched:
         return every
     return f"{every},{LABEL_REVISION}={service}"

@@ -36,7 +36,7 @@ def _waiting_words(scene: Scene) -> str:
     if ready < aim.incoming:
         return f"{words}; {failure.message}" if failure else words
     if not scene.arrived:
-        waits = (pending(scene.seen.route) or _no_share(scene)) if scene.routed else ""
+        waits = (pending(scene.seen.route) or _no_share(scene) or _untaken(scene)) if scene.routed else ""
         return f"{words}; traffic moves over{f': {waits}' if waits else ''}"
     got = share_words(scene)
     if scene.stage.replayed:
@@ -68,6 +68,13 @@ def _no_share(scene: Scene) -> str:
     if not 0 < scene.stage.mirrored < (scene.led.mirrored or 0):
         return ""
     return "its HTTPRoutes know no percent (the Gateway API does from 1.3): leave out strategy.shadow.percent"
+
+
+def _untaken(scene: Scene) -> str:
+    """That its autoscaler's pods are not yet the deployment's."""
+    if scene.taken_over:
+        return ""
+    return f"HorizontalPodAutoscaler {scene.seen.name} has not yet written as many to spec.replicas"
 
 
 def _unchecked(scene: Scene) -> str:

@@ -101,7 +101,7 @@ class State:
     """What is there. `selected`: what the Service selects now, None for anything else. `route`: what the gateway does,
     None where pods share the requests. `settled`: and that is known on every node, and to the gateway. `warm`: the
     leaving revision that may stay, within the surge. `frugal`: with a gateway, the stable revision has no more pods
-    than its share of the requests asks for."""
+    than its share of the requests asks for. `autoscaled`: an autoscaler says how many pods the incoming one has."""
 
     limits: Limits
     incoming: Pods
@@ -112,17 +112,19 @@ class State:
     warm: str | None = None
     route: Route | None = None
     frugal: bool = False
+    autoscaled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """What there should be next."""
+    """What there should be next. `least`: what an autoscaler is to keep of the incoming revision; None: it has none."""
 
     incoming: int
     stable: int | None
     leaving: Mapping[str, int]
     traffic: Traffic
     route: Route | None = None
+    least: int | None = None
 
 
 def step(state: State, aim: Aim) -> Targets:
@@ -150,7 +152,9 @@ def step(state: State, aim: Aim) -> Targets:
     if state.stable is not None and stable is not None and stable > state.stable.wanted:
         grown = min(stable - state.stable.wanted, room)
         stable, room = state.stable.wanted + grown, room - grown
-    return Targets(min(incoming, state.incoming.wanted + room), stable, leaving, traffic, route)
+    most = state.incoming.wanted + room
+    least = min(aim.incoming, most) if state.autoscaled and incoming else 0
+    return Targets(min(incoming, most), stable, leaving, traffic, route, least or None)
 
 
 def reached(state: State, aim: Aim) -> bool:
@@ -233,7 +237,9 @@ def _borne(state: State) -> int:
 
 def _incoming(state: State, aim: Aim, traffic: Traffic) -> int:
     """The incoming revision, before it is known how much room there is. It shrinks only for what others can bear."""
-    wanted, most = state.incoming.wanted, state.limits.replicas
+    wanted, most = state.incoming.wanted, max(state.limits.replicas, aim.incoming)
+    if state.autoscaled and wanted and aim.incoming:
+        return wanted
     if state.stable is None or wanted <= aim.incoming:
         # While the Service is open to all, one that is to get no requests is not made.
         early = aim.traffic is Traffic.STABLE and traffic is not Traffic.STABLE

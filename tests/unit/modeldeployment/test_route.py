@@ -525,6 +525,7 @@ class Requests:
 _what = st.sampled_from(
     ["version", "passes", "passes", "silent", "skip", "promote", "abort", "pause", "go on", "broken", "fewer", "more"]
 )
+_load = st.sampled_from([{}, {PREVIEW: 1}, {PREVIEW: 5}, {PREVIEW: 9, NAME: 4}, {NAME: 6}, {NAME: 1}])
 
 
 _CHANGING = [
@@ -542,9 +543,12 @@ _strategy = st.just({"shadow": {"percent": 50}}) | st.builds(
 
 
 @settings(max_examples=60)
-@given(_strategy, st.lists(_what, max_size=12))
-def test_requests_never_meet_a_revision_without_a_ready_pod(strategy: Body, what: list[str]) -> None:
-    world = serving(strategy=strategy)
+@given(_strategy, st.lists(_what | _load, max_size=12), st.booleans())
+def test_requests_never_meet_a_revision_without_a_ready_pod(
+    strategy: Body, what: list[str | dict[str, int]], autoscaled: bool
+) -> None:
+    bounds = {"autoscaling": {"minReplicas": 2, "maxReplicas": 8}} if autoscaled else {}
+    world = serving(strategy=strategy, **bounds)
     requests, versions = Requests(world), iter(range(2, 99))
 
     def turns(number: int, gateways: bool = True) -> None:
@@ -559,11 +563,13 @@ def test_requests_never_meet_a_revision_without_a_ready_pod(strategy: Body, what
             world.reconcile()
             world.controller()
             # Other replicas take a while to be there, or to go.
-            requests.check(0 if {"fewer", "more"} & set(what) else 3)
+            requests.check(0 if autoscaled or "fewer" in what or "more" in what else 3)
             world.pass_time(2)
 
     for number, one in enumerate(what):
         match one:
+            case dict():
+                world.load = one
             case "version":
                 world.put(a_version(next(versions)))
             case "skip":

@@ -12,6 +12,7 @@ from perennial.api.base import format_time
 from perennial.api.meta import API_VERSION, LABEL_MODELDEPLOYMENT, LABEL_REVISION
 from perennial.api.resources import (
     DEPLOYMENTS,
+    HORIZONTALPODAUTOSCALERS,
     HTTPROUTES,
     MODELDEPLOYMENTS,
     MODELVERSIONS,
@@ -102,6 +103,8 @@ class World:
         self.answer: Callable[[Question], Answer] = lambda _: Answer()
         # Where the pods of a revision answer.
         self.address: Callable[[str], str] = lambda _: "10.0.0.1"
+        # How many pods the load asks for, by the autoscaler that measures it; the others see what is there.
+        self.load: dict[str, int] = {}
         self._numbers = itertools.count(1)
         self.put(a_deployment(**spec))
         for version in versions:
@@ -152,6 +155,8 @@ class World:
 
     def controller(self) -> None:
         """What kube-controller-manager does: pods as many as wanted, and the Deployments' status."""
+        for autoscaler in filter(lambda one: one["spec"], self.list(HORIZONTALPODAUTOSCALERS, NAMESPACE)):
+            self._scale(autoscaler["metadata"]["name"], autoscaler["spec"])
         known = {name for (kind, name) in self.objects if kind == DEPLOYMENTS}
         for pod in self.list(PODS, NAMESPACE):
             if pod["metadata"]["labels"].get(LABEL_REVISION, "") not in {*known, ""}:
@@ -166,6 +171,15 @@ class World:
                 self.put(a_pod(f"{name}-{next(self._numbers)}", deployment["spec"]["template"]))
             pods = self.pods(name)
             deployment["status"] = {"replicas": len(pods), "readyReplicas": sum(map(is_ready, pods))}
+
+    def _scale(self, name: str, spec: Body) -> None:
+        kinds = {kind.kind: kind for kind in (DEPLOYMENTS, MODELDEPLOYMENTS)}
+        target = self.objects.get((kinds[spec["scaleTargetRef"]["kind"]], spec["scaleTargetRef"]["name"]))
+        now = target["spec"].get("replicas", 1) if target else 0
+        wanted = min(max(self.load.get(name, now), spec["minReplicas"]), spec["maxReplicas"])
+        # As the real one does: it leaves alone what somebody has scaled to nothing.
+        if target and now and wanted != now:
+            self.put(merged(target, {"spec": {"replicas": wanted}}))
 
     def gateways(self, status: str = "True", message: str = "", controller: str = MIRRORING) -> None:
         """What each gateway does that a route asks for: it takes the route as it is now, or says why not."""
