@@ -45,16 +45,16 @@ class Ticks:
         return (tick.astimezone(UTC) for tick in CronSim(self.expression, moment.astimezone(self.zone)))
 
     def _passed_over(self, last: datetime, tick: datetime) -> Iterator[datetime]:
-        """What cronsim leaves out between two ticks where the clocks go forward by less than an hour, or just did."""
+        """What cronsim leaves out between two ticks where the clocks change by less than an hour, or just did."""
         change = last - _HOUR
         before, after = change.astimezone(self.zone).utcoffset(), tick.astimezone(self.zone).utcoffset()
-        if before is None or after is None or not _NONE < after - before < _HOUR:
+        if before is None or after is None or not _NONE < abs(after - before) < _HOUR:
             return
         for step in _HALVES:
             if change + step < tick and (change + step).astimezone(self.zone).utcoffset() == before:
                 change += step
-        # From where the clocks show a whole hour more than before, it is right again.
-        for found in self._from(change + _MINUTE + after - before):
+        # From where the clocks show a whole hour that they did not show before, it is right again.
+        for found in self._from(change + _MINUTE + abs(after - before)):
             if found >= tick:
                 return
             if found > last:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from perennial.api.modeldeployment import ModelDeploymentStatus
@@ -105,6 +105,7 @@ def test_fixed_hours_tick_once_a_day_through_every_change_of_the_clock(
     st.lists(st.tuples(st.integers(1, 90_000), st.booleans(), st.booleans()), max_size=25),
     st.none() | st.sampled_from([60, 3600]),
 )
+@example("5 */6 * * *", ZoneInfo("Australia/Lord_Howe"), "2026-04-04", [(77399, False, False)], 60)
 def test_every_tick_is_started_once_or_missed_once(
     cron: str, zone: ZoneInfo, day: str, looks: list[tuple[int, bool, bool]], deadline: int | None
 ) -> None:
