@@ -1,10 +1,10 @@
 """The operator's configuration file, as the chart renders it: images, defaults, runtime presets."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from perennial.api.base import DNS_LABEL, ApiModel, MetricName, StorageUri
 from perennial.api.verbatim import PodTemplate
@@ -68,12 +68,40 @@ class ServingRuntime(_Strict):
     template: PodTemplate
 
 
+Url = Annotated[str, Field(pattern=r"^https?://[^\s?#@]+$", max_length=1024)]
+
+
 class Server(_Strict):
     """A server that analyses may ask. The files are read whenever they are needed: tokens rotate."""
 
-    url: Annotated[str, Field(pattern=r"^https?://[^\s?#@]+$", max_length=1024)]
+    url: Url
     token_file: Path | None = None
     ca_file: Path | None = None
+
+
+class Receiver(_Strict):
+    """Somebody who is told. Its files are read whenever they are needed.
+
+    url_file: in place of `url`, where that is a secret, as Slack's is. key_file: PagerDuty's routing key. text: what is
+    told, with $summary, $reason, $severity and the names of the details for what they stand for.
+    """
+
+    form: Literal["Alertmanager", "CloudEvents", "PagerDuty", "Slack"]
+    url: Url | None = None
+    url_file: Path | None = None
+    key_file: Path | None = None
+    token_file: Path | None = None
+    ca_file: Path | None = None
+    text: Annotated[str, Field(min_length=1, max_length=4096)] = "$summary"
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.form == "PagerDuty":
+            if self.key_file is None:
+                raise ValueError("PagerDuty needs keyFile, the file with its routing key")
+        elif self.url is None and self.url_file is None:
+            raise ValueError(f"{self.form} needs url or urlFile")
+        return self
 
 
 # Becomes the value of a label.
@@ -93,6 +121,7 @@ class Config(_Strict):
     serving_runtimes: dict[_RuntimeName, ServingRuntime] = Field(default_factory=dict)
     prometheus_servers: dict[str, Server] = Field(default_factory=dict)
     webhooks: dict[str, Server] = Field(default_factory=dict)
+    receivers: dict[str, Receiver] = Field(default_factory=dict)
     mirroring_gateways: tuple[str, ...] = ()
     model_cache: Annotated[str, Field(pattern=r"^http://[^\s?#@]+$", max_length=1024)] | None = None
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,4 +87,26 @@ class Rehearsal:
     body: str
 
 
-Question = Scrape | Query | Call | Rehearsal
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that a receiver is to be told; it is answered without an error once the receiver has taken it.
+
+    at: the moment of this try. receiver: its name in the operator's configuration. id: the same for the same event.
+    summary: it in one line. resolves: whether it is good news, which ends what was told before of this object.
+    """
+
+    at: datetime
+    receiver: str
+    id: str
+    kind: str
+    namespace: str
+    name: str
+    reason: str
+    severity: Literal["info", "warning", "error"]
+    resolves: bool
+    time: datetime
+    summary: str
+    details: tuple[tuple[str, str], ...] = ()
+
+
+Question = Scrape | Query | Call | Rehearsal | Notice

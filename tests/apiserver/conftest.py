@@ -15,6 +15,7 @@ from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.operators import PRESETS, USER, Perennial, apply_gateway_kinds, apply_kinds, eventually
 from tests.apiserver.space import Space
 from tests.apiserver.toy import CRD
+from tests.receiver import Receiver, receiver
 
 
 @pytest.fixture(scope="session")
@@ -57,10 +58,17 @@ def controlled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 
 @pytest.fixture(scope="session")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The operator's configuration file, with a preset for training and one for serving."""
+def people() -> Iterator[Receiver]:
+    """Who is told, under the name `people`."""
+    with receiver() as people:
+        yield people
+
+
+@pytest.fixture(scope="session")
+def config(tmp_path_factory: pytest.TempPathFactory, people: Receiver) -> Path:
+    """The operator's configuration file, with a preset for training and one for serving, and a receiver of notices."""
     path = tmp_path_factory.mktemp("config") / "config.yaml"
-    path.write_text(json.dumps(PRESETS))
+    path.write_text(json.dumps(PRESETS | {"receivers": {"people": {"form": "CloudEvents", "url": people.url}}}))
     return path
 
 

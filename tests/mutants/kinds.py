@@ -427,6 +427,22 @@ COMPANIONS = (
 
 POLICIES = (
     Mutant(
+        "told-before-it-is-on-record",
+        "people are told of a run that a crash may undo",
+        "retrainpolicy/notices.py",
+        "if (run.number, one.receiver, one.event) in before]",
+        "if before or one]",
+        RETRAINING,
+    ),
+    Mutant(
+        "told-again-and-again",
+        "a notice that was taken is sent again while that is not yet on record",
+        "answers/notices.py",
+        "(task.done() and (task.cancelled() or task.exception()))",
+        "task.done()",
+        ("tests/unit/answers",),
+    ),
+    Mutant(
         "edge-not-level",
         "a limit that stays crossed after a failed run starts no other: only the crossing is looked at",
         "retrainpolicy/metric.py",
@@ -495,8 +511,8 @@ POLICIES = (
         "asked-anew-at-each-look",
         "each look at a trigger asks anew, and none ever has an answer",
         "retrainpolicy/metric.py",
-        "begin = _turn(",
-        "begin = sight.now or _turn(",
+        "begin = turn(",
+        "begin = sight.now or turn(",
         ("tests/unit/retrainpolicy/test_asked.py",),
     ),
     Mutant(

@@ -6,7 +6,17 @@ import pytest
 
 from e2e.cluster.apiserver import ApiServer
 from perennial.kube import login
-from tests.apiserver.conftest import apiserver, config, controlled, kinds, kubelet, perennial, space, toy_server
+from tests.apiserver.conftest import (
+    apiserver,
+    config,
+    controlled,
+    kinds,
+    kubelet,
+    people,
+    perennial,
+    space,
+    toy_server,
+)
 from tests.apiserver.operators import USER, apply_gateway_kinds, apply_kinds
 from tests.bench.scene import FAST
 from tests.gateways import Gateways
@@ -20,6 +30,7 @@ __all__ = [
     "kinds",
     "kubelet",
     "operator",
+    "people",
     "perennial",
     "place",
     "space",

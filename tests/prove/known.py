@@ -547,6 +547,10 @@ KNOWN: Mapping[str, Mapping[str, Known]] = {
         ),
         "spec.triggers[].schedule.startingDeadlineSeconds": Known(also=_SCHEDULE),
         "spec.cooldown": Known(good=("0s", "8760h"), wrong=(*_DURATION, Wrong("8761h"))),
+        "spec.notify[].events": Known(good=(["Started"], ["Failed", "Replaced"]), wrong=(Wrong(["Failed", "Failed"]),)),
+        "spec.notify[].receiver": Known(
+            good=("oncall",), also={"spec.notify[].events": ["Failed"]}, wrong=(Wrong("http://evil"), Wrong("../x"))
+        ),
         "spec.budget.per": Known(good=("0s", "8760h"), wrong=(*_DURATION, Wrong("8761h"))),
     },
     "ModelVersion": {

@@ -99,6 +99,25 @@ servingRuntimes:
   {{- else }} {}
   {{- end }}
 {{- end }}
+receivers:
+  {{- range $name, $receiver := .Values.receivers }}
+  {{ $name }}:
+    form: {{ $receiver.form }}
+    {{- with $receiver.url }}
+    url: {{ . | quote }}
+    {{- end }}
+    {{- with $receiver.text }}
+    text: {{ . | quote }}
+    {{- end }}
+    {{- with $receiver.secret }}
+    {{- range $key, $field := dict "urlKey" "urlFile" "routingKey" "keyFile" "tokenKey" "tokenFile" "caKey" "caFile" }}
+    {{- with index $receiver.secret $key }}
+    {{ $field }}: /etc/perennial-receiver/{{ $name }}/{{ . }}
+    {{- end }}
+    {{- end }}
+    {{- end }}
+  {{- else }} {}
+  {{- end }}
 {{- with .Values.mirroringGateways }}
 mirroringGateways: {{ toJson . }}
 {{- end }}

@@ -2,11 +2,12 @@
 
 import aiohttp
 
+from perennial.answers.notices import Notices
 from perennial.answers.prometheus import PrometheusServers
 from perennial.answers.scrape import Scraper
 from perennial.answers.webhook import Webhooks
 from perennial.config import Config
-from perennial.questions import Answer, Call, Query, Question, Rehearsal, Scrape
+from perennial.questions import Answer, Call, Notice, Query, Question, Rehearsal, Scrape
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 
@@ -23,6 +24,7 @@ class Answers:
         self._scraper = Scraper(self._session)
         self._prometheus = PrometheusServers(self._session, self._config.prometheus_servers)
         self._webhooks = Webhooks(self._session, self._config.webhooks)
+        self._notices = Notices(self._session, self._config.receivers)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -38,6 +40,8 @@ class Answers:
                     return await self._prometheus.answer(question)
                 case Call():
                     return await self._webhooks.answer(question)
+                case Notice():
+                    return await self._notices.answer(question)
                 case Rehearsal():
                     raise TypeError("this is asked of the API server")
         except TimeoutError:

@@ -3,15 +3,17 @@
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 
-from perennial.config import Server
+from perennial.config import Receiver, Server
+
+Named = TypeVar("Named", Server, Receiver)
 
 
-def named(servers: Mapping[str, Server], name: str, what: str) -> Server:
-    """The server of that name. ValueError says which there are."""
+def named(servers: Mapping[str, Named], name: str, what: str) -> Named:
+    """The one of that name. ValueError says which there are."""
     if name in servers:
         return servers[name]
     known = ", ".join(sorted(servers)) or "none"
@@ -20,10 +22,10 @@ def named(servers: Mapping[str, Server], name: str, what: str) -> Server:
 
 @asynccontextmanager
 async def posted(
-    session: aiohttp.ClientSession, server: Server, path: str = "", **body: Any
+    session: aiohttp.ClientSession, server: Server, path: str = "", content_type: str = "", **body: Any
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     """What it answers to a POST of `json` or `data`; nobody else is asked, wherever it would send us."""
-    headers = {}
+    headers = {"Content-Type": content_type} if content_type else {}
     if server.token_file:
         headers["Authorization"] = f"Bearer {server.token_file.read_text().strip()}"
     context = ssl.create_default_context(cafile=str(server.ca_file)) if server.ca_file else True

@@ -178,6 +178,7 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 
 # How server-side apply merges a list: item by item, found by this field.
 MAP_BY_NAME = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+SET = {"x-kubernetes-list-type": "set"}
 MAP_BY_TYPE = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
 
 

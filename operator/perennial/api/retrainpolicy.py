@@ -6,8 +6,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from perennial.api.base import (
+    DNS_NAME,
     MAP_BY_NAME,
     MAP_BY_TYPE,
+    SET,
     ApiModel,
     Condition,
     Count,
@@ -19,6 +21,7 @@ from perennial.api.base import (
 from perennial.api.rules import rule, validations
 from perennial.api.trigger import Trigger
 
+MAP_BY_RECEIVER = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["receiver"]}
 _YEAR = "duration('8760h')"
 
 OBJECT_RULES = (
@@ -35,6 +38,7 @@ MAX_SKIPPED = 20
 
 # A message of nothing would be an empty line on `kubectl describe`.
 _NOTHING = "".__eq__
+_NO_LIST = [].__eq__
 
 
 class DeploymentReference(ApiModel):
@@ -58,6 +62,29 @@ class Budget(ApiModel):
     per: Annotated[
         Duration, Field(json_schema_extra=validations(rule(f"duration(self) <= {_YEAR}", "must be at most 8760h")))
     ] = Field("24h", description="The period, sliding.")
+
+
+class Occasion(StrEnum):
+    """What is told of a run."""
+
+    STARTED = "Started"
+    PROMOTED = "Promoted"
+    REJECTED = "Rejected"
+    ROLLED_BACK = "RolledBack"
+    SUPERSEDED = "Superseded"
+    FAILED = "Failed"
+    REPLACED = "Replaced"
+
+
+class Notification(ApiModel):
+    """Who is told of what. (`on` would be the word, but in YAML that is the key `true`.)"""
+
+    receiver: Annotated[str, Field(pattern=DNS_NAME, max_length=63)] = Field(
+        description="Name of a receiver in the chart's `receivers`."
+    )
+    events: Annotated[list[Occasion], Field(min_length=1, max_length=7, json_schema_extra=SET)] = Field(
+        description="Started, or how a run ended: Promoted, Rejected, RolledBack, Superseded, Failed, Replaced."
+    )
 
 
 class TrainingJobTemplate(ApiModel):
@@ -93,6 +120,9 @@ class RetrainPolicySpec(ApiModel):
     unpromoted_limit: Annotated[int, Field(ge=1, le=1000)] = Field(
         3,
         description="So many runs in a row without a promotion, and the policy is Stalled until a person asks for one.",
+    )
+    notify: Annotated[list[Notification], Field(max_length=16, json_schema_extra=MAP_BY_RECEIVER)] = Field(
+        default=[], description="Who is told of its runs."
     )
     suspend: bool = Field(False, description="No run is started; requests by hand wait.")
     dry_run: bool = Field(False, description="Runs are recorded, but no TrainingJob is made.")
@@ -130,6 +160,13 @@ class RunPhase(StrEnum):
     DRY_RUN = "DryRun"
 
 
+class PendingNotice(ApiModel):
+    """What a receiver is still to be told of a run."""
+
+    receiver: str = Field(description="Name of the receiver.")
+    event: Occasion = Field(description="What it is to be told.")
+
+
 class Run(ApiModel):
     """One run: cause, TrainingJob, gate, approval, rollout, outcome."""
 
@@ -144,6 +181,9 @@ class Run(ApiModel):
     model_version: str | None = Field(None, description="The ModelVersion that came of it.")
     start_time: Time = Field(description="When it was decided.")
     completion_time: Time | None = Field(None, description="When it ended.")
+    pending_notices: Annotated[list[PendingNotice], Field(max_length=32)] = Field(
+        default=[], description="Who is still to be told of it; for a day.", exclude_if=_NO_LIST
+    )
 
 
 class TriggerState(StrEnum):
@@ -204,5 +244,5 @@ class RetrainPolicyStatus(ApiModel):
         default=[], description="The last 20 causes that started nothing, newest first, and why."
     )
     conditions: Annotated[list[Condition], Field(max_length=16, json_schema_extra=MAP_BY_TYPE)] = Field(
-        default=[], description="Ready, Reconciling, Stalled."
+        default=[], description="Ready, Reconciling, Stalled; Notified while it is false."
     )

@@ -1,9 +1,21 @@
 """The runs of a policy, the causes that started nothing, and the counters, as they change during one decision."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
-from perennial.api.retrainpolicy import MAX_RUNS, MAX_SKIPPED, Cause, RetrainPolicyStatus, Run, RunPhase, Skip
+from perennial.api.retrainpolicy import (
+    MAX_RUNS,
+    MAX_SKIPPED,
+    Cause,
+    Notification,
+    Occasion,
+    PendingNotice,
+    RetrainPolicyStatus,
+    Run,
+    RunPhase,
+    Skip,
+)
 from perennial.plan import Event
 
 UNDER_WAY = (RunPhase.PENDING, RunPhase.TRAINING, RunPhase.DECIDING, RunPhase.ROLLING_OUT)
@@ -24,8 +36,9 @@ _TOLD: dict[RunPhase, tuple[Literal["Normal", "Warning"], str]] = {
 class Book:
     """Begins with what the status says. Runs and skips are newest first; every change says its Event."""
 
-    def __init__(self, status: RetrainPolicyStatus, now: datetime) -> None:
+    def __init__(self, status: RetrainPolicyStatus, now: datetime, notify: Sequence[Notification] = ()) -> None:
         self.now = now
+        self._notify = notify
         self.runs = list(status.runs)
         self.skipped = list(status.skipped)
         self.last_run = status.last_run
@@ -44,7 +57,14 @@ class Book:
         """A new run with its TrainingJob's name; without one it is a dry run, and over."""
         words = f"run {number}: {cause.message}"
         if job:
-            run = Run(number=number, cause=cause, phase=RunPhase.PENDING, training_job=job, start_time=self.now)
+            run = Run(
+                number=number,
+                cause=cause,
+                phase=RunPhase.PENDING,
+                training_job=job,
+                start_time=self.now,
+                pending_notices=self._notices(Occasion.STARTED),
+            )
             self.events.append(Event("Normal", "RunStarted", words))
         else:
             run = Run(
@@ -71,6 +91,7 @@ class Book:
                 "message": message[:_MAX_MESSAGE],
                 "model_version": model_version or run.model_version,
                 "completion_time": self.now if ended else None,
+                "pending_notices": [*run.pending_notices, *(self._notices(phase.value) if ended else ())],
             }
         )
         self._put(run.number, changed)
@@ -100,6 +121,16 @@ class Book:
     def unskip(self, trigger: str, time: datetime) -> None:
         """The cause started a run after all."""
         self.skipped = [row for row in self.skipped if (row.trigger, row.time) != (trigger, time)]
+
+    def told(self, run: Run, notice: PendingNotice) -> None:
+        """That it was told, or will not be any more."""
+        left = [one for one in run.pending_notices if one != notice]
+        self._put(run.number, run.model_copy(update={"pending_notices": left}))
+
+    def _notices(self, event: str) -> list[PendingNotice]:
+        return [
+            PendingNotice(receiver=one.receiver, event=Occasion(event)) for one in self._notify if event in one.events
+        ]
 
     def _put(self, number: int, run: Run) -> None:
         self.runs = [run if one.number == number else one for one in self.runs]

@@ -16,7 +16,7 @@ from perennial.api.trigger import Trigger
 from perennial.config import Config
 from perennial.plan import Event, Plan, news
 from perennial.questions import Question
-from perennial.retrainpolicy import limits, metric, request, runs, schedule, status
+from perennial.retrainpolicy import limits, metric, notices, request, runs, schedule, status
 from perennial.retrainpolicy.book import Book
 from perennial.retrainpolicy.limits import Attempt
 from perennial.retrainpolicy.look import Look, Sight
@@ -37,7 +37,7 @@ def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
         events = [Event("Warning", "InvalidSpec", snapshot.invalid)]
         return Plan(status=status.unreadable(snapshot, now), events=events)
     # Times are kept in whole seconds; what is compared with them is, too.
-    book = Book(snapshot.status, now.replace(microsecond=0))
+    book = Book(snapshot.status, now.replace(microsecond=0), spec.notify)
     runs.advance(snapshot, spec, book)
     rows: list[TriggerStatus] = []
     wakes: list[datetime] = []
@@ -53,7 +53,10 @@ def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
             book.skip(skip)
         rows.append(_dealt_with(look, snapshot, spec, book, wakes) or look.row)
     ticks = [tick for trigger in spec.triggers if (tick := _upcoming(trigger, rows, now))]
-    body = status.build(snapshot, spec, book, rows, min(ticks, default=None))
+    told = notices.tell(snapshot, spec, book, now, config)
+    wakes += told.wakes
+    questions += told.questions
+    body = status.build(snapshot, spec, book, rows, min(ticks, default=None), told.said)
     return Plan(
         runs.actions(snapshot, spec, book),
         body,

@@ -1,8 +1,9 @@
 """What one look at a trigger goes by, and what it finds: its row in the status, and the cause for a run, if any."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from perennial.api.modeldeployment import ModelDeploymentStatus
 from perennial.api.retrainpolicy import Cause, Run, Skip, TriggerStatus
@@ -44,3 +45,9 @@ class Look:
     missed: tuple[Skip, ...] = ()
     wakes: tuple[datetime, ...] = ()
     questions: tuple[Question, ...] = ()
+
+
+def turn(name: str, now: datetime, every: timedelta) -> datetime:
+    """When the question of now is asked: each in a turn of its own, so that not all are asked at once."""
+    seconds, second = int(every.total_seconds()), int(now.timestamp())
+    return datetime.fromtimestamp(second - (second - zlib.crc32(name.encode())) % seconds, UTC)

@@ -1,9 +1,8 @@
 """Looks at a metric trigger: has the value of the served model crossed the limit, and for long enough?"""
 
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from perennial.api.base import parse_duration
 from perennial.api.modeldeployment import ModelDeploymentStatus, Promotion
@@ -12,7 +11,7 @@ from perennial.api.trigger import Aggregate, MetricTrigger, Trigger
 from perennial.metricseries.sample import KEPT
 from perennial.retrainpolicy import crossing
 from perennial.retrainpolicy.book import UNDER_WAY
-from perennial.retrainpolicy.look import Look, Sight
+from perennial.retrainpolicy.look import Look, Sight, turn
 from perennial.sources import Asked, Evidence, Matter, Source, Summary
 
 # How often a source is asked.
@@ -67,7 +66,7 @@ def _asked(trigger: Trigger, source: Asked, sight: Sight, promotion: Promotion) 
     """The same of a source that is asked."""
     metric = trigger.metric
     assert metric
-    begin = _turn(f"{sight.namespace}/{sight.deployment}/{trigger.name}", sight.now)
+    begin = turn(f"{sight.namespace}/{sight.deployment}/{trigger.name}", sight.now, EVERY)
     matter = Matter(
         metric=metric.name,
         namespace=sight.namespace,
@@ -97,12 +96,6 @@ def _asked(trigger: Trigger, source: Asked, sight: Sight, promotion: Promotion) 
     before = _crossed_since(sight.before, rule, promotion.time) is not None
     value = _Value(found.mean, found.count, origin, *_side(metric, found.mean, before=before))
     return replace(_found(trigger, sight, promotion, value, wakes), questions=asked)
-
-
-def _turn(name: str, now: datetime) -> datetime:
-    """When the question of now is asked: each in a turn of its own, so that not all are asked at once."""
-    every, second = int(EVERY.total_seconds()), int(now.timestamp())
-    return datetime.fromtimestamp(second - (second - zlib.crc32(name.encode())) % every, UTC)
 
 
 def _too_few(trigger: Trigger, promotion: Promotion, count: int, wakes: tuple[datetime, ...]) -> Look:

@@ -22,8 +22,9 @@ def build(
     book: Book,
     triggers: Iterable[TriggerStatus],
     next_schedule_time: datetime | None,
+    untold: Said | None = None,
 ) -> Body:
-    """The whole status as it should stand."""
+    """The whole status as it should stand. `untold`: what stands in the way of telling people."""
     rows = list(triggers)
     status = RetrainPolicyStatus(
         observed_generation=snapshot.body["metadata"]["generation"],
@@ -36,7 +37,8 @@ def build(
         runs=book.runs,
         skipped=book.skipped,
     )
-    return _with_conditions(snapshot, status.body(), _conditions(snapshot, spec, book, rows), book.now)
+    said = _conditions(snapshot, spec, book, rows)
+    return _with_conditions(snapshot, status.body(), [*said, untold] if untold else said, book.now)
 
 
 def unreadable(snapshot: Snapshot, now: datetime) -> Body:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from e2e.cluster import tools
-from perennial.config import Config, Server
+from perennial.config import Config, Receiver, Server
 from perennial.server.formats import LOADERS
 
 CHART = Path(__file__).parents[3] / "charts" / "perennial"
@@ -87,6 +87,29 @@ def test_prometheus_servers_reach_the_operator_with_what_is_mounted_for_them(ren
     mounts = {one["name"]: one["mountPath"] for one in spec["containers"][0]["volumeMounts"]}
     assert mounts["prometheus-main"] == "/etc/perennial-prometheus/main"
     assert "prometheus-b" not in mounts
+
+
+def test_receivers_reach_the_operator_with_what_is_mounted_for_them(render: Any) -> None:
+    asked = {
+        "oncall": {"form": "PagerDuty", "secret": {"name": "pagerduty", "routingKey": "key"}},
+        "team": {"form": "Slack", "secret": {"name": "slack", "urlKey": "url"}, "text": '"$summary": see $run'},
+        "bus": {
+            "form": "CloudEvents",
+            "url": "https://bus/in",
+            "secret": {"name": "bus", "tokenKey": "t", "caKey": "c"},
+        },
+    }
+    objects = render({"receivers": asked})
+    receivers, mounted = config(objects).receivers, Path("/etc/perennial-receiver")
+    assert receivers["oncall"] == Receiver(form="PagerDuty", key_file=mounted / "oncall" / "key")
+    assert receivers["team"] == Receiver(form="Slack", url_file=mounted / "team" / "url", text='"$summary": see $run')
+    token, ca = mounted / "bus" / "t", mounted / "bus" / "c"
+    assert receivers["bus"] == Receiver(form="CloudEvents", url="https://bus/in", token_file=token, ca_file=ca)
+    spec = pod(objects)["spec"]
+    assert {"name": "receiver-oncall", "secret": {"secretName": "pagerduty"}} in spec["volumes"]
+    mounts = {one["name"]: one["mountPath"] for one in spec["containers"][0]["volumeMounts"]}
+    assert mounts["receiver-oncall"] == str(mounted / "oncall")
+    assert config(render({})).receivers == {}
 
 
 def test_gateways_that_copy_requests_reach_the_operator(render: Any) -> None:
@@ -282,6 +305,8 @@ def test_where_the_pods_run_can_be_said(render: Any) -> None:
         ({"defaults": {"output": "gs://acme"}}, "output"),
         ({"servingRuntimes": {"triton": {"formats": ["onnx"]}}}, "template"),
         ({"prometheusServers": {"main": {"url": "http://user:password@p"}}}, "url"),
+        ({"receivers": {"team": {"form": "Email"}}}, "form"),
+        ({"receivers": {"team": {"form": "Slack", "url": "http://hooks/x#y"}}}, "url"),
         ({"trainingRuntimes": {"My Python": {"template": {}}}}, "My Python"),
     ],
 )
@@ -300,6 +325,7 @@ def leaves(values: dict[str, Any], path: str = "") -> set[str]:
         "servingRuntimes",
         "prometheusServers",
         "webhooks",
+        "receivers",
     }
     found = set()
     for key, value in values.items():

@@ -111,6 +111,7 @@ class Team:
         self.deployment = deployment or a_deployment()
         self.world = World(policy, self.deployment)
         self.now = now
+        self.config = Config()
         self.plan = Plan()
         self.made: list[str] = []
         self.versions = 1
@@ -121,7 +122,7 @@ class Team:
         """One pass, carried out. `status_lost`: the operator dies between the actions and the status."""
         snapshot = gather(self.world, "team", "churn")
         assert snapshot is not None
-        plan = self.plan = decide(snapshot, self.now, Config())
+        plan = self.plan = decide(snapshot, self.now, self.config)
         for action in plan.actions:
             match action:
                 case Create(body):

@@ -11,7 +11,8 @@ from perennial.api.retrainpolicy import TriggerState
 from perennial.api.trigger import MetricTrigger
 from perennial.plan import Body, Plan
 from perennial.questions import Answer, Call, Query, Sampled
-from perennial.retrainpolicy.metric import EVERY, _turn
+from perennial.retrainpolicy.look import turn
+from perennial.retrainpolicy.metric import EVERY
 from tests.unit.retrainpolicy.builders import NOW, Team, a_policy, promote
 
 QUERY = 'avg(accuracy{revision="$revision"}[$interval])'
@@ -119,11 +120,11 @@ def test_for_so_long_without_a_break() -> None:
 @given(st.integers(0, 10**6), st.text("abc", min_size=1))
 def test_within_a_turn_the_question_is_the_same_and_each_has_its_own(micros: int, name: str) -> None:
     now = NOW + timedelta(microseconds=micros)
-    begin = _turn(name, now)
+    begin = turn(name, now, EVERY)
     assert begin <= now < begin + EVERY
-    assert _turn(name, begin) == begin
-    assert _turn(name, begin + EVERY - timedelta(microseconds=1)) == begin
-    assert _turn(name, begin + EVERY) == begin + EVERY
+    assert turn(name, begin, EVERY) == begin
+    assert turn(name, begin + EVERY - timedelta(microseconds=1), EVERY) == begin
+    assert turn(name, begin + EVERY, EVERY) == begin + EVERY
 
 
 def test_a_new_model_is_asked_of_what_it_did() -> None:
