@@ -82,7 +82,7 @@ def test_it_is_told_once_the_receiver_is_back_whoever_leads_then(
         eventually(lambda: policy.notified == "receiver people: HTTP 503: not so")
         perennial.kill()
         (run,) = policy.status["runs"]
-        assert run["pendingNotices"] == [{"receiver": "people", "event": "Started"}], "it is on record"
+        assert [one["receiver"] for one in run["pendingNotices"]] == ["people"], "it is on record"
     finally:
         people.status = 202
     before = len(policy.told)

@@ -16,7 +16,7 @@ from tests.prove.player import OURS, Player
 
 ENDED = ("Succeeded", "Failed")
 # Of a run of a policy.
-UNDER_WAY = ("Pending", "Training", "Deciding", "RollingOut")
+UNDER_WAY = ("Pending", "Training", "Deciding", "AwaitingApproval", "RollingOut")
 REMEMBERED = 20
 
 

@@ -222,6 +222,10 @@ class ModelDeploymentSpec(ApiModel):
     )
 
 
+# The reason of a candidate that waits for a person.
+NOT_APPROVED = "NotApproved"
+
+
 class Candidate(ApiModel):
     """A version that could be served, and why it is not served yet."""
 

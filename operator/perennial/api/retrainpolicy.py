@@ -68,6 +68,7 @@ class Occasion(StrEnum):
     """What is told of a run."""
 
     STARTED = "Started"
+    AWAITING_APPROVAL = "AwaitingApproval"
     PROMOTED = "Promoted"
     REJECTED = "Rejected"
     ROLLED_BACK = "RolledBack"
@@ -82,8 +83,9 @@ class Notification(ApiModel):
     receiver: Annotated[str, Field(pattern=DNS_NAME, max_length=63)] = Field(
         description="Name of a receiver in the chart's `receivers`."
     )
-    events: Annotated[list[Occasion], Field(min_length=1, max_length=7, json_schema_extra=SET)] = Field(
-        description="Started, or how a run ended: Promoted, Rejected, RolledBack, Superseded, Failed, Replaced."
+    events: Annotated[list[Occasion], Field(min_length=1, max_length=8, json_schema_extra=SET)] = Field(
+        description="Started, AwaitingApproval, or how a run ended: Promoted, Rejected, RolledBack, Superseded, "
+        "Failed, Replaced."
     )
 
 
@@ -150,6 +152,7 @@ class RunPhase(StrEnum):
     PENDING = "Pending"
     TRAINING = "Training"
     DECIDING = "Deciding"
+    AWAITING_APPROVAL = "AwaitingApproval"
     ROLLING_OUT = "RollingOut"
     PROMOTED = "Promoted"
     REJECTED = "Rejected"
@@ -165,6 +168,7 @@ class PendingNotice(ApiModel):
 
     receiver: str = Field(description="Name of the receiver.")
     event: Occasion = Field(description="What it is to be told.")
+    time: Time = Field(description="When that happened.")
 
 
 class Run(ApiModel):
@@ -173,8 +177,8 @@ class Run(ApiModel):
     number: Count = Field(description="Number of the run, never used twice.")
     cause: Cause = Field(description="What set it off.")
     phase: RunPhase = Field(
-        description="Pending, Training, Deciding (gate and approval), RollingOut; then Promoted, Rejected, RolledBack, "
-        "Superseded, Failed, Replaced or DryRun."
+        description="Pending, Training, Deciding (gate), AwaitingApproval, RollingOut; then Promoted, Rejected, "
+        "RolledBack, Superseded, Failed, Replaced or DryRun."
     )
     message: str = Field("", description="What it waits for, or how it ended.", exclude_if=_NOTHING)
     training_job: str | None = Field(None, description="The TrainingJob.")

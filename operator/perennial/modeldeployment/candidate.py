@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from perennial.api.meta import ANNOTATION_RETRY
-from perennial.api.modeldeployment import Approval, Candidate, ModelDeploymentSpec, Promotion, Veto
+from perennial.api.modeldeployment import NOT_APPROVED, Approval, Candidate, ModelDeploymentSpec, Promotion, Veto
 from perennial.api.modelversion import Decision, DeploymentState, ModelVersionSpec
 from perennial.config import ServingRuntime
 from perennial.modeldeployment import gate
@@ -93,11 +93,11 @@ def _unapproved(situation: Situation, entrant: _Entrant) -> Verdict | None:
         return None
     if entrant.record is None:
         how = "there is no ModelVersion to approve: apply one for these files, or set spec.approval to Automatic"
-        return Verdict(DeploymentState.WAITING, "NotApproved", f"{entrant.words} is not approved; {how}")
+        return Verdict(DeploymentState.WAITING, NOT_APPROVED, f"{entrant.words} is not approved; {how}")
     if entrant.record.approval == Decision.APPROVED:
         return None
     how = f"set spec.approval: Approved on its ModelVersion {version_name(entrant.model)}"
-    return Verdict(DeploymentState.WAITING, "NotApproved", f"{entrant.words} waits for approval: {how}")
+    return Verdict(DeploymentState.WAITING, NOT_APPROVED, f"{entrant.words} waits for approval: {how}")
 
 
 def _gate(situation: Situation, entrant: _Entrant) -> Verdict | None:

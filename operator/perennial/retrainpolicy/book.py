@@ -18,12 +18,13 @@ from perennial.api.retrainpolicy import (
 )
 from perennial.plan import Event
 
-UNDER_WAY = (RunPhase.PENDING, RunPhase.TRAINING, RunPhase.DECIDING, RunPhase.ROLLING_OUT)
+UNDER_WAY = (RunPhase.PENDING, RunPhase.TRAINING, RunPhase.DECIDING, RunPhase.AWAITING_APPROVAL, RunPhase.ROLLING_OUT)
 UNPROMOTED = (RunPhase.FAILED, RunPhase.REJECTED, RunPhase.ROLLED_BACK)
 _MAX_MESSAGE = 1024
 _MOST = 1_000_000
 
 _TOLD: dict[RunPhase, tuple[Literal["Normal", "Warning"], str]] = {
+    RunPhase.AWAITING_APPROVAL: ("Normal", "RunAwaitsApproval"),
     RunPhase.PROMOTED: ("Normal", "RunPromoted"),
     RunPhase.REJECTED: ("Warning", "RunRejected"),
     RunPhase.ROLLED_BACK: ("Warning", "RunRolledBack"),
@@ -84,14 +85,14 @@ class Book:
 
     def change(self, run: Run, phase: RunPhase, message: str = "", model_version: str | None = None) -> None:
         """Where a run under way stands now."""
-        ended = phase not in UNDER_WAY
+        ended, told = phase not in UNDER_WAY, phase in _TOLD and phase is not run.phase
         changed = run.model_copy(
             update={
                 "phase": phase,
                 "message": message[:_MAX_MESSAGE],
                 "model_version": model_version or run.model_version,
                 "completion_time": self.now if ended else None,
-                "pending_notices": [*run.pending_notices, *(self._notices(phase.value) if ended else ())],
+                "pending_notices": [*run.pending_notices, *(self._notices(phase.value) if told else ())],
             }
         )
         self._put(run.number, changed)
@@ -100,6 +101,7 @@ class Book:
                 self.unpromoted = 0
             elif phase in UNPROMOTED:
                 self.unpromoted = min(self.unpromoted + 1, _MOST)
+        if told:
             self.events.append(Event(*_TOLD[phase], f"run {run.number}: {message}"))
 
     def renumber(self, run: Run, number: int, job: str) -> None:
@@ -128,9 +130,8 @@ class Book:
         self._put(run.number, run.model_copy(update={"pending_notices": left}))
 
     def _notices(self, event: str) -> list[PendingNotice]:
-        return [
-            PendingNotice(receiver=one.receiver, event=Occasion(event)) for one in self._notify if event in one.events
-        ]
+        asked = [one.receiver for one in self._notify if event in one.events]
+        return [PendingNotice(receiver=receiver, event=Occasion(event), time=self.now) for receiver in asked]
 
     def _put(self, number: int, run: Run) -> None:
         self.runs = [run if one.number == number else one for one in self.runs]

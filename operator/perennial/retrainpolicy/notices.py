@@ -22,6 +22,7 @@ _MOST = 256
 
 _WORDS = {
     Occasion.STARTED: "has started",
+    Occasion.AWAITING_APPROVAL: "awaits approval",
     Occasion.PROMOTED: "is promoted",
     Occasion.REJECTED: "is rejected",
     Occasion.ROLLED_BACK: "is rolled back",
@@ -49,11 +50,10 @@ def tell(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, now: datetime,
     errors: dict[str, str] = {}
     waits = False
     for run, notice in _on_record(snapshot, book):
-        time = run.start_time if notice.event is Occasion.STARTED else run.completion_time or run.start_time
         if notice.receiver not in {one.receiver for one in spec.notify}:
             _off(book, run, notice)
             continue
-        if now - time > _GIVEN_UP:
+        if now - notice.time > _GIVEN_UP:
             _off(book, run, notice)
             words = (
                 f"receiver {notice.receiver} was not told that run {run.number} {_WORDS[notice.event]}: not for a day"
@@ -62,7 +62,7 @@ def tell(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, now: datetime,
             continue
         if notice.receiver in unknown:
             continue
-        question = _question(snapshot, run, notice, time, at)
+        question = _question(snapshot, run, notice, at)
         answer = snapshot.answers.get(question)
         if answer is not None and not answer.error:
             _off(book, run, notice)
@@ -89,7 +89,7 @@ def _off(book: Book, run: Run, notice: PendingNotice) -> None:
     book.told(next(one for one in book.runs if one.number == run.number), notice)
 
 
-def _question(snapshot: Snapshot, run: Run, notice: PendingNotice, time: datetime, at: datetime) -> Notice:
+def _question(snapshot: Snapshot, run: Run, notice: PendingNotice, at: datetime) -> Notice:
     why = run.cause.message if notice.event is Occasion.STARTED else run.message
     words = f"run {run.number} of {snapshot.namespace}/{snapshot.name} {_WORDS[notice.event]}"
     details = {
@@ -112,7 +112,7 @@ def _question(snapshot: Snapshot, run: Run, notice: PendingNotice, time: datetim
         reason=f"Run{notice.event}",
         severity="warning" if notice.event in _BAD else "info",
         resolves=notice.event is Occasion.PROMOTED,
-        time=time,
+        time=notice.time,
         summary=f"{words}: {why}" if why else words,
         details=tuple((name, value) for name, value in details.items() if value),
     )

@@ -1,6 +1,6 @@
 """What became of a run's ModelVersion: what people and the deployment say of it."""
 
-from perennial.api.modeldeployment import Candidate, ModelDeploymentStatus
+from perennial.api.modeldeployment import NOT_APPROVED, Candidate, ModelDeploymentStatus
 from perennial.api.modelversion import DeploymentState, ModelVersionSpec
 from perennial.api.retrainpolicy import RunPhase
 from perennial.plan import Body
@@ -28,7 +28,8 @@ def outcome(version: Body, deployment: Body | None, serving: ModelDeploymentStat
         if veto.version == spec.version:
             return RunPhase.ROLLED_BACK, f"{name}: {veto.message}"
     if candidate := _candidate(spec.version, serving):
-        return _OF_STATE[candidate.state], f"{name}: {candidate.message or candidate.reason}"
+        phase = RunPhase.AWAITING_APPROVAL if candidate.reason == NOT_APPROVED else _OF_STATE[candidate.state]
+        return phase, f"{name}: {candidate.message or candidate.reason}"
     served = [one.version for one in serving.promotions if one.version and one.model == spec.model]
     if served and max(served) > spec.version:
         return RunPhase.SUPERSEDED, f"{name} never took over: version {max(served)} did"

@@ -84,7 +84,7 @@ def _deciding(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, run: Run)
 
 def _judged(snapshot: Snapshot, book: Book, run: Run, model_version: str) -> None:
     version = snapshot.version_of(run)
-    if version is None and run.phase in (RunPhase.DECIDING, RunPhase.ROLLING_OUT):
+    if version is None and run.phase in (RunPhase.DECIDING, RunPhase.AWAITING_APPROVAL, RunPhase.ROLLING_OUT):
         book.change(run, RunPhase.REJECTED, f"ModelVersion {model_version} was deleted")
     elif version is None:
         book.change(run, RunPhase.DECIDING, "waits for the deployment to look at it", model_version)
@@ -110,5 +110,6 @@ _STEPS = {
     RunPhase.PENDING: _pending,
     RunPhase.TRAINING: _training,
     RunPhase.DECIDING: _deciding,
+    RunPhase.AWAITING_APPROVAL: _deciding,
     RunPhase.ROLLING_OUT: _deciding,
 }

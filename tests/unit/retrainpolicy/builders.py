@@ -200,7 +200,14 @@ class Team:
 
     def says(self, state: str, message: str = "") -> Self:
         """What the deployment says of the newest version."""
-        candidate = {"version": self.versions, "state": state, "reason": state, "message": message}
+        return self._candidate(state, state, message)
+
+    def waits(self, reason: str, message: str = "") -> Self:
+        """Why the deployment lets the newest version wait."""
+        return self._candidate("Waiting", reason, message)
+
+    def _candidate(self, state: str, reason: str, message: str) -> Self:
+        candidate = {"version": self.versions, "state": state, "reason": reason, "message": message}
         self.deployment["status"]["candidates"] = [candidate]
         return self
 

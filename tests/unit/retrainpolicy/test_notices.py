@@ -10,7 +10,7 @@ from perennial.questions import Answer, Notice
 from tests.unit.retrainpolicy.builders import HOURLY, NOW, Team, a_policy
 
 RECEIVERS = Config.model_validate({"receivers": {name: {"form": "Slack", "url": "http://x"} for name in ("a", "b")}})
-ALL = ["Started", "Promoted", "Rejected", "RolledBack", "Superseded", "Failed", "Replaced"]
+ALL = ["Started", "AwaitingApproval", "Promoted", "Rejected", "RolledBack", "Superseded", "Failed", "Replaced"]
 
 
 def team(*notify: Body, **spec: Body) -> Team:
@@ -71,12 +71,32 @@ def test_bad_news_is_told_to_both(state: str, reason: str) -> None:
     assert found[0].id == found[1].id, "the same event"
 
 
+def test_a_person_is_told_that_he_is_waited_for_once() -> None:
+    one = team({"receiver": "a", "events": ["AwaitingApproval", "Promoted"]})
+    one.request("now").settle()
+    one.after(days=2).succeeds().settle()
+    how = "set spec.approval: Approved on its ModelVersion churn-2"
+    one.waits("NotApproved", how)
+    (asked,) = hears(one)
+    assert (asked.reason, asked.summary) == (
+        "RunAwaitingApproval", f"run 1 of team/churn awaits approval: churn-2: {how}",
+    )  # fmt: skip
+    assert one.runs == [(1, "AwaitingApproval")]
+    one.waits("NotApproved", "other words")
+    assert hears(one) == []
+    assert one.told.count("RunAwaitsApproval") == 1
+    one.promotes()
+    assert [notice.reason for notice in hears(one)] == ["RunPromoted"]
+
+
 def test_nothing_is_told_before_it_is_on_record() -> None:
     one = team({"receiver": "a", "events": ALL})
     one.request("now")
     plan = one.decide()
     assert plan.status is not None
-    assert plan.status["runs"][0]["pendingNotices"] == [{"receiver": "a", "event": "Started"}]
+    assert plan.status["runs"][0]["pendingNotices"] == [
+        {"receiver": "a", "event": "Started", "time": "2026-11-20T12:00:00Z"}
+    ]
     assert notices(plan) == []
     assert len(notices(one.decide())) == 1
 

@@ -14,7 +14,7 @@ from tests.unit.retrainpolicy.builders import ACCURACY, Team, a_policy
 
 EVERY_20: Body = {"name": "every20", "schedule": {"cron": "*/20 * * * *"}}
 LATE: Body = {"name": "late", "schedule": {"cron": "5 * * * *", "startingDeadlineSeconds": 600}}
-UNDER_WAY = ("Pending", "Training", "Deciding", "RollingOut")
+UNDER_WAY = ("Pending", "Training", "Deciding", "AwaitingApproval", "RollingOut")
 
 CALM = st.one_of(
     st.tuples(st.just("crash"), st.just(None)),
