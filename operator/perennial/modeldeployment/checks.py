@@ -80,8 +80,10 @@ def answer(scene: Scene, metric: AnalysisMetric) -> Answer | None:
     container = metric.source.job.template["spec"]["containers"][0]["name"]
     ended = next(reversed(ends(own, container)), None)
     if failed := job_condition(own.job, "Failed"):
-        words = failed.get("message", "")
-        return _of_failure(metric, own, ended if failed.get("reason") != "DeadlineExceeded" else None, words)
+        words, timed_out = failed.get("message", ""), failed.get("reason") == "DeadlineExceeded"
+        if not ended and not timed_out and not lost(scene, own):
+            return None
+        return _of_failure(metric, own, None if timed_out else ended, words)
     if job_condition(own.job, "Complete") and ended:
         return _of_end(metric, own, ended)
     return Answer(error=gone) if (gone := lost(scene, own)) else None
@@ -96,7 +98,7 @@ def unanswered(scene: Scene) -> str:
 
 
 def lost_at(scene: Scene) -> datetime | None:
-    """When the first answer of a Job that ended well is not waited for any more."""
+    """When the first answer of a Job that ended is not waited for any more."""
     return min((at for own in _awaited(scene) if (at := given_up_at(own))), default=None)
 
 

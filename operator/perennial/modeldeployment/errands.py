@@ -29,8 +29,10 @@ def ends(own: OwnJob, container: str) -> Sequence[Body]:
 
 
 def given_up_at(own: OwnJob) -> datetime | None:
-    """When the answer of a Job that ended well is not waited for any more; None while it runs, or if it failed."""
-    ended = job_condition(own.job, "Complete")
+    """When the answer of a Job that ended is not waited for any more; None while it runs, and if it ran out of time."""
+    ended = job_condition(own.job, "Complete") or job_condition(own.job, "Failed")
+    if ended and ended.get("reason") == "DeadlineExceeded":
+        return None
     at = read_time(ended.get("lastTransitionTime")) if ended else None
     return at + _LOST if at else None
 

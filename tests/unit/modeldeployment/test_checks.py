@@ -242,6 +242,29 @@ def test_an_answer_that_is_lost_is_not_waited_for() -> None:
     assert "is lost with its pod" in found(world)["metrics"][0]["message"]
 
 
+def test_that_its_job_failed_says_nothing_before_its_pod_is_told_of() -> None:
+    world = checked()
+    ends(world, 3, "no")
+    (job,) = jobs(world)
+    pod = world.objects.pop((PODS, f"{job['metadata']['name']}-x"))
+    passes(world, 40)
+    assert "verdict" not in found(world)
+    assert world.reconcile().requeue_after, "nobody else would wake it"
+    late = world.now
+    world.put(pod)
+    passes(world, 40)
+    assert world.candidate(2)["reason"] == "AnalysisFailed"
+    assert len(jobs(world)) == 1
+    assert late < world.now
+
+    world = checked()
+    ends(world, 3)
+    (job,) = jobs(world)
+    del world.objects[PODS, f"{job['metadata']['name']}-x"]
+    passes(world, 80)
+    assert "failed" in found(world)["metrics"][0]["message"], "it is not waited for without end"
+
+
 def test_several_are_looked_at_together() -> None:
     second = smoke() | {"name": "fair"}
     world = checked(smoke(), second)
