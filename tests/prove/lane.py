@@ -19,6 +19,7 @@ from tests.prove.proxy import Faults, Proxy, Write
 CONTAINER = {"name": "main", "image": "train:1", "command": ["python", "train.py"]}
 # A second is what a status is held back for, and the longest that any rule waits when nothing is asked of it.
 QUIET = 2.5
+PATIENCE = 120.0
 
 
 class Crash(Faults):
@@ -36,9 +37,12 @@ class Crash(Faults):
 
 
 class Lane:
-    """A namespace, entered with its operator started; what it is asked to wait for has two minutes."""
+    """A namespace, entered with its operator started. `patience`: the seconds that what it waits for may take."""
 
-    def __init__(self, server: ApiServer, config: Body, faults: Faults | None = None) -> None:
+    def __init__(
+        self, server: ApiServer, config: Body, faults: Faults | None = None, patience: float = PATIENCE
+    ) -> None:
+        self.patience = patience
         self.space = Space(server)
         self.proxy = Proxy(server, self.space.name, faults, scope=self.space.name)
         self._config: Path = server.folder / f"{self.space.name}.yaml"
@@ -120,10 +124,10 @@ class Lane:
         found: Body = ((self.space.get(MODELDEPLOYMENTS, "churn") or {}).get("status") or {}).get("rollout") or {}
         return found
 
-    def until(self, what: str, check: Callable[[], Any], seconds: float = 120.0) -> Any:
-        """The first truthy value of a check."""
+    def until(self, what: str, check: Callable[[], Any], seconds: float = 0.0) -> Any:
+        """The first truthy value of a check; `seconds` where it takes longer than anything else."""
         try:
-            return eventually(check, seconds)
+            return eventually(check, max(seconds, self.patience))
         except AssertionError as error:
             seen = {kind.plural: self.space.every(kind) for kind in (TRAININGJOBS, MODELDEPLOYMENTS, RETRAINPOLICIES)}
             statuses = {f"{k}/{o['metadata']['name']}": o.get("status") for k, all_ in seen.items() for o in all_}

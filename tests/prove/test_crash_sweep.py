@@ -17,7 +17,7 @@ import pytest
 from e2e.cluster.apiserver import ApiServer
 from perennial.plan import Body
 from tests.prove.compare import differences, state
-from tests.prove.lane import Crash, Lane
+from tests.prove.lane import PATIENCE, Crash, Lane
 from tests.prove.report import FULL, Proof
 from tests.prove.workloads import WORKLOADS
 
@@ -27,9 +27,11 @@ LANES = 6 + 4 * len(os.sched_getaffinity(0))
 # What CI plays, each killed after every so manieth of its writes, not all of them after the first.
 PART = ("train and succeed", "train fail retry fail", "suspend and resume", "metric trigger", "manual approval")
 STRIDE = 1 if FULL else 5
-PATIENCE = 60.0
+SETTLED = 60.0
 # In one play: what is done after the first is as good a moment for the next.
 DEATHS = 8
+# Seconds of a start, when all lanes start anew at the same time.
+START = 30.0
 
 
 @dataclass
@@ -59,12 +61,12 @@ def undisturbed(server: ApiServer, name: str) -> End:
 def killed(server: ApiServer, name: str, at: Sequence[int], expected: End) -> tuple[int, list[str]]:
     """Play a workload, killed at some writes: how many of them it came to, and how it ended otherwise than expected."""
     crash = Crash(*at)
-    with Lane(server, CONFIG, crash) as lane:
+    with Lane(server, CONFIG, crash, PATIENCE + START * len(at)) as lane:
         crash.lane = lane
         deadline = time.monotonic()
         try:
             WORKLOADS[name](lane)
-            deadline = time.monotonic() + PATIENCE
+            deadline = time.monotonic() + SETTLED
             lane.quiet()
             while True:
                 end = End(state(lane.space), lane.made(), len(lane.proxy.writes))
