@@ -77,8 +77,9 @@ class Occasion(StrEnum):
     REPLACED = "Replaced"
 
 
+# Not `on`: in YAML that is the key `true`.
 class Notification(ApiModel):
-    """Who is told of what. (`on` would be the word, but in YAML that is the key `true`.)"""
+    """Who is told of what."""
 
     receiver: Annotated[str, Field(pattern=DNS_NAME, max_length=63)] = Field(
         description="Name of a receiver in the chart's `receivers`."
