@@ -85,13 +85,14 @@ proofs: venv ## Run the slice of each proof that fits CI, those on the real clus
 	@$(PY) -m pytest tests/prove --durations=5 $(WIDE) $(ARGS)
 
 # Everything runs, whatever fails before it; the table says what did. What the rights are for shows only in a whole run on
-# the cluster.
+# the cluster. Reordered, the files that take longest would come last: they have few tests.
 prove: export PERENNIAL_PROVE := full
 prove: export PERENNIAL_PROOFS := $(CACHE)/proofs-$(shell date +%s).jsonl
 prove: venv ## Run every proof in full (two hours), and print one table with counts
 	@mkdir -p $(CACHE)
 	failed=0
-	$(PY) -m pytest tests/prove tests/apiserver -m "proof and not alone" -vv --durations=10 $(LANES) $(ARGS) || failed=1
+	$(PY) -m pytest tests/prove tests/apiserver -m "proof and not alone" -vv --durations=10 \
+	  $(WIDE) --no-loadscope-reorder $(ARGS) || failed=1
 	$(PY) -m pytest tests/prove -m alone -vv $(ARGS) || failed=1
 	$(PY) -m e2e $(ARGS) || failed=1
 	$(PY) -m tests.mutants || failed=1
