@@ -65,17 +65,20 @@ def people() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="session")
-def config(tmp_path_factory: pytest.TempPathFactory, people: Receiver) -> Path:
-    """The operator's configuration file, with a preset for training and one for serving, and a receiver of notices."""
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The operator's configuration file, with a preset for training and one for serving, as every release reads it."""
     path = tmp_path_factory.mktemp("config") / "config.yaml"
-    path.write_text(json.dumps(PRESETS | {"receivers": {"people": {"form": "CloudEvents", "url": people.url}}}))
+    path.write_text(json.dumps(PRESETS))
     return path
 
 
 @pytest.fixture(scope="session")
-def perennial(controlled: ApiServer, config: Path) -> Iterator[Perennial]:
-    """The real operator, all its kinds."""
-    with Perennial(controlled, "perennial-0", config) as operator:
+def perennial(controlled: ApiServer, config: Path, people: Receiver) -> Iterator[Perennial]:
+    """The real operator, all its kinds; it knows people."""
+    whole = PRESETS | {"receivers": {"people": {"form": "CloudEvents", "url": people.url}}}
+    path = config.with_name("perennial.yaml")
+    path.write_text(json.dumps(whole))
+    with Perennial(controlled, "perennial-0", path) as operator:
         operator.started()
         yield operator
 

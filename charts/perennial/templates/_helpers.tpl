@@ -99,8 +99,9 @@ servingRuntimes:
   {{- else }} {}
   {{- end }}
 {{- end }}
+{{- with .Values.receivers }}
 receivers:
-  {{- range $name, $receiver := .Values.receivers }}
+  {{- range $name, $receiver := . }}
   {{ $name }}:
     form: {{ $receiver.form }}
     {{- with $receiver.url }}
@@ -116,8 +117,8 @@ receivers:
     {{- end }}
     {{- end }}
     {{- end }}
-  {{- else }} {}
   {{- end }}
+{{- end }}
 {{- with .Values.mirroringGateways }}
 mirroringGateways: {{ toJson . }}
 {{- end }}
