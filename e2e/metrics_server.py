@@ -13,6 +13,17 @@ _API = "/apis/metrics.k8s.io/v1beta1"
 _DEPLOYMENT = "deployment/metrics-server"
 
 
+def by_cpu(target: int, least: int, most: int) -> Body:
+    """spec.autoscaling: pods are to use so many percent of the CPU that they request; it scales down soon."""
+    cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": target}}
+    return {
+        "minReplicas": least,
+        "maxReplicas": most,
+        "metrics": [{"type": "Resource", "resource": cpu}],
+        "behavior": {"scaleDown": {"stabilizationWindowSeconds": 10}},
+    }
+
+
 class MetricsServer:
     """The one of the cluster, installed as its own project says."""
 

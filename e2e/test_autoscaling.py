@@ -11,7 +11,7 @@ from e2e import audit, operators
 from e2e.diary import Diary
 from e2e.lab import Body, Lab, condition, is_true
 from e2e.load import Load
-from e2e.metrics_server import MetricsServer
+from e2e.metrics_server import MetricsServer, by_cpu
 from e2e.served import Served, odd_server, tried
 from e2e.space import Space, serving
 from e2e.store import Store
@@ -24,13 +24,7 @@ MOST = 3  # pods
 # A request takes more than half a millisecond of CPU: twice what three pods are to use, and a part of what one is to.
 BUSY, QUIET = 150, 5  # requests per second
 REQUESTS: Body = {"requests": {"cpu": "30m", "memory": "32Mi"}}
-CPU: Body = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}
-AUTOSCALING: Body = {
-    "minReplicas": 1,
-    "maxReplicas": MOST,
-    "metrics": [{"type": "Resource", "resource": CPU}],
-    "behavior": {"scaleDown": {"stabilizationWindowSeconds": 10}},
-}
+AUTOSCALING = by_cpu(50, 1, MOST)
 CANARY: Body = {"canary": {"steps": [{"setWeight": 50}, {"pause": {}}]}}
 BLUE_GREEN: Body = {"blueGreen": {"autoPromotionEnabled": False}}
 

@@ -10,7 +10,7 @@ from e2e.gateway import NAME as PUBLIC
 from e2e.gateway import NAMESPACE, Gateway
 from e2e.lab import Body, Lab
 from e2e.load import Load
-from e2e.metrics_server import MetricsServer
+from e2e.metrics_server import MetricsServer, by_cpu
 from e2e.served import Served, odd_server, tried
 from e2e.space import Space, serving
 from e2e.store import Store
@@ -19,13 +19,6 @@ from e2e.store import Store
 pytestmark = pytest.mark.full
 NAME, PREVIEW, HOST = "apart", "apart-preview", "apart.example"
 LEAST, MOST = 2, 4  # pods
-CPU: Body = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}
-AUTOSCALING: Body = {
-    "minReplicas": 1,
-    "maxReplicas": MOST,
-    "metrics": [{"type": "Resource", "resource": CPU}],
-    "behavior": {"scaleDown": {"stabilizationWindowSeconds": 10}},
-}
 STEPS: list[Body] = [{"setWeight": 10}, {"pause": {}}, {"setWeight": 100}, {"pause": {}}]
 
 
@@ -40,7 +33,7 @@ def busy(
     fields: Body = {
         "route": {"parentRefs": [{"name": PUBLIC, "namespace": NAMESPACE}], "hostnames": [HOST]},
         "strategy": {"canary": {"steps": STEPS}},
-        "autoscaling": AUTOSCALING | {"minReplicas": LEAST},
+        "autoscaling": by_cpu(80, LEAST, MOST),
         "scaleDownDelay": "5s",
     }
     template = odd_server(resources={"requests": {"cpu": "50m", "memory": "32Mi"}})
@@ -48,7 +41,7 @@ def busy(
     space.serves(NAME, 1)
     space.says("mdep", NAME, "Ready", "True", f"{LEAST} of {LEAST} replicas ready")
     # From now on the least is less than what serves.
-    space.apply(serving(NAME, template=template, **(fields | {"autoscaling": AUTOSCALING})))
+    space.apply(serving(NAME, template=template, **(fields | {"autoscaling": by_cpu(80, 1, MOST)})))
     space.apply(tried(store, NAME, 2))
     space.until("the gateway leads here", lambda: gateway.answers(HOST))
     with Load(lab, Path(tmp_path_factory.mktemp("apart")), gateway.url, rate=20, host=HOST) as load:

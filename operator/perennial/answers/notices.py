@@ -13,6 +13,7 @@ from perennial.answers.named import named, posted
 from perennial.config import Receiver, Server
 from perennial.notices import FORMS, pagerduty
 from perennial.questions import Answer, Notice
+from perennial.tokens import TokenBuckets
 
 # So many at once, and one more each so many seconds: a receiver that is told too much may shut us out.
 _BURST, _REFILL = 30, 2.0
@@ -36,7 +37,7 @@ class Notices:
         self._clock = clock
         self._sent: OrderedDict[tuple[str, str], asyncio.Task[None]] = OrderedDict()
         self._failed: dict[str, tuple[float, str]] = {}
-        self._tokens: dict[str, tuple[float, float]] = {}
+        self._tokens = TokenBuckets(_BURST, _REFILL, clock=clock)
 
     async def answer(self, notice: Notice) -> Answer:
         """Nothing, once the receiver has taken it. Raises as aiohttp does, and ValueError."""
@@ -47,7 +48,7 @@ class Notices:
             since, why = self._failed.get(notice.receiver, (0.0, ""))
             if why and self._clock() - since < _REST:
                 return Answer(error=why)
-            if not self._allowed(notice.receiver):
+            if not self._tokens.take(notice.receiver):
                 return Answer(error="much is told at once: it is told in its turn")
             task = self._sent[key] = asyncio.create_task(self._send(receiver, notice))
             if len(self._sent) > _KNOWN:
@@ -72,13 +73,6 @@ class Notices:
             self._failed[notice.receiver] = self._clock(), why
             raise
         self._failed.pop(notice.receiver, None)
-
-    def _allowed(self, receiver: str) -> bool:
-        now = self._clock()
-        tokens, at = self._tokens.get(receiver, (float(_BURST), now))
-        tokens = min(float(_BURST), tokens + (now - at) / _REFILL)
-        self._tokens[receiver] = (tokens - 1 if tokens >= 1 else tokens, now)
-        return tokens >= 1
 
 
 def _server(receiver: Receiver) -> Server:

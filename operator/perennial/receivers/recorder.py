@@ -12,6 +12,7 @@ from typing import Protocol
 from perennial.kube.errors import ApiError
 from perennial.plan import Body, Event
 from perennial.telemetry import metrics
+from perennial.tokens import TokenBuckets
 
 logger = logging.getLogger(__name__)
 
@@ -42,12 +43,6 @@ class Receiver(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Bucket:
-    tokens: float
-    at: float
-
-
 class Recorder:
     """The way to one receiver: `run` delivers. The same event of the same object becomes a higher count."""
 
@@ -60,9 +55,8 @@ class Recorder:
     ) -> None:
         self._receiver = receiver
         self._now = now
-        self._clock = clock
         self._told: OrderedDict[tuple[str, str, str, str], Told] = OrderedDict()
-        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._tokens = TokenBuckets(_BURST, _REFILL, size=_KNOWN, clock=clock)
         self._queue: asyncio.Queue[Told] = asyncio.Queue(_WAITING)
 
     def record(self, about: Body, event: Event) -> None:
@@ -80,7 +74,7 @@ class Recorder:
         told.last = now
         if told.pending:
             return
-        if not self._allowed(uid):
+        if not self._tokens.take(uid):
             metrics.events_dropped.labels("rate").inc()
             return
         try:
@@ -103,19 +97,6 @@ class Recorder:
             except Exception:
                 metrics.events_dropped.labels("error").inc()
                 logger.exception("event %s not recorded", told.event.reason)
-
-    def _allowed(self, uid: str) -> bool:
-        now = self._clock()
-        bucket = self._buckets.setdefault(uid, _Bucket(_BURST, now))
-        self._buckets.move_to_end(uid)
-        if len(self._buckets) > _KNOWN:
-            self._buckets.popitem(last=False)
-        bucket.tokens = min(_BURST, bucket.tokens + (now - bucket.at) / _REFILL)
-        bucket.at = now
-        if bucket.tokens < 1:
-            return False
-        bucket.tokens -= 1
-        return True
 
 
 def _reference(body: Body) -> Body:

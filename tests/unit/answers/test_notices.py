@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from perennial.answers import Answers
+from perennial.answers.notices import Notices
 from perennial.config import Config
 from perennial.questions import Answer
 from tests.receiver import Receiver, receiver
@@ -24,6 +25,11 @@ def oncall() -> Iterator[Receiver]:
 
 def config(state: Receiver, form: str = "CloudEvents", **more: Any) -> Config:
     return Config.model_validate({"receivers": {"oncall": {"form": form, "url": state.url, **more}}})
+
+
+def clocked(answers: Answers, now: list[float]) -> None:
+    """Have the receivers told by this clock."""
+    answers._notices = Notices(answers._session, answers._config.receivers, clock=lambda: now[0])
 
 
 async def test_it_is_told_in_its_form_with_its_token(oncall: Receiver, tmp_path: Path) -> None:
@@ -66,7 +72,7 @@ async def test_one_that_failed_is_left_alone_for_a_while_and_told_again(
     now = [0.0]
     oncall.status = 503
     async with Answers(config(oncall)) as answers:
-        monkeypatch.setattr(answers._notices, "_clock", lambda: now[0])
+        clocked(answers, now)
         assert await answers.answer(NOTICE) == Answer(error="HTTP 503: not so")
         oncall.status = 200
         assert await answers.answer(replace(NOTICE, id="another")) == Answer(error="HTTP 503: not so")
@@ -77,10 +83,10 @@ async def test_one_that_failed_is_left_alone_for_a_while_and_told_again(
     assert len(oncall.told) == 3
 
 
-async def test_much_at_once_is_told_bit_by_bit(oncall: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_much_at_once_is_told_bit_by_bit(oncall: Receiver) -> None:
     now = [0.0]
     async with Answers(config(oncall)) as answers:
-        monkeypatch.setattr(answers._notices, "_clock", lambda: now[0])
+        clocked(answers, now)
         found = [await answers.answer(replace(NOTICE, id=str(number))) for number in range(40)]
         assert [one.error for one in found].count("") == 30
         now[0] += 20.5
