@@ -321,6 +321,15 @@ RETRAINPOLICY = [
     ({f"{METRIC}.aggregate": "Mean"}, 'spec.triggers[0].metric.aggregate: Unsupported value: "Mean"'),
     ({f"{METRIC}.minSamples": 0}, "spec.triggers[0].metric.minSamples in body should be greater than or equal to 1"),
     ({f"{METRIC}.for": "30"}, "spec.triggers[0].metric.for in body should match"),
+    ({f"{METRIC}.labelDelay": "720h"}, "window and labelDelay must be at most 720h together"),
+    ({f"{METRIC}.relativeTo": {"by": "Ratio"}}, "spec.triggers[0].metric.relativeTo.baseline: Required value"),
+    (
+        {f"{METRIC}.relativeTo": {"baseline": "Promotion", "metric": "accuracy"}},
+        "goes with baseline Recorded: the metrics on a ModelVersion have names",
+    ),
+    ({"spec.when": "Both"}, 'spec.when: Unsupported value: "Both": supported values: "Any", "All"'),
+    ({"spec.quietHours": [{"cron": "0 3 * * *", "duration": "1h"}]}, "spec.quietHours[0].name: Required value"),
+    ({"spec.quietHours": [{"name": "n", "cron": "0 3 * * *", "duration": "0s"}]}, "must be 1s to 720h"),
     ({f"{SCHEDULE}.cron": "@daily"}, "spec.triggers[1].schedule.cron in body should"),
     (
         {f"{SCHEDULE}.startingDeadlineSeconds": 0},

@@ -369,6 +369,19 @@ _ABOVE = {"spec.triggers[].metric": {"name": "accuracy", "above": 0.9}}
 _QUERIED = {"spec.triggers[].metric": {"name": "accuracy", "below": 0.9, "source": {"prometheus": {"query": "up"}}}}
 _CALLED = {"spec.triggers[].metric": {"name": "accuracy", "below": 0.9, "source": {"webhook": {"name": "truth"}}}}
 _OUTSIDE = {"spec.triggers[].metric": {"name": "accuracy", "outside": {"below": 0.5, "above": 0.9}}}
+_LONG_BREACHES = {"spec.triggers[].metric.breaches": {"atLeast": 1, "of": 20}, "spec.triggers[].metric.window": "3m"}
+_RECORDED = {"spec.triggers[].metric.relativeTo": {"baseline": "Recorded"}}
+_SHOWN = {"spec.triggers[].metric.relativeTo": {"baseline": "Promotion"}}
+_QUIET = {"spec.quietHours[]": {"name": "nights", "cron": "0 3 1 1 *", "duration": "1h"}}
+_NO_CRON = (
+    Wrong("@daily"),
+    Wrong("61 * * * *"),
+    Wrong("0 3 * *"),
+    Wrong("0 0 31 2 *"),
+    Wrong("a b c d e"),
+    Wrong("0\u30003 1 1 * *"),
+)
+_NO_ZONE = (Wrong("Europe/Berlim"), Wrong("../../etc/passwd"), Wrong("Europe"), Wrong("x" * 64), Wrong("\x00"))
 _BREACHES = {"spec.triggers[].metric": {"name": "accuracy", "below": 0.9, "breaches": {"atLeast": 1, "of": 2}}}
 
 KNOWN: Mapping[str, Mapping[str, Known]] = {
@@ -528,22 +541,24 @@ KNOWN: Mapping[str, Mapping[str, Known]] = {
             good=("1s", "720h", "1h1m1s"), wrong=(*_DURATION, Wrong("0s"), Wrong("721h"))
         ),
         "spec.triggers[].metric.for": Known(good=("0s", "720h"), wrong=(*_DURATION, Wrong("721h"))),
-        "spec.triggers[].schedule.cron": Known(
-            good=("0 3 1 1 *", "59 23 31 12 7"),
-            also=_SCHEDULE,
-            wrong=(
-                Wrong("@daily"),
-                Wrong("61 * * * *"),
-                Wrong("0 3 * *"),
-                Wrong("0 0 31 2 *"),
-                Wrong("a b c d e"),
-                Wrong("0\u30003 1 1 * *"),
-            ),
+        "spec.triggers[].metric.labelDelay": Known(
+            good=("0s", "719h"), wrong=(*_DURATION, Wrong("720h"), Wrong("1h", "breaches", _LONG_BREACHES))
         ),
+        "spec.triggers[].metric.relativeTo.baseline": Known(needed="baseline"),
+        "spec.triggers[].metric.relativeTo.metric": Known(
+            good=("accuracy",), also=_RECORDED, wrong=(Wrong("accuracy", "metric", _SHOWN),)
+        ),
+        "spec.triggers[].metric.relativeTo.by": Known(also=_RECORDED),
+        "spec.triggers[].schedule.cron": Known(good=("0 3 1 1 *", "59 23 31 12 7"), also=_SCHEDULE, wrong=_NO_CRON),
         "spec.triggers[].schedule.timeZone": Known(
-            good=("UTC", "America/Argentina/ComodRivadavia"),
-            also=_SCHEDULE,
-            wrong=(Wrong("Europe/Berlim"), Wrong("../../etc/passwd"), Wrong("Europe"), Wrong("x" * 64), Wrong("\x00")),
+            good=("UTC", "America/Argentina/ComodRivadavia"), also=_SCHEDULE, wrong=_NO_ZONE
+        ),
+        "spec.quietHours": Known(good=([_QUIET["spec.quietHours[]"]],)),
+        "spec.quietHours[].name": Known(also=_QUIET),
+        "spec.quietHours[].cron": Known(good=("0 3 1 1 *",), also=_QUIET, wrong=_NO_CRON),
+        "spec.quietHours[].timeZone": Known(good=("UTC",), also=_QUIET, wrong=_NO_ZONE),
+        "spec.quietHours[].duration": Known(
+            good=("1s", "720h"), also=_QUIET, wrong=(*_DURATION, Wrong("0s"), Wrong("721h"))
         ),
         "spec.triggers[].schedule.startingDeadlineSeconds": Known(also=_SCHEDULE),
         "spec.cooldown": Known(good=("0s", "8760h"), wrong=(*_DURATION, Wrong("8761h"))),

@@ -19,7 +19,7 @@ from perennial.api.base import (
     WrittenTime,
 )
 from perennial.api.rules import rule, validations
-from perennial.api.trigger import Trigger
+from perennial.api.trigger import Cron, Trigger, TriggerName
 
 MAP_BY_RECEIVER = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["receiver"]}
 _YEAR = "duration('8760h')"
@@ -62,6 +62,27 @@ class Budget(ApiModel):
     per: Annotated[
         Duration, Field(json_schema_extra=validations(rule(f"duration(self) <= {_YEAR}", "must be at most 8760h")))
     ] = Field("24h", description="The period, sliding.")
+
+
+class When(StrEnum):
+    """Which of the triggers a run needs."""
+
+    ANY = "Any"
+    ALL = "All"
+
+
+class QuietHours(Cron):
+    """A time in which no run starts."""
+
+    name: TriggerName = Field(description="Name of the time, as it is told why a run waits.")
+    duration: Annotated[
+        Duration,
+        Field(
+            json_schema_extra=validations(
+                rule("duration(self) > duration('0s') && duration(self) <= duration('720h')", "must be 1s to 720h")
+            )
+        ),
+    ] = Field(description="How long it lasts from each of the times.")
 
 
 class Occasion(StrEnum):
@@ -112,12 +133,18 @@ class RetrainPolicySpec(ApiModel):
     triggers: Annotated[list[Trigger], Field(max_length=16, json_schema_extra=MAP_BY_NAME)] = Field(
         default=[], description="Each is a cause of its own; without any, runs are started by hand."
     )
+    when: When = Field(
+        When.ANY, description="Any: each trigger is a cause. All: a run starts when all of them are crossed, or due."
+    )
     cooldown: Annotated[
         Duration, Field(json_schema_extra=validations(rule(f"duration(self) <= {_YEAR}", "must be at most 8760h")))
     ] = Field("0s", description="Rest after the end of a run; a request by hand ignores it.")
     concurrency_policy: ConcurrencyPolicy = Field(
         ConcurrencyPolicy.FORBID,
         description="Forbid: a cause during a run starts nothing. Replace: it ends that run. Allow: both run.",
+    )
+    quiet_hours: Annotated[list[QuietHours], Field(max_length=16, json_schema_extra=MAP_BY_NAME)] = Field(
+        default=[], description="Times in which no run starts; a request by hand ignores them."
     )
     budget: Budget | None = Field(None, description="How many runs may start in a period.")
     unpromoted_limit: Annotated[int, Field(ge=1, le=1000)] = Field(
@@ -216,6 +243,8 @@ class TriggerStatus(ApiModel):
     message: str = Field("", description="What it saw, and why it did or did not start a run.", exclude_if=_NOTHING)
     value: Number | None = Field(None, description="Value that was last observed.")
     samples: int | None = Field(None, description="Samples in the window.")
+    baseline: Number | None = Field(None, description="What its limits are relative to.")
+    baseline_revision: str | None = Field(None, description="The revision that showed this baseline.")
     crossed_since: Time | None = Field(None, description="Since when the limit is crossed.")
     last_schedule_time: Time | None = Field(None, description="The last tick that was started or missed.")
     next_schedule_time: Time | None = Field(None, description="The next tick, or the one that is held.")

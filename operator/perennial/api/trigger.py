@@ -52,14 +52,56 @@ class Breaches(ApiModel):
 
 
 # As fine as the buckets of samples are: by the minute for an hour, by the quarter of an hour for twelve.
+_BACK = "duration(self.window).getSeconds() * self.breaches.of + duration(self.labelDelay).getSeconds()"
 _FINE = (
-    "!has(self.breaches) || duration(self.window).getSeconds() * self.breaches.of <= 3600"
-    " || duration(self.window) >= duration('15m') && duration(self.window).getSeconds() * self.breaches.of <= 43200"
-    " || duration(self.window) >= duration('24h') && duration(self.window).getSeconds() * self.breaches.of <= 2592000"
+    f"!has(self.breaches) || {_BACK} <= 3600"
+    f" || duration(self.window) >= duration('15m') && {_BACK} <= 43200"
+    f" || duration(self.window) >= duration('24h') && {_BACK} <= 2592000"
 )
 
 
 _ASKED = "(has(self.source) && (has(self.source.prometheus) || has(self.source.webhook)))"
+
+
+class Baseline(StrEnum):
+    """What a value is compared with."""
+
+    RECORDED = "Recorded"
+    PROMOTION = "Promotion"
+
+
+class By(StrEnum):
+    """How it is compared."""
+
+    DIFFERENCE = "Difference"
+    RATIO = "Ratio"
+
+
+class RelativeTo(ApiModel):
+    """What the limits are relative to, instead of to nothing."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "!has(self.metric) || self.baseline == 'Recorded'",
+                "goes with baseline Recorded: the metrics on a ModelVersion have names",
+                ".metric",
+            )
+        )
+    )
+
+    baseline: Baseline = Field(
+        description="Recorded: what the served ModelVersion has on record. Promotion: what the served revision itself "
+        "showed in its first whole window."
+    )
+    metric: MetricName | None = Field(
+        None, description="Recorded: the name that the metric has on the ModelVersion. Default: its name here."
+    )
+    by: By = Field(
+        By.DIFFERENCE,
+        description="Difference: limits are added to the baseline (below: -0.05). Ratio: it is multiplied by them "
+        "(above: 1.2).",
+    )
 
 
 class MetricTrigger(ApiModel):
@@ -86,6 +128,11 @@ class MetricTrigger(ApiModel):
                 "window must be more than 0s, and at most 720h: samples are not kept longer",
                 ".window",
             ),
+            rule(
+                f"duration(self.labelDelay) + duration(self.window) <= {_DAYS_30}",
+                "window and labelDelay must be at most 720h together: samples are not kept longer",
+                ".labelDelay",
+            ),
             rule(f"duration(self.__for__) <= {_DAYS_30}", "must be at most 720h", ".for"),
             rule(
                 "!has(self.breaches) || duration(self.__for__) == duration('0s')",
@@ -104,8 +151,8 @@ class MetricTrigger(ApiModel):
             ),
             rule(
                 _FINE,
-                "all of its windows must lie within an hour, or be of 15m or more within 12h, or of 24h or more within "
-                "720h: older samples are not kept apart",
+                "all of its windows, and labelDelay, must lie within an hour, or be of 15m or more within 12h, or of "
+                "24h or more within 720h: older samples are not kept apart",
                 ".breaches",
             ),
         )
@@ -132,6 +179,7 @@ class MetricTrigger(ApiModel):
     recover_below: Number | None = Field(
         None, description="Once above, it stays crossed until the value is below this. Default: the limit."
     )
+    relative_to: RelativeTo | None = Field(None, description="What the limits are relative to. Default: nothing.")
     window: Duration = Field("1h", description="How far back samples count; never before the model's promotion.")
     aggregate: Aggregate = Field(Aggregate.AVERAGE, description="How the samples of the window become one value.")
     min_samples: Annotated[int, Field(ge=1, le=1_000_000_000)] = Field(
@@ -140,13 +188,18 @@ class MetricTrigger(ApiModel):
     for_: Annotated[Duration, Field(alias="for")] = Field(
         "0s", alias="for", description="How long the limit must be crossed without a break."
     )
+    label_delay: Duration = Field(
+        "0s",
+        description="How long after a prediction its truth may come. What was reported of that last time does not "
+        "count yet.",
+    )
     breaches: Breaches | None = Field(
         None, description="Instead of `for`: in how many of the last windows the limit must have been crossed."
     )
 
 
-class ScheduleTrigger(ApiModel):
-    """Retrain at times."""
+class Cron(ApiModel):
+    """Times that come again."""
 
     cron: Annotated[str, Field(pattern=r"^[^ \t\n\r\f\v]+( +[^ \t\n\r\f\v]+){4}$", min_length=9, max_length=128)] = (
         Field(description="Five fields: minute, hour, day of month, month, day of week.")
@@ -154,6 +207,11 @@ class ScheduleTrigger(ApiModel):
     time_zone: Annotated[str, Field(min_length=1, max_length=64)] = Field(
         "Etc/UTC", description="IANA name of the time zone that `cron` is read in."
     )
+
+
+class ScheduleTrigger(Cron):
+    """Retrain at times."""
+
     starting_deadline_seconds: Annotated[int, Field(ge=1, le=2_592_000)] | None = Field(
         None, description="A tick that could not be started within this time is missed, and recorded as such."
     )

@@ -3,24 +3,16 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from perennial.api.retrainpolicy import (
-    Cause,
-    ConcurrencyPolicy,
-    RetrainPolicySpec,
-    RunPhase,
-    Skip,
-    TriggerState,
-    TriggerStatus,
-)
+from perennial.api.retrainpolicy import TriggerStatus, When
 from perennial.api.trigger import Trigger
 from perennial.config import Config
 from perennial.plan import Event, Plan, news
 from perennial.questions import Question
-from perennial.retrainpolicy import limits, metric, notices, request, runs, schedule, status
+from perennial.retrainpolicy import metric, notices, request, runs, schedule, status
 from perennial.retrainpolicy.book import Book
-from perennial.retrainpolicy.limits import Attempt
+from perennial.retrainpolicy.causes import Causes
 from perennial.retrainpolicy.look import Look, Sight
-from perennial.retrainpolicy.snapshot import Snapshot, job_name
+from perennial.retrainpolicy.snapshot import Snapshot
 
 # By the field of a trigger: how it is looked at.
 LOOKS: Mapping[str, Callable[[Trigger, Sight], Look]] = {"metric": metric.look, "schedule": schedule.look}
@@ -39,19 +31,23 @@ def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
     # Times are kept in whole seconds; what is compared with them is, too.
     book = Book(snapshot.status, now.replace(microsecond=0), spec.notify)
     runs.advance(snapshot, spec, book)
+    causes = Causes(snapshot, spec, book)
     rows: list[TriggerStatus] = []
-    wakes: list[datetime] = []
-    questions: list[Question] = []
-    asked = request.look(snapshot)
-    if asked and (row := _dealt_with(asked, snapshot, spec, book, wakes)):
+    if (asked := request.look(snapshot)) and (row := causes.alone(asked)):
         rows.append(row)
+    looks: list[Look] = []
     for trigger in spec.triggers:
         look = _look(trigger, snapshot, book, now)
-        wakes += look.wakes
-        questions += look.questions
+        looks.append(look)
         for skip in look.missed:
             book.skip(skip)
-        rows.append(_dealt_with(look, snapshot, spec, book, wakes) or look.row)
+        if spec.when is When.ANY:
+            # One after the other: what a run was started for is dealt with.
+            rows.append(causes.alone(look) or look.row)
+    if spec.when is When.ALL:
+        rows += causes.together(looks)
+    wakes = [*causes.wakes, *(wake for look in looks for wake in look.wakes)]
+    questions: list[Question] = [question for look in looks for question in look.questions]
     ticks = [tick for trigger in spec.triggers if (tick := _upcoming(trigger, rows, now))]
     told = notices.tell(snapshot, spec, book, now, config)
     wakes += told.wakes
@@ -79,42 +75,10 @@ def _look(trigger: Trigger, snapshot: Snapshot, book: Book, now: datetime) -> Lo
         # The ticks of a trigger that is added later begin with its first look.
         begin=snapshot.created if new else now,
         now=now,
+        versions=snapshot.versions,
         answers=snapshot.answers,
     )
     return LOOKS[trigger.option](trigger, sight)
-
-
-def _dealt_with(
-    look: Look, snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, wakes: list[datetime]
-) -> TriggerStatus | None:
-    """The trigger's row after its cause started a run or was held."""
-    if look.cause is None:
-        return look.row
-    hold = limits.first(Attempt(look.cause, snapshot, spec, book))
-    if hold is None:
-        _start(look.cause, snapshot, spec, book)
-        if look.since:
-            book.unskip(look.cause.trigger, look.since)
-        words = f"{look.cause.message}; run {book.last_run} deals with it"
-        return look.started and look.started.model_copy(update={"message": words})
-    book.held[look.row.name] = hold.message
-    if hold.until:
-        wakes.append(hold.until)
-    words = f"{look.cause.message}; no run yet: {hold.message}"
-    if look.since:
-        book.skip(Skip(time=look.since, trigger=look.cause.trigger, reason=hold.reason, message=words))
-    return look.row.model_copy(update={"state": TriggerState.HELD, "message": words})
-
-
-def _start(cause: Cause, snapshot: Snapshot, spec: RetrainPolicySpec, book: Book) -> None:
-    number = snapshot.next_number(book.last_run)
-    if spec.dry_run:
-        book.start(cause, number, None)
-        return
-    if spec.concurrency_policy is ConcurrencyPolicy.REPLACE:
-        for run in book.under_way:
-            book.change(run, RunPhase.REPLACED, f"replaced by run {number}")
-    book.start(cause, number, job_name(snapshot.name, number))
 
 
 def _upcoming(trigger: Trigger, rows: list[TriggerStatus], now: datetime) -> datetime | None:

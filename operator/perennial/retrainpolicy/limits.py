@@ -9,6 +9,8 @@ from perennial.api.meta import ANNOTATION_RUN_REQUEST
 from perennial.api.retrainpolicy import MAX_RUNS, Cause, ConcurrencyPolicy, RetrainPolicySpec, RunPhase
 from perennial.retrainpolicy.book import UNDER_WAY, UNPROMOTED, Book
 from perennial.retrainpolicy.children import WORDS, unknown_words
+from perennial.retrainpolicy.quiet import quiet_until
+from perennial.retrainpolicy.schedule import parse
 from perennial.retrainpolicy.snapshot import Snapshot
 
 # The rest after runs that were not promoted, in seconds, where the cooldown is shorter: a breach outlives a run that
@@ -113,6 +115,15 @@ def budget(attempt: Attempt) -> Hold | None:
     return Hold("BudgetSpent", words, until)
 
 
+def quiet(attempt: Attempt) -> Hold | None:
+    """quietHours."""
+    found = None if attempt.by_hand else quiet_until(attempt.spec.quiet_hours, attempt.book.now)
+    if found is None:
+        return None
+    name, until = found
+    return Hold("QuietHours", f"it is quiet until {format_time(until)} (spec.quietHours[{name}])", until)
+
+
 RULES: tuple[Callable[[Attempt], Hold | None], ...] = (
     suspended,
     misconfigured,
@@ -121,6 +132,7 @@ RULES: tuple[Callable[[Attempt], Hold | None], ...] = (
     too_many,
     cooldown,
     budget,
+    quiet,
 )
 
 
@@ -145,6 +157,11 @@ def trouble(snapshot: Snapshot, spec: RetrainPolicySpec) -> Hold | None:
     if unknown := unknown_words(snapshot.template):
         words = f"spec.trainingJobTemplate.spec: $(run.{unknown[0]}) is unknown; use {', '.join(WORDS)}"
         return Hold("InvalidTemplate", words)
+    for hours in spec.quiet_hours:
+        try:
+            parse(hours)
+        except ValueError as error:
+            return Hold("InvalidQuietHours", f"spec.quietHours[{hours.name}].{error}")
     return None
 
 

@@ -14,8 +14,8 @@ from perennial.questions import Answer, Question
 @dataclass(frozen=True, slots=True)
 class Sight:
     """`before` is the trigger's row of the last look, `runs` the policy's, newest first, `serving` and `series` the
-    deployment's, of this name. What time alone brings counts from `begin`, when the policy was made, at its first look.
-    `answers` are those to the questions of the look before.
+    deployment's, of this name, `versions` all of the namespace. What time alone brings counts from `begin`, when the
+    policy was made, at its first look. `answers` are those to the questions of the look before.
     """
 
     before: TriggerStatus | None
@@ -26,6 +26,7 @@ class Sight:
     series: Body | None
     begin: datetime
     now: datetime
+    versions: Sequence[Body] = ()
     answers: Mapping[Question, Answer] = field(default_factory=dict)
 
 

@@ -1,15 +1,15 @@
 """Looks at a metric trigger: has the value of the served model crossed the limit, and for long enough?"""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from perennial.api.base import parse_duration
+from perennial.api.base import format_time, parse_duration
 from perennial.api.modeldeployment import ModelDeploymentStatus, Promotion
 from perennial.api.retrainpolicy import Cause, Run, RunPhase, TriggerState, TriggerStatus
 from perennial.api.trigger import Aggregate, MetricTrigger, Trigger
 from perennial.metricseries.sample import KEPT
-from perennial.retrainpolicy import crossing
+from perennial.retrainpolicy import baseline, crossing
 from perennial.retrainpolicy.book import UNDER_WAY
 from perennial.retrainpolicy.look import Look, Sight, turn
 from perennial.sources import Asked, Evidence, Matter, Source, Summary
@@ -20,6 +20,17 @@ EVERY = timedelta(seconds=30)
 
 def look(trigger: Trigger, sight: Sight) -> Look:
     """One look at a metric trigger."""
+    found, metric, promotion = _look(trigger, sight), trigger.metric, stable(sight.serving)
+    assert metric
+    before = baseline.kept(sight.before, describe(metric), promotion) if promotion else None
+    if promotion is None or before is None or found.row.baseline is not None:
+        return found
+    # While there is nothing to compare it with, too.
+    known = {"baseline": before, "baseline_revision": promotion.revision}
+    return replace(found, row=found.row.model_copy(update=known))
+
+
+def _look(trigger: Trigger, sight: Sight) -> Look:
     metric, now = trigger.metric, sight.now.replace(microsecond=0)
     assert metric
     rule = describe(metric)
@@ -35,31 +46,35 @@ def look(trigger: Trigger, sight: Sight) -> Look:
     if isinstance(metric.source.chosen, Asked):
         return _asked(trigger, metric.source.chosen, sight, promotion)
     source: Source = metric.source.chosen
-    windows = metric.breaches.of if metric.breaches else 1
-    if window * windows > KEPT:
+    windows, delay = metric.breaches.of if metric.breaches else 1, parse_duration(metric.label_delay)
+    if window * windows + delay > KEPT:
         words = f"metric.breaches: {windows} windows of {metric.window} cannot be looked back; at most 720h in all"
         return Look(TriggerStatus(name=trigger.name, state=TriggerState.INVALID, rule=rule, message=words))
-    evidence = Evidence(metric.name, promotion.revision, promotion.time, window, now, sight.series, windows)
+    evidence = Evidence(metric.name, promotion.revision, promotion.time, window, now, sight.series, delay)
     summary = source.summary(evidence)
     wakes = (source.wakes(evidence),) if summary else ()
     if summary is None or summary.count < metric.min_samples:
         return _too_few(trigger, promotion, summary.count if summary else 0, wakes)
     value = _value(metric.aggregate, summary)
-    found = f"{metric.aggregate} of {summary.count} samples in {metric.window}"
-    before = _crossed_since(sight.before, rule, promotion.time) is not None
-    crossed, seen = _judged(metric, source, evidence, value, before=before)
-    return _found(trigger, sight, promotion, _Value(value, summary.count, found, crossed, seen), wakes)
+    found = f"{metric.aggregate} of {summary.count} samples in {metric.window}{_until(metric)}"
+
+    def judge(bounds: MetricTrigger, before: bool) -> tuple[bool, str]:
+        return _judged(bounds, source, evidence, value, before=before)
+
+    return _found(trigger, sight, promotion, _Value(value, summary.count, found, judge), wakes)
 
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """A value, of how many samples it is, and how it came about, in words; whether it crosses the limit, in words."""
+    """A value, of how many samples it is, and how it came about, in words.
+
+    judge: whether it crosses the limits of a trigger, where it did or did not before, and what was seen, in words.
+    """
 
     value: float
     samples: int
     origin: str
-    crossed: bool
-    seen: str
+    judge: Callable[[MetricTrigger, bool], tuple[bool, str]]
 
 
 def _asked(trigger: Trigger, source: Asked, sight: Sight, promotion: Promotion) -> Look:
@@ -67,19 +82,24 @@ def _asked(trigger: Trigger, source: Asked, sight: Sight, promotion: Promotion) 
     metric = trigger.metric
     assert metric
     begin = turn(f"{sight.namespace}/{sight.deployment}/{trigger.name}", sight.now, EVERY)
+    rule, told = describe(metric), promotion.time + parse_duration(metric.label_delay)
+    if begin <= told and parse_duration(metric.label_delay):
+        words = f"waits until {format_time(told)} for the truth of what it predicts (metric.labelDelay)"
+        row = TriggerStatus(name=trigger.name, state=TriggerState.WAITING, rule=rule, message=words)
+        return Look(row, wakes=(told + EVERY,))
     matter = Matter(
         metric=metric.name,
         namespace=sight.namespace,
         deployment=sight.deployment,
         revision=promotion.revision,
         # Of what was before it served nothing is its own. The same at every look of this turn.
-        interval=max(timedelta(seconds=1), min(parse_duration(metric.window), begin - promotion.time)),
+        interval=max(timedelta(seconds=1), min(parse_duration(metric.window), begin - told)),
         at=begin,
         since=promotion.time,
     )
     question = source.question(matter)
     assert question
-    asked, wakes, rule = (question,), (begin + EVERY,), describe(metric)
+    asked, wakes = (question,), (begin + EVERY,)
     answer = sight.answers.get(question)
     if answer is None and sight.before is not None and sight.before.rule == rule:
         return Look(sight.before, wakes=wakes, questions=asked)
@@ -93,15 +113,21 @@ def _asked(trigger: Trigger, source: Asked, sight: Sight, promotion: Promotion) 
         return replace(_too_few(trigger, promotion, found.count if found else 0, wakes), questions=asked)
     samples = "1 sample" if found.count == 1 else f"{found.count} samples"
     origin = f"{samples} by {metric.source.option}"
-    before = _crossed_since(sight.before, rule, promotion.time) is not None
-    value = _Value(found.mean, found.count, origin, *_side(metric, found.mean, before=before))
+    mean = found.mean
+
+    def judge(bounds: MetricTrigger, before: bool) -> tuple[bool, str]:
+        return _side(bounds, mean, before=before)
+
+    value = _Value(mean, found.count, origin, judge)
     return replace(_found(trigger, sight, promotion, value, wakes), questions=asked)
 
 
 def _too_few(trigger: Trigger, promotion: Promotion, count: int, wakes: tuple[datetime, ...]) -> Look:
     metric = trigger.metric
     assert metric
-    words = f"{count} of at least {metric.min_samples} samples of {promotion.revision} in {metric.window}"
+    words = (
+        f"{count} of at least {metric.min_samples} samples of {promotion.revision} in {metric.window}{_until(metric)}"
+    )
     row = TriggerStatus(name=trigger.name, state=TriggerState.WAITING, rule=describe(metric), samples=count)
     return Look(row.model_copy(update={"message": words}), wakes=wakes)
 
@@ -111,9 +137,19 @@ def _found(trigger: Trigger, sight: Sight, promotion: Promotion, seen: _Value, w
     metric, now = trigger.metric, sight.now.replace(microsecond=0)
     assert metric
     rule, value = describe(metric), float(f"{seen.value:.6g}")
-    words = f"{metric.name} is {value:.6g} ({seen.origin}), {seen.seen}"
     row = TriggerStatus(name=trigger.name, state=TriggerState.OK, rule=rule, samples=seen.samples, value=value)
-    if not seen.crossed:
+    bounds, compared = metric, ""
+    if metric.relative_to:
+        shown = baseline.kept(sight.before, rule, promotion)
+        base = baseline.find(metric, metric.relative_to, promotion, sight.versions, shown, seen.value, now)
+        if base.value is None:
+            waits = {"state": TriggerState.WAITING, "message": base.words}
+            return Look(row.model_copy(update=waits), wakes=(*wakes, *([base.until] if base.until else [])))
+        bounds, compared = baseline.absolute(metric, metric.relative_to, base.value), f" ({base.words})"
+        row = row.model_copy(update={"baseline": base.value, "baseline_revision": promotion.revision})
+    crossed, side = seen.judge(bounds, _crossed_since(sight.before, rule, promotion.time) is not None)
+    words = f"{metric.name} is {value:.6g} ({seen.origin}), {side}{compared}"
+    if not crossed:
         return Look(row.model_copy(update={"message": words}), wakes=wakes)
     since = _crossed_since(sight.before, rule, promotion.time) or now
     enough = since + parse_duration(metric.for_)
@@ -130,7 +166,7 @@ def _found(trigger: Trigger, sight: Sight, promotion: Promotion, seen: _Value, w
         message=words,
         metric=metric.name,
         value=row.value,
-        limit=crossing.limit(metric, seen.value),
+        limit=crossing.limit(bounds, seen.value),
         samples=seen.samples,
         window=metric.window,
         revision=promotion.revision,
@@ -145,9 +181,16 @@ def describe(metric: MetricTrigger) -> str:
         held = f" in {metric.breaches.at_least} of the last {metric.breaches.of} windows"
     recovery = f" {crossing.recovery(metric)}".rstrip()
     at_least = f", at least {metric.min_samples} samples" if metric.min_samples > 1 else ""
+    against = baseline.words(metric.relative_to) if metric.relative_to else ""
+    terms = f"{crossing.words(metric)}{against}{recovery}{held}{at_least}"
     if metric.source.option != "reported":
-        return f"{metric.name} by {metric.source.option} {crossing.words(metric)}{recovery}{held}{at_least}"
-    return f"{metric.aggregate} {metric.name} over {metric.window} {crossing.words(metric)}{recovery}{held}{at_least}"
+        return f"{metric.name} by {metric.source.option}{_until(metric)} {terms}"
+    return f"{metric.aggregate} {metric.name} over {metric.window}{_until(metric)} {terms}"
+
+
+def _until(metric: MetricTrigger) -> str:
+    """What of the last time does not count yet."""
+    return f" until {metric.label_delay} ago" if parse_duration(metric.label_delay) else ""
 
 
 def _judged(

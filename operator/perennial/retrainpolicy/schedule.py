@@ -12,7 +12,7 @@ from cronsim import CronSim, CronSimError
 
 from perennial.api.base import format_time
 from perennial.api.retrainpolicy import Cause, Skip, TriggerState, TriggerStatus
-from perennial.api.trigger import ScheduleTrigger, Trigger
+from perennial.api.trigger import Cron, ScheduleTrigger, Trigger
 from perennial.retrainpolicy.look import Look, Sight
 
 # How far back the newest tick is looked for: each step is a handful of ticks for the schedules that need it.
@@ -87,21 +87,21 @@ class Ticks:
         return found
 
 
-def parse(schedule: ScheduleTrigger) -> Ticks:
-    """The ticks of a schedule. ValueError names the field and says what is wrong."""
+def parse(schedule: Cron) -> Ticks:
+    """The ticks of a schedule. ValueError names the field of it and says what is wrong."""
     try:
         zone = ZoneInfo(schedule.time_zone)
     except (KeyError, ValueError, OSError):
         raise ValueError(
-            f"schedule.timeZone: {schedule.time_zone!r} is no time zone; give an IANA name such as Europe/Berlin"
+            f"timeZone: {schedule.time_zone!r} is no time zone; give an IANA name such as Europe/Berlin"
         ) from None
     if len(schedule.cron.split()) != 5:
-        raise ValueError(f"schedule.cron: {schedule.cron!r} must have five fields: minute hour day month weekday")
+        raise ValueError(f"cron: {schedule.cron!r} must have five fields: minute hour day month weekday")
     try:
         CronSim(schedule.cron, _ANY_TIME)
     except CronSimError as error:
         raise ValueError(
-            f"schedule.cron: {schedule.cron!r}: {str(error).lower()}; the fields are minute hour day month weekday"
+            f"cron: {schedule.cron!r}: {str(error).lower()}; the fields are minute hour day month weekday"
         ) from None
     return Ticks(schedule.cron, zone)
 
@@ -115,7 +115,7 @@ def look(trigger: Trigger, sight: Sight) -> Look:
     try:
         ticks = parse(schedule)
     except ValueError as error:
-        return Look(row.model_copy(update={"state": TriggerState.INVALID, "message": str(error)}))
+        return Look(row.model_copy(update={"state": TriggerState.INVALID, "message": f"schedule.{error}"}))
     if before and before.rule == rule and before.next_schedule_time:
         row = row.model_copy(update={"last_schedule_time": before.last_schedule_time})
         first: datetime | None = before.next_schedule_time

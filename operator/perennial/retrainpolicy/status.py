@@ -108,7 +108,7 @@ def _seen(spec: RetrainPolicySpec, rows: Iterable[TriggerStatus]) -> Iterator[st
 def _stands(row: TriggerStatus, enough: timedelta, *, asked: bool) -> str:
     match row.state:
         case TriggerState.WAITING:
-            if row.samples is None:
+            if row.samples is None or row.value is not None:
                 return row.message
             if asked:
                 return f"waits for more: {row.message}"

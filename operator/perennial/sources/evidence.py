@@ -14,7 +14,7 @@ class Evidence:
     """Which metric is asked for, of which revision, which serves since when, over which window, and what is known of
     the deployment: `series` is its MetricSeries.
 
-    The window ends now, or `ago` windows ago: one of `windows` that are looked at beside each other.
+    The last window ends `delay` ago: what is younger does not count yet. This one ends `ago` windows before that.
     """
 
     metric: str
@@ -23,20 +23,20 @@ class Evidence:
     window: timedelta
     now: datetime
     series: Body | None
-    windows: int = 1
+    delay: timedelta = timedelta()
     ago: int = 0
+
+    @property
+    def last(self) -> datetime:
+        """The end of the last window."""
+        return self.now - self.delay
 
     @property
     def start(self) -> datetime:
         """The beginning of the window; never before the revision served."""
-        return max(self.now - self.window * (self.ago + 1), self.since)
+        return max(self.last - self.window * (self.ago + 1), self.since)
 
     @property
     def end(self) -> datetime:
         """Where the next window begins, or now."""
-        return max(self.now - self.window * self.ago, self.since)
-
-    @property
-    def earliest(self) -> datetime:
-        """The beginning of the first of the windows."""
-        return max(self.now - self.window * self.windows, self.since)
+        return max(self.last - self.window * self.ago, self.since)

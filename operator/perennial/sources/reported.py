@@ -21,19 +21,21 @@ class Reported(ApiModel):
 
         A bucket counts when its start lies in the window, so the beginning is moved back to that of its bucket: else
         the first samples after a promotion would be left out. Buckets of a day are too coarse for that. Of windows
-        beside each other each bucket is in one.
+        beside each other each bucket is in one: where one ends, the other begins.
         """
         if evidence.series is None:
             return None
         now = evidence.now
-        step = _MINUTE if now - evidence.earliest <= _MINUTES_KEPT else _QUARTER
-        start = _floor(evidence.start, step)
-        end = _floor(evidence.end, step) - _SECOND if evidence.ago else now
-        return summarise(evidence.series, evidence.metric, evidence.revision, start, end)
+        end = _edge(evidence.end, now) - _SECOND if evidence.ago or evidence.delay else now
+        return summarise(evidence.series, evidence.metric, evidence.revision, _edge(evidence.start, now), end)
 
     def wakes(self, evidence: Evidence) -> datetime:
         """A bucket leaves the window when its minute does."""
         return _floor(evidence.now, _MINUTE) + _MINUTE
+
+
+def _edge(moment: datetime, now: datetime) -> datetime:
+    return _floor(moment, _MINUTE if now - moment <= _MINUTES_KEPT else _QUARTER)
 
 
 def _floor(moment: datetime, step: timedelta) -> datetime:

@@ -175,19 +175,20 @@ class TestBreaches:
     windows=st.integers(1, 12),
     samples=st.lists(st.tuples(st.integers(0, 700), st.integers(1, 3)), max_size=30),
     second=st.integers(0, 59),
+    delay=st.sampled_from([0, 1, 7, 45, 200]),
 )
 def test_each_sample_is_in_one_of_the_windows_beside_each_other(
-    window: int, windows: int, samples: list[tuple[int, int]], second: int
+    window: int, windows: int, samples: list[tuple[int, int]], second: int, delay: int
 ) -> None:
     reach = window * windows
-    assume(reach <= 60 or (window >= 15 and reach <= 700))
+    assume(reach + delay <= 60 or (window >= 15 and reach + delay <= 700))
     team = Team(a_policy())
     now = NOW + timedelta(seconds=second)
     for ago, count in sorted(samples, reverse=True):
         team.report(1, count=count, at=now - ago * MINUTE)
     series = next((body for key, body in team.world.objects.items() if key[0].kind == "MetricSeries"), None)
-    whole = Evidence("accuracy", "churn-r1", now - timedelta(days=2), reach * MINUTE, now, series)
-    each = replace(whole, window=window * MINUTE, windows=windows)
+    whole = Evidence("accuracy", "churn-r1", now - timedelta(days=2), reach * MINUTE, now, series, delay * MINUTE)
+    each = replace(whole, window=window * MINUTE)
     found = [Reported().summary(replace(each, ago=ago)) for ago in range(windows)]
     all_of_it = Reported().summary(whole)
     assert sum(one.count for one in found if one) == (all_of_it.count if all_of_it else 0)
