@@ -33,6 +33,9 @@ class World:
     def list(self, resource: Resource, namespace: str) -> Sequence[Body]:
         return [body for (kind, ns, _), body in self.objects.items() if (kind, ns) == (resource, namespace)]
 
+    def everywhere(self, resource: Resource) -> Sequence[Body]:
+        return [body for (kind, _, _), body in self.objects.items() if kind == resource]
+
     def owned(self, resource: Resource, uid: str) -> Sequence[Body]:
         return [body for (kind, _, _), body in self.objects.items() if kind == resource and uid in _owners(body)]
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import ConfigDict, Field, model_validator
 
-from perennial.api.base import DNS_LABEL, ApiModel, MetricName, StorageUri
+from perennial.api.base import DNS_LABEL, ApiModel, Duration, MetricName, StorageUri
 from perennial.api.verbatim import PodTemplate
 from perennial.sources.pods import Pods
 
@@ -104,6 +104,25 @@ class Receiver(_Strict):
         return self
 
 
+class Storm(_Strict):
+    """So many policies whose limits are crossed `within` so short a time are one outage: their runs wait for `hold`,
+    and `receivers` are told once."""
+
+    policies: Annotated[int, Field(ge=2)] = 10
+    within: Duration = "10m"
+    hold: Duration = "1h"
+    receivers: tuple[str, ...] = ()
+
+
+class Retraining(_Strict):
+    """What all policies share. max_concurrent: as many of their TrainingJobs may be under way at once. jitter: each run
+    begins up to so much later."""
+
+    max_concurrent: Annotated[int, Field(ge=1)] | None = None
+    jitter: Duration = "0s"
+    storm: Storm | None = None
+
+
 # Becomes the value of a label.
 _RuntimeName = Annotated[str, Field(pattern=DNS_LABEL, max_length=63)]
 
@@ -122,8 +141,16 @@ class Config(_Strict):
     prometheus_servers: dict[str, Server] = Field(default_factory=dict)
     webhooks: dict[str, Server] = Field(default_factory=dict)
     receivers: dict[str, Receiver] = Field(default_factory=dict)
+    retraining: Retraining = Retraining()
     mirroring_gateways: tuple[str, ...] = ()
     model_cache: Annotated[str, Field(pattern=r"^http://[^\s?#@]+$", max_length=1024)] | None = None
+
+    @model_validator(mode="after")
+    def _known_receivers(self) -> Self:
+        for name in self.retraining.storm.receivers if self.retraining.storm else ():
+            if name not in self.receivers:
+                raise ValueError(f"retraining.storm.receivers: there is no receiver {name!r} in receivers")
+        return self
 
 
 def load(path: Path | None) -> Config:

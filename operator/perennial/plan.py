@@ -15,12 +15,14 @@ class Create:
     """Make an object that is rendered once. An object of that name with the same controller is taken for made.
 
     `strict`: a field that the API server does not know is refused, not dropped: a person wrote it. `shared`: any object
-    of that name will do, whoever made it.
+    of that name will do, whoever made it. `alone`: no other of this mark is made meanwhile, and none was since the
+    decision, as long as it is the plan's first action: what was counted still holds.
     """
 
     body: Body
     strict: bool = False
     shared: bool = False
+    alone: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,10 @@ class View(Protocol):
 
     def list(self, resource: Resource, namespace: str) -> Sequence[Body]: ...
 
+    def everywhere(self, resource: Resource) -> Sequence[Body]:
+        """The objects of all namespaces."""
+        ...
+
     def owned(self, resource: Resource, uid: str) -> Sequence[Body]: ...
 
     def indexed(self, resource: Resource, namespace: str, value: str) -> Sequence[Body]:

@@ -516,6 +516,22 @@ POLICIES = (
         RETRAINING,
     ),
     Mutant(
+        "two-turns-at-once",
+        "of two runs that are begun at once neither counts the other",
+        "runtime/actions.py",
+        "        if action.alone in self._alone:\n",
+        "        if not action.alone:\n",
+        ("tests/unit/runtime",),
+    ),
+    Mutant(
+        "a-storm-of-one",
+        "each policy is looked at as if it alone had trouble",
+        "retrainpolicy/limits.py",
+        "if len(near) >= rule.policies and now < ends:",
+        "if not near and now < ends:",
+        RETRAINING,
+    ),
+    Mutant(
         "quiet-hours-without-an-end",
         "a time that ended just now still holds runs back",
         "retrainpolicy/quiet.py",

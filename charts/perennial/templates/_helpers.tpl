@@ -119,6 +119,16 @@ receivers:
     {{- end }}
   {{- end }}
 {{- end }}
+{{- with .Values.retraining }}
+retraining:
+  jitter: {{ .jitter }}
+  {{- with .maxConcurrent }}
+  maxConcurrent: {{ . }}
+  {{- end }}
+  {{- if .storm.enabled }}
+  storm: {{ toJson (omit .storm "enabled") }}
+  {{- end }}
+{{- end }}
 {{- with .Values.mirroringGateways }}
 mirroringGateways: {{ toJson . }}
 {{- end }}

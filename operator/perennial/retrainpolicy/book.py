@@ -1,6 +1,7 @@
 """The runs of a policy, the causes that started nothing, and the counters, as they change during one decision."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -34,6 +35,14 @@ _TOLD: dict[RunPhase, tuple[Literal["Normal", "Warning"], str]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Storm:
+    """Trouble that many policies have: since when this one has it, and what is told of it."""
+
+    since: datetime
+    words: str
+
+
 class Book:
     """Begins with what the status says. Runs and skips are newest first; every change says its Event."""
 
@@ -46,8 +55,11 @@ class Book:
         self.unpromoted = status.unpromoted
         self.last_request = status.last_request
         self.events: list[Event] = []
-        # What holds the cause of a trigger, by its name.
+        # What holds the cause of a trigger, by its name, and what a run waits for before it begins, by its number.
         self.held: dict[str, str] = {}
+        self.waits: dict[int, str] = {}
+        # That many policies have the same trouble, if it is this one that tells of it.
+        self.storm: Storm | None = None
 
     @property
     def under_way(self) -> list[Run]:

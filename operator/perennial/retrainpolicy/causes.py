@@ -12,8 +12,9 @@ from perennial.api.retrainpolicy import (
     TriggerState,
     TriggerStatus,
 )
+from perennial.config import Retraining
 from perennial.retrainpolicy import limits
-from perennial.retrainpolicy.book import Book
+from perennial.retrainpolicy.book import Book, Storm
 from perennial.retrainpolicy.limits import Attempt, Hold
 from perennial.retrainpolicy.look import Look
 from perennial.retrainpolicy.snapshot import Snapshot, job_name
@@ -22,8 +23,9 @@ from perennial.retrainpolicy.snapshot import Snapshot, job_name
 class Causes:
     """Carries what was looked at into the book; `wakes` are the times at which what is held may start."""
 
-    def __init__(self, snapshot: Snapshot, spec: RetrainPolicySpec, book: Book) -> None:
+    def __init__(self, snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, rules: Retraining) -> None:
         self._snapshot = snapshot
+        self._rules = rules
         self._spec = spec
         self._book = book
         self.wakes: list[datetime] = []
@@ -32,7 +34,7 @@ class Causes:
         """The trigger's row after its cause, if it has one, started a run or was held."""
         if look.cause is None:
             return look.row
-        hold = self._start(look.cause)
+        hold = self._start(look.cause, look.since)
         return self._held(look, look.cause, hold) if hold else self._started(look, look.cause)
 
     def together(self, looks: Sequence[Look]) -> list[TriggerStatus]:
@@ -44,9 +46,9 @@ class Causes:
             hold = Hold("OthersNotYet", f"waits for {', '.join(others)} (spec.when: All)")
         elif causes:
             # What it measured tells more than that it is time.
-            told = next((one for one in causes if one.type == "Metric"), causes[0])
-            cause = told.model_copy(update={"message": "; ".join(one.message for one in causes)})
-            hold = self._start(cause)
+            told = next((one for one in looks if one.cause and one.cause.type == "Metric"), looks[0])
+            cause = (told.cause or causes[0]).model_copy(update={"message": "; ".join(one.message for one in causes)})
+            hold = self._start(cause, told.since)
         return list(self._rows(looks, hold))
 
     def _rows(self, looks: Sequence[Look], hold: Hold | None) -> Iterator[TriggerStatus]:
@@ -61,7 +63,9 @@ class Causes:
     def _held(self, look: Look, cause: Cause, hold: Hold) -> TriggerStatus:
         self._book.held[look.row.name] = hold.message
         words = f"{cause.message}; no run yet: {hold.message}"
-        if look.since:
+        if look.since and hold.notice:
+            self._book.storm = Storm(look.since, hold.notice)
+        if look.since and hold.recorded:
             self._book.skip(Skip(time=look.since, trigger=cause.trigger, reason=hold.reason, message=words))
         return look.row.model_copy(update={"state": TriggerState.HELD, "message": words})
 
@@ -71,10 +75,10 @@ class Causes:
         words = f"{cause.message}; run {self._book.last_run} deals with it"
         return look.started and look.started.model_copy(update={"message": words})
 
-    def _start(self, cause: Cause) -> Hold | None:
+    def _start(self, cause: Cause, since: datetime | None) -> Hold | None:
         """Start a run, or say what holds it back."""
         book = self._book
-        if hold := limits.first(Attempt(cause, self._snapshot, self._spec, book)):
+        if hold := limits.first(Attempt(cause, self._snapshot, self._spec, book, since, self._rules)):
             if hold.until:
                 self.wakes.append(hold.until)
             return hold

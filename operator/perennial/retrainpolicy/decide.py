@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from perennial.api.retrainpolicy import TriggerStatus, When
+from perennial.api.retrainpolicy import RunPhase, TriggerStatus, When
 from perennial.api.trigger import Trigger
 from perennial.config import Config
 from perennial.plan import Event, Plan, news
 from perennial.questions import Question
-from perennial.retrainpolicy import metric, notices, request, runs, schedule, status
+from perennial.retrainpolicy import fleet, metric, notices, request, runs, schedule, status
 from perennial.retrainpolicy.book import Book
 from perennial.retrainpolicy.causes import Causes
 from perennial.retrainpolicy.look import Look, Sight
@@ -30,8 +30,12 @@ def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
         return Plan(status=status.unreadable(snapshot, now), events=events)
     # Times are kept in whole seconds; what is compared with them is, too.
     book = Book(snapshot.status, now.replace(microsecond=0), spec.notify)
+    rules = config.retraining
+    begins = [one for one in book.runs if one.phase is RunPhase.PENDING and snapshot.job_of(one) is None]
+    waits = fleet.waits(snapshot.uid, begins, snapshot.fleet, rules, book.now)
+    book.waits = {number: wait.message for number, wait in waits.items()}
     runs.advance(snapshot, spec, book)
-    causes = Causes(snapshot, spec, book)
+    causes = Causes(snapshot, spec, book, rules)
     rows: list[TriggerStatus] = []
     if (asked := request.look(snapshot)) and (row := causes.alone(asked)):
         rows.append(row)
@@ -46,7 +50,7 @@ def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
             rows.append(causes.alone(look) or look.row)
     if spec.when is When.ALL:
         rows += causes.together(looks)
-    wakes = [*causes.wakes, *(wake for look in looks for wake in look.wakes)]
+    wakes = [*causes.wakes, *(wait.until for wait in waits.values()), *(wake for look in looks for wake in look.wakes)]
     questions: list[Question] = [question for look in looks for question in look.questions]
     ticks = [tick for trigger in spec.triggers if (tick := _upcoming(trigger, rows, now))]
     told = notices.tell(snapshot, spec, book, now, config)
@@ -54,7 +58,7 @@ def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
     questions += told.questions
     body = status.build(snapshot, spec, book, rows, min(ticks, default=None), told.said)
     return Plan(
-        runs.actions(snapshot, spec, book),
+        runs.actions(snapshot, spec, book, counted=rules.max_concurrent is not None),
         body,
         [*book.events, *news((snapshot.body.get("status") or {}).get("conditions") or (), body["conditions"])],
         questions=questions,

@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from perennial.api.base import format_time, parse_duration
 from perennial.api.meta import ANNOTATION_RUN_REQUEST
 from perennial.api.retrainpolicy import MAX_RUNS, Cause, ConcurrencyPolicy, RetrainPolicySpec, RunPhase
+from perennial.config import Retraining
 from perennial.retrainpolicy.book import UNDER_WAY, UNPROMOTED, Book
 from perennial.retrainpolicy.children import WORDS, unknown_words
+from perennial.retrainpolicy.fleet import crossings
 from perennial.retrainpolicy.quiet import quiet_until
 from perennial.retrainpolicy.schedule import parse
 from perennial.retrainpolicy.snapshot import Snapshot
@@ -17,25 +19,32 @@ from perennial.retrainpolicy.snapshot import Snapshot
 # fails at once, and would start the next in the same second.
 _FIRST_REST = 10.0
 _LONGEST_REST = 3600.0
+# Metrics are looked at every 30 s: after that the crossings of one outage are known of all.
+_SETTLING = timedelta(seconds=45)
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Why no run may start. `until` is when to look again, where that is known."""
+    """Why no run may start. `until` is when to look again, where that is known. `recorded`: whether a cause that it
+    holds is one that started nothing. `notice`: what people are told of it, whoever holds for the same reason."""
 
     reason: str
     message: str
     until: datetime | None = None
+    recorded: bool = True
+    notice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A cause that wants to start a run, and all that its limits depend on."""
+    """A cause that wants to start a run, and all that its limits depend on. since: see `Look`."""
 
     cause: Cause
     snapshot: Snapshot
     spec: RetrainPolicySpec
     book: Book
+    since: datetime | None
+    rules: Retraining
 
     @property
     def by_hand(self) -> bool:
@@ -124,6 +133,31 @@ def quiet(attempt: Attempt) -> Hold | None:
     return Hold("QuietHours", f"it is quiet until {format_time(until)} (spec.quietHours[{name}])", until)
 
 
+def storm(attempt: Attempt) -> Hold | None:
+    """Limits of many policies that are crossed within a short time are one outage: no model has decayed."""
+    rule, now = attempt.rules.storm, attempt.book.now
+    if rule is None or attempt.since is None or attempt.cause.type != "Metric":
+        return None
+    if len(attempt.snapshot.policies) < rule.policies:
+        return None
+    settled = attempt.since + _SETTLING
+    ends = settled + parse_duration(rule.hold)
+    within = parse_duration(rule.within)
+    near = crossings(attempt.snapshot.policies, attempt.since - within, attempt.since + within)
+    near[attempt.snapshot.namespace, attempt.snapshot.name] = attempt.since
+    if len(near) >= rule.policies and now < ends:
+        many = f"the limits of {len(near)} policies were crossed within {rule.within}"
+        words = f"{many}: held as one outage until {format_time(ends)}, unless it recovers (retraining.storm)"
+        first = min((time, *where) for where, time in near.items())
+        mine = first[1:] == (attempt.snapshot.namespace, attempt.snapshot.name)
+        notice = f"{many}, and no run is started for it until {format_time(ends)}" if mine else ""
+        return Hold("Storm", words, ends, notice=notice)
+    if now < settled:
+        words = f"waits until {format_time(settled)} to see whether many have the same trouble (retraining.storm)"
+        return Hold("Settling", words, settled, recorded=False)
+    return None
+
+
 RULES: tuple[Callable[[Attempt], Hold | None], ...] = (
     suspended,
     misconfigured,
@@ -133,6 +167,7 @@ RULES: tuple[Callable[[Attempt], Hold | None], ...] = (
     cooldown,
     budget,
     quiet,
+    storm,
 )
 
 

@@ -1,9 +1,10 @@
 """Who is told of a policy's runs. What is still to be told is on record with the run, so that no restart loses it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from perennial.api.base import format_time
 from perennial.api.conditions import Said, find
 from perennial.api.resources import RETRAINPOLICIES
 from perennial.api.retrainpolicy import Occasion, PendingNotice, RetrainPolicySpec, Run
@@ -72,6 +73,11 @@ def tell(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, now: datetime,
             waits = True
         else:
             errors[notice.receiver] = answer.error
+    for question in _of_storm(snapshot, book, config, at):
+        answer = snapshot.answers.get(question)
+        questions.append(question)
+        if answer is not None and answer.error:
+            errors[question.receiver] = answer.error
     wakes = [at + _EVERY] if questions else []
     return Told(questions, wakes, _said(snapshot, unknown, errors, config, waits=waits))
 
@@ -116,6 +122,28 @@ def _question(snapshot: Snapshot, run: Run, notice: PendingNotice, at: datetime)
         summary=f"{words}: {why}" if why else words,
         details=tuple((name, value) for name, value in details.items() if value),
     )
+
+
+def _of_storm(snapshot: Snapshot, book: Book, config: Config, at: datetime) -> list[Notice]:
+    """That many policies have the same trouble; told by one of them, for as long as that is so."""
+    rule = config.retraining.storm
+    if rule is None or book.storm is None:
+        return []
+    told = Notice(
+        at=at,
+        receiver="",
+        id=f"{snapshot.uid}/storm/{format_time(book.storm.since)}",
+        kind=RETRAINPOLICIES.kind,
+        namespace=snapshot.namespace,
+        name=snapshot.name,
+        reason="RetrainStorm",
+        severity="warning",
+        resolves=False,
+        time=book.storm.since,
+        summary=book.storm.words,
+        details=(("namespace", snapshot.namespace), ("policy", snapshot.name)),
+    )
+    return [replace(told, receiver=receiver) for receiver in rule.receivers]
 
 
 def _said(

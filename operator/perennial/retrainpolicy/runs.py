@@ -1,10 +1,12 @@
 """A run's life after its decision: what its TrainingJob, its ModelVersion and the deployment say of it."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from perennial.api.conditions import find, is_true
 from perennial.api.resources import TRAININGJOBS
 from perennial.api.retrainpolicy import RetrainPolicySpec, Run, RunPhase
+from perennial.jobs import job_condition
 from perennial.plan import Action, Body, Create, Delete
 from perennial.retrainpolicy.book import Book
 from perennial.retrainpolicy.children import training_job
@@ -21,24 +23,31 @@ def advance(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book) -> None:
         _STEPS[run.phase](snapshot, spec, book, run)
 
 
-def actions(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book) -> list[Action]:
-    """What the runs that are already in the status ask for: an end to what was replaced, and their TrainingJobs."""
+def actions(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, *, counted: bool) -> list[Action]:
+    """What the runs that are already in the status ask for: an end to what was replaced, and their TrainingJobs.
+
+    counted: only so many may be under way at once, so there is one beginning in a plan, and nothing before it.
+    """
     decided = {(run.number, run.phase) for run in snapshot.status.runs}
     runs = [run for run in reversed(book.runs) if (run.number, run.phase) in decided]
-    return [*_ends(snapshot, runs), *_beginnings(snapshot, spec, runs)]
+    ends: list[Action] = [*_ends(snapshot, runs)]
+    beginnings = list(_beginnings(snapshot, spec, book, runs))
+    if not counted:
+        return [*ends, *beginnings]
+    return ends or [replace(one, alone="retraining") for one in beginnings[:1]]
 
 
-def _ends(snapshot: Snapshot, runs: Iterable[Run]) -> Iterable[Action]:
+def _ends(snapshot: Snapshot, runs: Iterable[Run]) -> Iterable[Delete]:
     for run in runs:
         job = snapshot.job_of(run) if run.phase is RunPhase.REPLACED else None
-        if job and not _finished(job) and "deletionTimestamp" not in job["metadata"]:
+        if job and not job_condition(job, "Complete", "Failed") and "deletionTimestamp" not in job["metadata"]:
             metadata = job["metadata"]
             yield Delete(TRAININGJOBS, snapshot.namespace, metadata["name"], metadata["uid"])
 
 
-def _beginnings(snapshot: Snapshot, spec: RetrainPolicySpec, runs: Iterable[Run]) -> Iterable[Action]:
+def _beginnings(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, runs: Iterable[Run]) -> Iterable[Create]:
     for run in runs:
-        if run.phase is RunPhase.PENDING and not spec.suspend:
+        if run.phase is RunPhase.PENDING and not spec.suspend and run.number not in book.waits:
             yield Create(training_job(snapshot, spec, run))
 
 
@@ -50,8 +59,10 @@ def _pending(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, run: Run) 
         number = snapshot.next_number(book.last_run)
         book.renumber(run, number, job_name(snapshot.name, number))
         return
-    refusal = snapshot.refusal
-    if refusal is None or refusal.resource != TRAININGJOBS:
+    refusal, wait = snapshot.refusal, book.waits.get(run.number)
+    if wait and not spec.suspend:
+        book.change(run, RunPhase.PENDING, wait)
+    elif refusal is None or refusal.resource != TRAININGJOBS:
         book.change(run, RunPhase.PENDING, "spec.suspend is true" if spec.suspend else "")
     elif refusal.reason in _FINAL and refusal.name == run.training_job:
         book.change(run, RunPhase.FAILED, f"its TrainingJob was refused: {refusal.message}")
@@ -99,11 +110,6 @@ def _hindrance(job: Body) -> str:
         return f"TrainingJob {name} is suspended"
     stalled = find((job.get("status") or {}).get("conditions"), "Stalled")
     return f"TrainingJob {name} cannot go on: {stalled['message']}" if stalled and stalled["status"] == "True" else ""
-
-
-def _finished(job: Body) -> bool:
-    conditions = (job.get("status") or {}).get("conditions")
-    return is_true(conditions, "Complete") or is_true(conditions, "Failed")
 
 
 _STEPS = {

@@ -1,15 +1,17 @@
 """Everything that a decision about a RetrainPolicy looks at, read from the view in one go."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from perennial.api.meta import ANNOTATION_RETRAINPOLICY_UID, LABEL_RETRAINPOLICY, LABEL_RUN
 from perennial.api.modeldeployment import ModelDeploymentStatus
 from perennial.api.resources import METRICSERIES, MODELDEPLOYMENTS, MODELVERSIONS, RETRAINPOLICIES, TRAININGJOBS
-from perennial.api.retrainpolicy import MAX_RUNS, RetrainPolicySpec, RetrainPolicyStatus, Run
+from perennial.api.retrainpolicy import MAX_RUNS, RetrainPolicySpec, RetrainPolicyStatus, Run, RunPhase
 from perennial.plan import Body
 from perennial.questions import Answer, Question
+from perennial.retrainpolicy import fleet
+from perennial.retrainpolicy.fleet import Fleet
 from perennial.subject import Subject, read_spec, read_status
 from perennial.view import Refusal, View
 
@@ -21,7 +23,9 @@ _LAST = 10**_MAX_DIGITS - 2 * MAX_RUNS
 
 @dataclass(frozen=True)
 class Snapshot(Subject):
-    """One policy and what it goes by. `jobs` and `versions` are all of the namespace."""
+    """One policy and what it goes by. `jobs` and `versions` are all of the namespace, `policies` all of the cluster;
+    `fleet` is known while a run of this policy has yet to begin.
+    """
 
     spec: RetrainPolicySpec | None
     invalid: str
@@ -31,6 +35,8 @@ class Snapshot(Subject):
     series: Body | None
     jobs: Mapping[str, Body]
     versions: tuple[Body, ...]
+    policies: Sequence[Body]
+    fleet: Fleet | None
     refusal: Refusal | None
     answers: Mapping[Question, Answer] = field(default_factory=dict)
 
@@ -89,17 +95,21 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
         return None
     spec, invalid = read_spec(RetrainPolicySpec, body["spec"])
     target = spec.deployment.name if spec else ""
+    status = read_status(RetrainPolicyStatus, body.get("status"))
+    begins = any(run.phase is RunPhase.PENDING for run in status.runs)
     deployment = view.get(MODELDEPLOYMENTS, namespace, target)
     return Snapshot(
         body=body,
         spec=spec,
         invalid=invalid,
-        status=read_status(RetrainPolicyStatus, body.get("status")),
+        status=status,
         deployment=deployment,
         serving=read_status(ModelDeploymentStatus, (deployment or {}).get("status")),
         series=view.get(METRICSERIES, namespace, target),
         jobs={job["metadata"]["name"]: job for job in view.list(TRAININGJOBS, namespace)},
         versions=tuple(view.list(MODELVERSIONS, namespace)),
+        policies=view.everywhere(RETRAINPOLICIES),
+        fleet=fleet.gather(view) if begins else None,
         refusal=view.refusal(RETRAINPOLICIES, namespace, name),
         answers=view.answers(RETRAINPOLICIES, namespace, name),
     )

@@ -42,10 +42,24 @@ class Actor:
         self._written = written
         # Per applied object: the intent, and what the server made of it (it writes "1" for "1000m").
         self._applied: dict[Key, tuple[str, str]] = {}
+        # Marks of what is being made alone.
+        self._alone: set[str] = set()
 
     async def act(self, key: Key, owner: Body | None, action: Action) -> bool:
         """Do one action of the plan for `key`. Whether the rest must be decided again: a refusal of it stood before, or
         it brought news. Refused when it is refused."""
+        if not isinstance(action, Create) or not action.alone:
+            return await self._act(key, owner, action)
+        # From the decision to here nobody else had a turn, and what was made before is in the cache by now.
+        if action.alone in self._alone:
+            raise Conflict(f"another is being made: {action.alone}", code=409)
+        self._alone.add(action.alone)
+        try:
+            return await self._act(key, owner, action)
+        finally:
+            self._alone.discard(action.alone)
+
+    async def _act(self, key: Key, owner: Body | None, action: Action) -> bool:
         target = target_of(action)
         wait = self._refusals.waits(key, owner, target, action, self._holder(target))
         if wait is not None:

@@ -53,6 +53,10 @@ class Cache:
         """All objects of a namespace."""
         return tuple(self._objects.get(resource, {}).get(namespace, {}).values())
 
+    def everywhere(self, resource: Resource) -> Sequence[Body]:
+        """All objects of all namespaces."""
+        return [body for names in self._objects.get(resource, {}).values() for body in names.values()]
+
     def owned(self, resource: Resource, uid: str) -> Sequence[Body]:
         """All objects whose controller has this uid."""
         return tuple(self._owned.get((resource, uid), {}).values())

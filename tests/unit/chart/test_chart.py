@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from e2e.cluster import tools
-from perennial.config import Config, Receiver, Server
+from perennial.config import Config, Receiver, Retraining, Server, Storm
 from perennial.server.formats import LOADERS
 
 CHART = Path(__file__).parents[3] / "charts" / "perennial"
@@ -115,6 +115,16 @@ def test_receivers_reach_the_operator_with_what_is_mounted_for_them(render: Any)
 def test_gateways_that_copy_requests_reach_the_operator(render: Any) -> None:
     assert config(render({"mirroringGateways": ["acme.dev/gateway"]})).mirroring_gateways == ("acme.dev/gateway",)
     assert config(render({})).mirroring_gateways == ()
+
+
+def test_what_all_policies_share_reaches_the_operator(render: Any) -> None:
+    assert config(render({})).retraining == Retraining(storm=Storm(policies=10, within="10m", hold="1h"))
+    people = {"oncall": {"form": "CloudEvents", "url": "https://bus"}}
+    storm = {"policies": 50, "within": "5m", "hold": "30m", "receivers": ["oncall"]}
+    asked = {"retraining": {"maxConcurrent": 7, "jitter": "5m", "storm": storm}, "receivers": people}
+    expected = Storm(policies=50, within="5m", hold="30m", receivers=("oncall",))
+    assert config(render(asked)).retraining == Retraining(max_concurrent=7, jitter="5m", storm=expected)
+    assert config(render({"retraining": {"storm": {"enabled": False}}})).retraining == Retraining()
 
 
 def test_each_node_may_have_a_cache_and_pods_find_that_of_theirs(render: Any) -> None:
@@ -300,6 +310,8 @@ def test_where_the_pods_run_can_be_said(render: Any) -> None:
         ({"replica": 3}, "replica"),
         ({"mirroringGateways": ["traefik"]}, "mirroringGateways"),
         ({"modelCache": {"size": "10GB"}}, "modelCache"),
+        ({"retraining": {"maxConcurrent": 0}}, "maxConcurrent"),
+        ({"retraining": {"storm": {"hold": "an hour"}}}, "hold"),
         ({"scope": "Namespace"}, "scope"),
         ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
         ({"defaults": {"output": "gs://acme"}}, "output"),

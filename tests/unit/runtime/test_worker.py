@@ -117,6 +117,28 @@ async def test_actions_then_status_then_events(world):
     assert world.recorder.told == ["Began"], "once: the second pass changed nothing"
 
 
+async def test_of_what_is_counted_and_made_at_once_one_is_made(world):
+    """Both are decided while there is none: the one that comes second is decided again, and then there is one."""
+    other = Key(TRAININGJOBS, "ns", "tj2")
+    world.client.put(a_body(TRAININGJOBS, "tj2"))
+    real = world.client.create
+
+    async def slow(body, **how):
+        await asyncio.sleep(0.01)
+        return await real(body, **how)
+
+    def first_come(body, jobs, _):
+        name = body["metadata"]["name"]
+        room = not world.cache.list(JOBS, "ns")
+        return Plan([Create(wanted(name=f"job-{name}", owner=name), alone="one")] if room else [])
+
+    world.client.create, world.decide = slow, first_come
+    assert sorted(await asyncio.gather(*map(world.engine._guarded, (KEY, other)))) == ["requeue", "success"]
+    world.later(1)
+    await world.settle()
+    assert [name for verb, name in world.client.writes] == ["jobs/job-tj"]
+
+
 async def test_a_child_says_what_the_server_left_out_of_it(world):
     real = world.client._store
     old = lambda body: {**body, "spec": {k: v for k, v in body["spec"].items() if k != "new"}}  # noqa: E731
