@@ -553,6 +553,9 @@ KNOWN: Mapping[str, Mapping[str, Known]] = {
         "spec.triggers[].schedule.timeZone": Known(
             good=("UTC", "America/Argentina/ComodRivadavia"), also=_SCHEDULE, wrong=_NO_ZONE
         ),
+        "spec.watch.period": Known(
+            good=("1s", "8760h"), wrong=(*_DURATION, Wrong("0s"), Wrong("8761h")), needed="period"
+        ),
         "spec.quietHours": Known(good=([_QUIET["spec.quietHours[]"]],)),
         "spec.quietHours[].name": Known(also=_QUIET),
         "spec.quietHours[].cron": Known(good=("0 3 1 1 *",), also=_QUIET, wrong=_NO_CRON),

@@ -111,6 +111,22 @@ class Notification(ApiModel):
     )
 
 
+class Watch(ApiModel):
+    """How long a new version is on probation."""
+
+    period: Annotated[
+        Duration,
+        Field(
+            json_schema_extra=validations(
+                rule(f"duration(self) > duration('0s') && duration(self) <= {_YEAR}", "must be 1s to 8760h")
+            )
+        ),
+    ] = Field(
+        description="A version of this policy's runs whose metric crosses a limit within this time after its promotion "
+        "is rolled back, not trained again."
+    )
+
+
 class TrainingJobTemplate(ApiModel):
     """The TrainingJob that a run makes."""
 
@@ -151,6 +167,7 @@ class RetrainPolicySpec(ApiModel):
         3,
         description="So many runs in a row without a promotion, and the policy is Stalled until a person asks for one.",
     )
+    watch: Watch | None = Field(None, description="Whether new versions are on probation. Default: no.")
     notify: Annotated[list[Notification], Field(max_length=16, json_schema_extra=MAP_BY_RECEIVER)] = Field(
         default=[], description="Who is told of its runs."
     )
@@ -213,6 +230,8 @@ class Run(ApiModel):
     model_version: str | None = Field(None, description="The ModelVersion that came of it.")
     start_time: Time = Field(description="When it was decided.")
     completion_time: Time | None = Field(None, description="When it ended.")
+    watched_until: Time | None = Field(None, description="Until when its version is on probation.")
+    relapse_time: Time | None = Field(None, description="When its version relapsed: it is not to serve any more.")
     pending_notices: Annotated[list[PendingNotice], Field(max_length=32)] = Field(
         default=[], description="Who is still to be told of it; for a day.", exclude_if=_NO_LIST
     )

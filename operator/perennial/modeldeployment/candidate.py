@@ -13,6 +13,8 @@ from perennial.modeldeployment.revision import Model, revision_of
 
 _SHOWN = 20
 _BY_HAND = ("Aborted", "Undone")
+# A veto on a version, whatever its template: it was seen not to predict well.
+RELAPSED = "Relapsed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +83,17 @@ def _rejected(_: Situation, entrant: _Entrant) -> Verdict | None:
 def _vetoed(situation: Situation, entrant: _Entrant) -> Verdict | None:
     revision = situation.revision(entrant.model)
     for veto in situation.vetoes:
-        if veto.revision == revision:
+        if veto.revision == revision or (veto.reason == RELAPSED and _is_of(situation, veto, entrant.model)):
             how = "" if veto.reason in _BY_HAND else "failed here: "
             words = f"{entrant.words} {how}{veto.message}"
             return Verdict(DeploymentState.VETOED, veto.reason, words)
     return None
+
+
+def _is_of(situation: Situation, veto: Veto, model: Model) -> bool:
+    """Whether a revision with a veto served this version."""
+    past = (one for one in situation.promotions if one.revision == veto.revision)
+    return any((one.model, one.version) == (model.name, model.version) for one in past)
 
 
 def _unapproved(situation: Situation, entrant: _Entrant) -> Verdict | None:
@@ -193,8 +201,9 @@ def _keep(situation: Situation, candidates: tuple[Candidate, ...]) -> Choice:
         return _return(situation, entrant, "RejectedByPerson", "was rejected", candidates, block)
     changed = situation.revision(model) != served.revision
     vetoed = _vetoed(situation, entrant)
-    if vetoed and not changed:
-        return _return(situation, entrant, vetoed.reason, "was undone by hand", candidates, block)
+    if vetoed and (vetoed.reason == RELAPSED or not changed):
+        why = "relapsed" if vetoed.reason == RELAPSED else "was undone by hand"
+        return _return(situation, entrant, vetoed.reason, why, candidates, block)
     verdict = (vetoed or _unserved_format(situation, entrant)) if changed else None
     if verdict is None:
         return Choice(model, candidates, block)
@@ -279,7 +288,8 @@ def _failed_before(situation: Situation, candidates: Sequence[Candidate]) -> Blo
 def _blocked(situation: Situation, verdict: Verdict) -> Block:
     if verdict.state == DeploymentState.VETOED:
         again = by_annotation(situation.name, ANNOTATION_RETRY)
-        how = f"Change spec.template, make another version, or have it tried again: {again}"
+        change = "Make" if verdict.reason == RELAPSED else "Change spec.template, make"
+        how = f"{change} another version, or have it tried again: {again}"
         if verdict.reason in _BY_HAND:
             return Block(verdict.reason, f"{verdict.message}. {how}", stalled=True)
         return Block("RolloutFailed", f"{verdict.message} ({verdict.reason}). {how}", stalled=True)

@@ -3,10 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
+from perennial.api.base import read_time
 from perennial.api.meta import LABEL_CHECK, LABEL_GOLDEN, LABEL_MODELDEPLOYMENT, LABEL_REVISION
 from perennial.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
 from perennial.api.modelversion import ModelVersionSpec
@@ -22,6 +24,7 @@ from perennial.api.resources import (
     NETWORKPOLICIES,
     PODDISRUPTIONBUDGETS,
     PODS,
+    RETRAINPOLICIES,
     SERVICES,
     Resource,
 )
@@ -48,6 +51,15 @@ class OwnJob:
     pods: Sequence[Body]
 
 
+@dataclass(frozen=True, slots=True)
+class Relapse:
+    """A RetrainPolicy found that a version which it had brought is not good after all."""
+
+    model_version: str
+    time: datetime
+    message: str
+
+
 @dataclass(frozen=True)
 class Snapshot(Subject):
     """One ModelDeployment and everything around it. `spec` is None when it cannot be read; `invalid` says why."""
@@ -66,6 +78,7 @@ class Snapshot(Subject):
     autoscaler_of_incoming: Body | None = None
     jobs: Sequence[OwnJob] = ()
     series: Body | None = None  # what was reported
+    relapses: Sequence[Relapse] = ()
     refusal: Refusal | None = None
     answers: Mapping[Question, Answer] = field(default_factory=dict)
 
@@ -97,6 +110,7 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
         },
         pods=_pods(view, namespace, name),
         series=view.get(METRICSERIES, namespace, name),
+        relapses=list(_relapses(view, namespace, name)),
         service=_own(view, SERVICES, namespace, name, uid),
         preview=_own(view, SERVICES, namespace, preview_name(name), uid),
         route=_own(view, HTTPROUTES, namespace, name, uid),
@@ -110,6 +124,14 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
         refusal=view.refusal(MODELDEPLOYMENTS, namespace, name),
         answers=view.answers(MODELDEPLOYMENTS, namespace, name),
     )
+
+
+def _relapses(view: View, namespace: str, name: str) -> Iterable[Relapse]:
+    for policy in view.list(RETRAINPOLICIES, namespace):
+        if policy["spec"]["deployment"]["name"] == name:
+            for run in (policy.get("status") or {}).get("runs") or ():
+                if since := read_time(run.get("relapseTime")):
+                    yield Relapse(run.get("modelVersion", ""), since, run.get("message", ""))
 
 
 def _own(view: View, resource: Resource, namespace: str, name: str, uid: str) -> Body | None:
@@ -150,6 +172,12 @@ def _of_version(view: View, version: Body) -> Iterable[Name]:
         yield Name(namespace, deployment["metadata"]["name"])
 
 
+def _of_policy(_: View, policy: Body) -> Iterable[Name]:
+    """Where one of its runs relapsed: nothing else that it says concerns the deployment."""
+    if any(run.get("relapseTime") for run in (policy.get("status") or {}).get("runs") or ()):
+        yield Name(policy["metadata"]["namespace"], policy["spec"]["deployment"]["name"])
+
+
 def _of_pod(_: View, pod: Body) -> Iterable[Name]:
     labels = pod["metadata"].get("labels") or {}
     name = labels.get(LABEL_MODELDEPLOYMENT) or labels.get(LABEL_GOLDEN) or labels.get(LABEL_CHECK)
@@ -164,5 +192,6 @@ WATCHES: Mapping[Any, Watch] = {
     PODS: _of_pod,
     JOBS: owner_of(MODELDEPLOYMENTS),
     MODELVERSIONS: _of_version,
+    RETRAINPOLICIES: _of_policy,
     **dict.fromkeys(COMPANIONS, owner_of(MODELDEPLOYMENTS)),
 }

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 
 from perennial.api.modeldeployment import Promotion, Rollout
 from perennial.modeldeployment.byhand import BY_HAND
-from perennial.modeldeployment.candidate import version_name
+from perennial.modeldeployment.candidate import RELAPSED, version_name
 from perennial.modeldeployment.failure import SILENT, Failure, unready
 from perennial.modeldeployment.revision import Model
 from perennial.modeldeployment.scene import Scene
 from perennial.modeldeployment.steps import STEPS
-from perennial.modeldeployment.turn import REMEMBERED, Turn, rolled_back
+from perennial.modeldeployment.turn import REMEMBERED, Turn, rolled_back, vetoed, with_vetoes
 from perennial.plan import Event
 
 _MALFORMED = ("Invalid", "BadRequest")
@@ -42,6 +42,21 @@ def _begun(scene: Scene) -> Turn | None:
     instead = f", instead of {rolling.revision}" if rolling else ""
     message = f"rolling out {_words(model)} as {scene.target}{instead}"
     return Turn(scene.memory.model_copy(update={"rollout": begun}), (Event("Normal", "RolloutStarted", message),))
+
+
+def _relapsed(scene: Scene) -> Turn | None:
+    """What serves turned out not to be good: it is vetoed, whatever its template, and what served before comes back."""
+    served = scene.memory.promotions[0] if scene.memory.promotions else None
+    if served is None or served.version is None:
+        return None
+    known = [veto for veto in scene.memory.vetoes if veto.reason == RELAPSED and veto.version == served.version]
+    for relapse in scene.seen.relapses:
+        mine = relapse.model_version == version_name(Model.of_promotion(served)) and relapse.time >= served.time
+        if mine and not any(veto.time >= served.time for veto in known):
+            veto = vetoed(scene, served.revision, served.version, RELAPSED, relapse.message)
+            memory = scene.memory.model_copy(update={"vetoes": with_vetoes(scene, veto)})
+            return Turn(memory, (Event("Warning", RELAPSED, f"{scene.named(served.revision)}: {relapse.message}"),))
+    return None
 
 
 def _vetoed(scene: Scene) -> Turn | None:
@@ -99,6 +114,9 @@ def _promoted(scene: Scene) -> Turn | None:
 
 def _recent(scene: Scene) -> str | None:
     """Why the steps are left out from the beginning: the revision served here not long ago."""
+    last = scene.memory.promotions[:1]
+    if any(veto.reason == RELAPSED and veto.revision == one.revision for one in last for veto in scene.memory.vetoes):
+        return f"{scene.named(last[0].revision)} relapsed"
     window = scene.spec.rollback_window
     served = list(dict.fromkeys(past.revision for past in scene.memory.promotions[1:]))
     if window is None or scene.target not in served[: window.revisions]:
@@ -108,6 +126,7 @@ def _recent(scene: Scene) -> str | None:
 
 TURNS: Sequence[Callable[[Scene], Turn | None]] = (
     *BY_HAND,
+    _relapsed,
     _called_off,
     _begun,
     _vetoed,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from perennial.api.retrainpolicy import (
@@ -95,8 +95,26 @@ class Book:
             self.last_request = cause.request
             self.unpromoted = 0
 
-    def change(self, run: Run, phase: RunPhase, message: str = "", model_version: str | None = None) -> None:
-        """Where a run under way stands now."""
+    def unwatch(self, run: Run, *, lasted: bool) -> None:
+        """The probation of its version is over."""
+        self._put(run.number, run.model_copy(update={"watched_until": None}))
+        if lasted:
+            self.unpromoted = 0
+
+    def relapse(self, run: Run, message: str) -> None:
+        """Its version failed on probation."""
+        relapsed = run.model_copy(update={"watched_until": None, "relapse_time": self.now})
+        self.change(relapsed, RunPhase.ROLLED_BACK, message)
+
+    def change(
+        self,
+        run: Run,
+        phase: RunPhase,
+        message: str = "",
+        model_version: str | None = None,
+        probation: timedelta | None = None,
+    ) -> None:
+        """Where a run stands now. `probation`: for how long a version that is promoted is yet to prove itself."""
         ended, told = phase not in UNDER_WAY, phase in _TOLD and phase is not run.phase
         changed = run.model_copy(
             update={
@@ -104,13 +122,14 @@ class Book:
                 "message": message[:_MAX_MESSAGE],
                 "model_version": model_version or run.model_version,
                 "completion_time": self.now if ended else None,
+                "watched_until": self.now + probation if probation and phase is RunPhase.PROMOTED else None,
                 "pending_notices": [*run.pending_notices, *(self._notices(phase.value) if told else ())],
             }
         )
         self._put(run.number, changed)
         if ended:
             if phase is RunPhase.PROMOTED:
-                self.unpromoted = 0
+                self.unpromoted = self.unpromoted if probation else 0
             elif phase in UNPROMOTED:
                 self.unpromoted = min(self.unpromoted + 1, _MOST)
         if told:

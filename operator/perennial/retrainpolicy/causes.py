@@ -13,7 +13,7 @@ from perennial.api.retrainpolicy import (
     TriggerStatus,
 )
 from perennial.config import Retraining
-from perennial.retrainpolicy import limits
+from perennial.retrainpolicy import limits, probation
 from perennial.retrainpolicy.book import Book, Storm
 from perennial.retrainpolicy.limits import Attempt, Hold
 from perennial.retrainpolicy.look import Look
@@ -78,7 +78,11 @@ class Causes:
     def _start(self, cause: Cause, since: datetime | None) -> Hold | None:
         """Start a run, or say what holds it back."""
         book = self._book
-        if hold := limits.first(Attempt(cause, self._snapshot, self._spec, book, since, self._rules)):
+        attempt = Attempt(cause, self._snapshot, self._spec, book, since, self._rules)
+        run = probation.relapsed(self._snapshot.serving, book, cause)
+        if run and not limits.suspended(attempt) and not limits.storm(attempt):
+            book.relapse(run, f"{run.model_version} relapsed: {cause.message}")
+        if hold := limits.first(attempt):
             if hold.until:
                 self.wakes.append(hold.until)
             return hold

@@ -8,7 +8,7 @@ from perennial.api.trigger import Trigger
 from perennial.config import Config
 from perennial.plan import Event, Plan, news
 from perennial.questions import Question
-from perennial.retrainpolicy import fleet, metric, notices, request, runs, schedule, status
+from perennial.retrainpolicy import fleet, metric, notices, probation, request, runs, schedule, status
 from perennial.retrainpolicy.book import Book
 from perennial.retrainpolicy.causes import Causes
 from perennial.retrainpolicy.look import Look, Sight
@@ -35,6 +35,7 @@ def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
     waits = fleet.waits(snapshot.uid, begins, snapshot.fleet, rules, book.now)
     book.waits = {number: wait.message for number, wait in waits.items()}
     runs.advance(snapshot, spec, book)
+    probation.end(snapshot.serving, book)
     causes = Causes(snapshot, spec, book, rules)
     rows: list[TriggerStatus] = []
     if (asked := request.look(snapshot)) and (row := causes.alone(asked)):

@@ -78,12 +78,13 @@ def gather(view: View) -> Fleet:
 def waits(uid: str, runs: Iterable[Run], fleet: Fleet | None, rules: Retraining, now: datetime) -> dict[int, Wait]:
     """Which of a policy's runs, of those that have no TrainingJob yet, may not begin, by their numbers."""
     found: dict[int, Wait] = {}
-    jitter = parse_duration(rules.jitter).total_seconds()
+    jitter = parse_duration(rules.jitter)
     turns = fleet.next(rules.max_concurrent) if fleet and rules.max_concurrent else []
     for run in runs:
         me = _waiting(uid, run.body())
-        due = run.start_time + timedelta(seconds=int(jitter * me.draw / 2**32))
-        if now < due and me.unasked:
+        due = run.start_time + timedelta(seconds=jitter.total_seconds() * me.draw // 2**32)
+        # Where the clock was set back, it would wait for longer than anybody said.
+        if now < due <= now + jitter and me.unasked:
             found[run.number] = Wait(f"starts at {format_time(due)}: not all at once (retraining.jitter)", due)
         elif rules.max_concurrent and me not in turns:
             words = f"{_TURN}: {rules.max_concurrent} retrainings may be under way at once (retraining.maxConcurrent)"

@@ -11,6 +11,7 @@ from perennial.config import Retraining
 from perennial.retrainpolicy.book import UNDER_WAY, UNPROMOTED, Book
 from perennial.retrainpolicy.children import WORDS, unknown_words
 from perennial.retrainpolicy.fleet import crossings
+from perennial.retrainpolicy.probation import serves
 from perennial.retrainpolicy.quiet import quiet_until
 from perennial.retrainpolicy.schedule import parse
 from perennial.retrainpolicy.snapshot import Snapshot
@@ -19,6 +20,8 @@ from perennial.retrainpolicy.snapshot import Snapshot
 # fails at once, and would start the next in the same second.
 _FIRST_REST = 10.0
 _LONGEST_REST = 3600.0
+# With nothing to go back to it keeps serving: then only the next version helps.
+_ROLLING_BACK = timedelta(minutes=10)
 # Metrics are looked at every 30 s: after that the crossings of one outage are known of all.
 _SETTLING = timedelta(seconds=45)
 
@@ -64,6 +67,19 @@ def misconfigured(attempt: Attempt) -> Hold | None:
 def unpromoted(attempt: Attempt) -> Hold | None:
     """After so many runs in a row without a promotion a person must look; a request by hand is the sign of it."""
     return None if attempt.by_hand else stalled_by_runs(attempt.snapshot, attempt.spec, attempt.book)
+
+
+def rolling_back(attempt: Attempt) -> Hold | None:
+    """While a version that relapsed still serves, its metric says nothing of the one that comes back."""
+    run = next((one for one in attempt.book.runs if one.relapse_time), None)
+    if attempt.by_hand or run is None or run.relapse_time is None:
+        return None
+    until = run.relapse_time + _ROLLING_BACK
+    if attempt.book.now >= until or not serves(attempt.snapshot.serving, run):
+        return None
+    return Hold(
+        "RollingBack", f"{run.model_version} of run {run.number} relapsed, and is rolled back (spec.watch)", until
+    )
 
 
 def run_under_way(attempt: Attempt) -> Hold | None:
@@ -140,11 +156,11 @@ def storm(attempt: Attempt) -> Hold | None:
         return None
     if len(attempt.snapshot.policies) < rule.policies:
         return None
-    settled = attempt.since + _SETTLING
+    since, within = min(attempt.since, now), parse_duration(rule.within)
+    settled = since + _SETTLING
     ends = settled + parse_duration(rule.hold)
-    within = parse_duration(rule.within)
-    near = crossings(attempt.snapshot.policies, attempt.since - within, attempt.since + within)
-    near[attempt.snapshot.namespace, attempt.snapshot.name] = attempt.since
+    near = crossings(attempt.snapshot.policies, since - within, since + within)
+    near[attempt.snapshot.namespace, attempt.snapshot.name] = since
     if len(near) >= rule.policies and now < ends:
         many = f"the limits of {len(near)} policies were crossed within {rule.within}"
         words = f"{many}: held as one outage until {format_time(ends)}, unless it recovers (retraining.storm)"
@@ -162,6 +178,7 @@ RULES: tuple[Callable[[Attempt], Hold | None], ...] = (
     suspended,
     misconfigured,
     unpromoted,
+    rolling_back,
     run_under_way,
     too_many,
     cooldown,

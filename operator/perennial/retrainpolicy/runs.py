@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from perennial.api.base import parse_duration
 from perennial.api.conditions import find, is_true
 from perennial.api.resources import TRAININGJOBS
 from perennial.api.retrainpolicy import RetrainPolicySpec, Run, RunPhase
@@ -74,7 +75,7 @@ def _training(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, run: Run)
     job = snapshot.job_of(run)
     if job is None:
         if version := snapshot.version_of(run):
-            _judged(snapshot, book, run, version["metadata"]["name"])
+            _judged(snapshot, spec, book, run, version["metadata"]["name"])
         else:
             book.change(run, RunPhase.FAILED, f"TrainingJob {run.training_job} was deleted before it finished")
         return
@@ -84,23 +85,25 @@ def _training(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, run: Run)
         words = (status.get("failure") or find(conditions, "Failed") or {}).get("message", "")
         book.change(run, RunPhase.FAILED, f"TrainingJob {run.training_job} failed: {words}")
     elif is_true(conditions, "Complete") and status.get("modelVersion"):
-        _judged(snapshot, book, run, status["modelVersion"])
+        _judged(snapshot, spec, book, run, status["modelVersion"])
     else:
         book.change(run, RunPhase.TRAINING, _hindrance(job))
 
 
 def _deciding(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, run: Run) -> None:
-    _judged(snapshot, book, run, run.model_version or "")
+    _judged(snapshot, spec, book, run, run.model_version or "")
 
 
-def _judged(snapshot: Snapshot, book: Book, run: Run, model_version: str) -> None:
+def _judged(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, run: Run, model_version: str) -> None:
     version = snapshot.version_of(run)
     if version is None and run.phase in (RunPhase.DECIDING, RunPhase.AWAITING_APPROVAL, RunPhase.ROLLING_OUT):
         book.change(run, RunPhase.REJECTED, f"ModelVersion {model_version} was deleted")
     elif version is None:
         book.change(run, RunPhase.DECIDING, "waits for the deployment to look at it", model_version)
     else:
-        book.change(run, *outcome(version, snapshot.deployment, snapshot.serving), model_version=model_version)
+        phase, words = outcome(version, snapshot.deployment, snapshot.serving)
+        probation = parse_duration(spec.watch.period) if spec.watch else None
+        book.change(run, phase, words, model_version, probation)
 
 
 def _hindrance(job: Body) -> str:

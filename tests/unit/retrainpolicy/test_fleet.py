@@ -139,6 +139,11 @@ class TestJitter:
         team.after(minutes=10)
         assert team.settle().runs == [(1, "Training")]
 
+    def test_a_clock_that_is_set_back_makes_nobody_wait_for_longer(self) -> None:
+        team = a_team(jitter="1m").report(0.7)
+        team.decide()
+        assert team.after(hours=-1).settle().runs == [(1, "Training")]
+
     def test_a_request_by_hand_begins_at_once(self) -> None:
         assert a_team(jitter="10m").request("now").settle().runs == [(1, "Training")]
 
