@@ -139,6 +139,7 @@ class Config(_Strict):
     training_runtimes: dict[str, TrainingRuntime] = Field(default_factory=dict)
     serving_runtimes: dict[_RuntimeName, ServingRuntime] = Field(default_factory=dict)
     prometheus_servers: dict[str, Server] = Field(default_factory=dict)
+    mlflow_servers: dict[str, Server] = Field(default_factory=dict)
     webhooks: dict[str, Server] = Field(default_factory=dict)
     receivers: dict[str, Receiver] = Field(default_factory=dict)
     retraining: Retraining = Retraining()

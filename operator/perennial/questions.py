@@ -67,6 +67,18 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class Runs:
+    """A metric of the runs of an MLflow experiment since a time. server: its name in the operator's configuration."""
+
+    at: datetime
+    since: datetime
+    server: str
+    experiment: str
+    filter: str
+    metric: str
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """What a webhook says of a metric of a revision since it gets requests. webhook: its name in the operator's
     configuration."""
@@ -109,4 +121,4 @@ class Notice:
     details: tuple[tuple[str, str], ...] = ()
 
 
-Question = Scrape | Query | Call | Rehearsal | Notice
+Question = Scrape | Query | Runs | Call | Rehearsal | Notice

@@ -306,7 +306,8 @@ RETRAINPOLICY = [
     ({METRIC: GONE}, "give exactly one of metric and schedule"),
     ({f"{METRIC}.below": GONE}, "give exactly one of below, above and outside"),
     ({f"{METRIC}.above": 0.95}, "give exactly one of below, above and outside"),
-    ({f"{METRIC}.source": {"mlflow": {}}}, 'unknown field "spec.triggers[0].metric.source.mlflow"'),
+    ({f"{METRIC}.source": {"wandb": {}}}, 'unknown field "spec.triggers[0].metric.source.wandb"'),
+    ({f"{METRIC}.source": {"mlflow": {}}}, "spec.triggers[0].metric.source.mlflow.experiment: Required value"),
     ({f"{METRIC}.source": {"prometheus": {}}}, "spec.triggers[0].metric.source.prometheus.query: Required value"),
     (
         {f"{METRIC}.source": {"prometheus": {"query": "up"}}, f"{METRIC}.aggregate": "Max"},

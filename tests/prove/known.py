@@ -367,6 +367,7 @@ _STRATEGIES = {
 _SCHEDULE = {"spec.triggers[]": {"name": "yearly", "schedule": {"cron": "0 3 1 1 *"}}}
 _ABOVE = {"spec.triggers[].metric": {"name": "accuracy", "above": 0.9}}
 _QUERIED = {"spec.triggers[].metric": {"name": "accuracy", "below": 0.9, "source": {"prometheus": {"query": "up"}}}}
+_LOGGED = {"spec.triggers[].metric": {"name": "accuracy", "below": 0.9, "source": {"mlflow": {"experiment": "held"}}}}
 _CALLED = {"spec.triggers[].metric": {"name": "accuracy", "below": 0.9, "source": {"webhook": {"name": "truth"}}}}
 _OUTSIDE = {"spec.triggers[].metric": {"name": "accuracy", "outside": {"below": 0.5, "above": 0.9}}}
 _LONG_BREACHES = {"spec.triggers[].metric.breaches": {"atLeast": 1, "of": 20}, "spec.triggers[].metric.window": "3m"}
@@ -534,6 +535,13 @@ KNOWN: Mapping[str, Mapping[str, Known]] = {
         ),
         "spec.triggers[].metric.source.prometheus.query": Known(also=_QUERIED, needed="query"),
         "spec.triggers[].metric.source.prometheus.samples": Known(also=_QUERIED),
+        "spec.triggers[].metric.source.mlflow.server": Known(
+            good=("default", "a.b-c"), also=_LOGGED, wrong=(Wrong("http://evil"), Wrong("../x"))
+        ),
+        "spec.triggers[].metric.source.mlflow.experiment": Known(
+            good=("held out",), also=_LOGGED, needed="experiment", wrong=(Wrong("x' or name like '%"),)
+        ),
+        "spec.triggers[].metric.source.mlflow.filter": Known(good=("", "tags.x = '1'"), also=_LOGGED),
         "spec.triggers[].metric.source.webhook.name": Known(
             good=("truth",), also=_CALLED, wrong=(Wrong("http://evil"),)
         ),

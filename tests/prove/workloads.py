@@ -20,6 +20,7 @@ from perennial.api.resources import (
 from perennial.plan import Body
 from tests.kubelets import STUCK, UNLOADABLE, fated
 from tests.prove.lane import Lane
+from tests.receiver import receiver
 
 Workload = Callable[[Lane], None]
 WORKLOADS: dict[str, Workload] = {}
@@ -305,6 +306,43 @@ def metric_trigger(lane: Lane) -> None:
     lane.condition(RETRAINPOLICIES, "churn", "Ready", "Watching")
     lane.space.measured("churn", "accuracy", 0.5)
     lane.serves(2)
+
+
+@workload
+def a_relapse_on_probation(lane: Lane) -> None:
+    lane.version(1)
+    lane.deploy()
+    lane.serves(1)
+    lane.policy("churn", ACCURACY, watch={"period": "1h"})
+    lane.condition(RETRAINPOLICIES, "churn", "Ready", "Watching")
+    lane.ask("churn", "1")
+    lane.serves(2)
+    lane.until("it is on probation", lambda: "watchedUntil" in _runs(lane)[0])
+    lane.space.measured("churn", "accuracy", 0.5)
+    lane.condition(MODELDEPLOYMENTS, "churn", "Ready", "RolloutFailed")
+    lane.until("it is scaled down", lambda: sum(one["spec"]["replicas"] for one in lane.space.every(DEPLOYMENTS)) == 1)
+    lane.condition(RETRAINPOLICIES, "churn", "Ready", "Watching")
+
+
+@workload
+def people_are_told(lane: Lane) -> None:
+    lane.version(1)
+    lane.deploy()
+    lane.serves(1)
+    with receiver() as people:
+        lane.configure({"receivers": {"people": {"form": "CloudEvents", "url": people.url}}})
+        lane.restart()
+        lane.policy("churn", notify=[{"receiver": "people", "events": ["Started", "Promoted"]}])
+        lane.ask("churn", "1")
+        lane.serves(2)
+        wanted = {"dev.perennial.retrainpolicy.RunStarted", "dev.perennial.retrainpolicy.RunPromoted"}
+        lane.until("they are told", lambda: {body["type"] for _, _, body in people.told} == wanted)
+        lane.until("it is off the record", lambda: "pendingNotices" not in _runs(lane)[0])
+
+
+def _runs(lane: Lane) -> list[Body]:
+    found: list[Body] = ((lane.space.get(RETRAINPOLICIES, "churn") or {}).get("status") or {}).get("runs") or [{}]
+    return found
 
 
 @workload

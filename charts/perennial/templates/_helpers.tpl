@@ -83,7 +83,7 @@ trainingRuntimes:
   {{- tpl (toYaml .Values.trainingRuntimes) . | nindent 2 }}
 servingRuntimes:
   {{- tpl (toYaml .Values.servingRuntimes) . | nindent 2 }}
-{{- range $field, $what := dict "prometheusServers" "prometheus" "webhooks" "webhook" }}
+{{- range $field, $what := dict "prometheusServers" "prometheus" "mlflowServers" "mlflow" "webhooks" "webhook" }}
 {{ $field }}:
   {{- range $name, $server := index $.Values $field }}
   {{ $name }}:

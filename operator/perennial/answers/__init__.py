@@ -2,12 +2,13 @@
 
 import aiohttp
 
+from perennial.answers.mlflow import MlflowServers
 from perennial.answers.notices import Notices
 from perennial.answers.prometheus import PrometheusServers
 from perennial.answers.scrape import Scraper
 from perennial.answers.webhook import Webhooks
 from perennial.config import Config
-from perennial.questions import Answer, Call, Notice, Query, Question, Rehearsal, Scrape
+from perennial.questions import Answer, Call, Notice, Query, Question, Rehearsal, Runs, Scrape
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 
@@ -23,6 +24,7 @@ class Answers:
         self._session = aiohttp.ClientSession(timeout=_TIMEOUT, cookie_jar=aiohttp.DummyCookieJar())
         self._scraper = Scraper(self._session)
         self._prometheus = PrometheusServers(self._session, self._config.prometheus_servers)
+        self._mlflow = MlflowServers(self._session, self._config.mlflow_servers)
         self._webhooks = Webhooks(self._session, self._config.webhooks)
         self._notices = Notices(self._session, self._config.receivers)
         return self
@@ -38,6 +40,8 @@ class Answers:
                     return await self._scraper.answer(question)
                 case Query():
                     return await self._prometheus.answer(question)
+                case Runs():
+                    return await self._mlflow.answer(question)
                 case Call():
                     return await self._webhooks.answer(question)
                 case Notice():

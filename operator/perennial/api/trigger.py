@@ -60,7 +60,7 @@ _FINE = (
 )
 
 
-_ASKED = "(has(self.source) && (has(self.source.prometheus) || has(self.source.webhook)))"
+_ASKED = "(has(self.source) && (has(self.source.prometheus) || has(self.source.mlflow) || has(self.source.webhook)))"
 
 
 class Baseline(StrEnum):

@@ -9,6 +9,7 @@ from perennial.api.oneof import OneOf, not_in_the_schema
 from perennial.sources.asked import Asked, Matter, Unanswerable
 from perennial.sources.evidence import Evidence, Summary
 from perennial.sources.job import Job
+from perennial.sources.mlflow import Mlflow
 from perennial.sources.pods import Pods
 from perennial.sources.prometheus import Prometheus
 from perennial.sources.reported import Reported
@@ -35,6 +36,7 @@ class MetricSource(OneOf):
 
     reported: Reported | None = Field(None, description="Samples that were posted to the operator's ingest endpoint.")
     prometheus: Prometheus | None = Field(None, description="A PromQL expression, asked every 30 s.")
+    mlflow: Mlflow | None = Field(None, description="What evaluations logged to MLflow, asked every 30 s.")
     webhook: Webhook | None = Field(None, description="What a program of one's own answers, asked every 30 s.")
 
 

@@ -117,6 +117,14 @@ def test_gateways_that_copy_requests_reach_the_operator(render: Any) -> None:
     assert config(render({})).mirroring_gateways == ()
 
 
+def test_mlflow_servers_reach_the_operator_with_what_is_mounted_for_them(render: Any) -> None:
+    secret = {"name": "mlflow", "tokenKey": "token"}
+    objects = render({"mlflowServers": {"default": {"url": "http://mlflow:5000", "secret": secret}}})
+    folder = Path("/etc/perennial-mlflow/default")
+    assert config(objects).mlflow_servers == {"default": Server(url="http://mlflow:5000", token_file=folder / "token")}
+    assert {"name": "mlflow-default", "secret": {"secretName": "mlflow"}} in pod(objects)["spec"]["volumes"]
+
+
 def test_what_all_policies_share_reaches_the_operator(render: Any) -> None:
     assert config(render({})).retraining == Retraining(storm=Storm(policies=10, within="10m", hold="1h"))
     people = {"oncall": {"form": "CloudEvents", "url": "https://bus"}}

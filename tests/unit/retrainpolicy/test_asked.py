@@ -10,13 +10,17 @@ from hypothesis import strategies as st
 from perennial.api.retrainpolicy import TriggerState
 from perennial.api.trigger import MetricTrigger
 from perennial.plan import Body, Plan
-from perennial.questions import Answer, Call, Query, Sampled
+from perennial.questions import Answer, Call, Query, Runs, Sampled
 from perennial.retrainpolicy.look import turn
 from perennial.retrainpolicy.metric import EVERY
 from tests.unit.retrainpolicy.builders import NOW, Team, a_policy, promote
 
 QUERY = 'avg(accuracy{revision="$revision"}[$interval])'
-SOURCES: dict[str, Body] = {"prometheus": {"query": QUERY}, "webhook": {"name": "truth"}}
+SOURCES: dict[str, Body] = {
+    "prometheus": {"query": QUERY},
+    "mlflow": {"experiment": "held out"},
+    "webhook": {"name": "truth"},
+}
 
 
 def a_trigger(option: str = "prometheus", **metric: Any) -> Body:
@@ -54,6 +58,11 @@ def test_it_is_asked_of_the_served_revision() -> None:
         "truth", "team", "churn", "churn-r1", "accuracy",
     )  # fmt: skip
     assert call.since == NOW - timedelta(hours=6), "since it serves"
+    (runs,) = a_team("mlflow").decide().questions
+    assert isinstance(runs, Runs)
+    assert (runs.experiment, runs.metric, runs.server) == ("held out", "accuracy", "default")
+    assert runs.filter == "tags.`perennial.dev/revision` = 'churn-r1'"
+    assert runs.at - runs.since == timedelta(hours=1), "in the window"
 
 
 @pytest.mark.parametrize("option", SOURCES)
