@@ -92,7 +92,7 @@ prove: venv ## Run every proof in full (two hours), and print one table with cou
 	@mkdir -p $(CACHE)
 	failed=0
 	$(PY) -m pytest tests/prove tests/apiserver -m "proof and not alone" -vv --durations=10 \
-	  $(WIDE) --no-loadscope-reorder $(ARGS) || failed=1
+	  $(LANES) --no-loadscope-reorder $(ARGS) || failed=1
 	$(PY) -m pytest tests/prove -m alone -vv $(ARGS) || failed=1
 	$(PY) -m e2e $(ARGS) || failed=1
 	$(PY) -m tests.mutants || failed=1

@@ -158,7 +158,7 @@ async def test_what_was_acknowledged_outlives_every_kill(
     server: ApiServer, ledger: Ledger, config: Path, tmp_path: Path, proof: Proof
 ) -> None:
     trusted, home = certificates(tmp_path / "tls"), Place(server)
-    kills = scaled(100, 3)
+    kills = scaled(50, 3)
     with (
         Ingesting(server, home, config, trusted, replica=0, replicas=2) as first,
         Ingesting(server, home, config, trusted, replica=1, replicas=2) as second,

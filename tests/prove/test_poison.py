@@ -49,7 +49,7 @@ def unsendable(plan: Plan, owner: Body) -> Iterable[str]:
 @pytest.mark.proof("Poison")
 def test_no_decision_raises_whatever_others_wrote(proof: Proof) -> None:
     faults: Counter[str] = Counter()
-    worlds = hostile.samples(poisoned.worlds, scaled(2_000, 250), SEED)
+    worlds = hostile.samples(poisoned.worlds, scaled(1_000, 250), SEED)
     for bodies in worlds:
         view = World(*(project(of(body), body) for body in bodies))
         for controller in CONTROLLERS:
