@@ -3,11 +3,12 @@
 import json
 import subprocess
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
 from e2e.cluster import tools
-from e2e.lab import Body, Lab
+from e2e.lab import SYSTEM, Body, Lab
 
 PORT = 9190
 _POD = "__meta_kubernetes_pod"
@@ -31,7 +32,7 @@ class Prometheus:
     def start(self) -> None:
         """Start it, and return when it answers."""
         config = self._folder / "prometheus.yml"
-        config.write_text(json.dumps({"scrape_configs": [self._scraped()]}))
+        config.write_text(json.dumps({"scrape_configs": [self._scraped(), self._operator()]}))
         words = [
             str(tools.ensure("prometheus")["prometheus"]),
             *(f"--config.file={config}", f"--storage.tsdb.path={self._folder / 'data'}"),
@@ -47,6 +48,26 @@ class Prometheus:
             self._process.terminate()
             self._process.wait(30)
 
+    def values(self, query: str) -> list[float]:
+        """What an expression gives now, a number for each series. ValueError with its words when it is refused."""
+        words = urllib.parse.urlencode({"query": query})
+        try:
+            with _direct().open(f"{self.url}/api/v1/query?{words}", timeout=10) as answer:
+                data = json.load(answer)["data"]
+        except urllib.error.HTTPError as error:
+            raise ValueError(f"{query}: {error.read().decode()}") from None
+        return [float(one["value"][1]) for one in data["result"]]
+
+    def _operator(self) -> Body:
+        """The operator's own replicas."""
+        finds: Body = {
+            "role": "pod",
+            "kubeconfig_file": str(self._lab.cluster.kubeconfig),
+            "namespaces": {"names": [SYSTEM]},
+        }
+        port: Body = {"source_labels": [f"{_POD}_container_port_name"], "regex": "health", "action": "keep"}
+        return {"job_name": "perennial", "kubernetes_sd_configs": [finds], "relabel_configs": [port]} | _SCRAPED
+
     def _scraped(self) -> Body:
         """The pods of every deployment, as its documentation says to find them; each series says of which revision."""
         finds: Body = {"role": "pod", "kubeconfig_file": str(self._lab.cluster.kubeconfig)}
@@ -58,10 +79,13 @@ class Prometheus:
         return {"job_name": "pods", "kubernetes_sd_configs": [finds], "relabel_configs": relabel} | _SCRAPED
 
     def _ready(self) -> bool:
-        # It is never far away: whatever proxy the environment names is not asked.
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with direct.open(f"{self.url}/-/ready", timeout=2) as answer:
+            with _direct().open(f"{self.url}/-/ready", timeout=2) as answer:
                 return bool(answer.status == 200)
         except urllib.error.URLError:
             return False
+
+
+def _direct() -> urllib.request.OpenerDirector:
+    """It is never far away: whatever proxy the environment names is not asked."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -1,6 +1,8 @@
 """Canaries that are judged by others: a real Prometheus, which finds the pods, counts, and is away for a while, and a
 webhook."""
 
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from e2e.lab import Body, Lab
+from e2e.cluster import tools
+from e2e.lab import ROOT, Body, Lab
 from e2e.load import Load
 from e2e.prometheus import Prometheus
 from e2e.served import odd_server, tried
@@ -17,6 +20,7 @@ from e2e.store import BUCKET, Store
 
 # What is asked, and what is made of the answers, is tested each time.
 pytestmark = pytest.mark.full
+FILES = ROOT / "charts" / "perennial" / "files"
 _OF = 'requests_total{revision="$revision"'
 ERRORS: Body = {
     "name": "errors",
@@ -128,3 +132,28 @@ def test_a_policy_retrains_by_it_and_starts_nothing_while_it_is_away(
     print(run["cause"]["message"])
     assert run["cause"]["value"] > 50
     assert "by prometheus" in run["cause"]["message"]
+
+
+def test_the_alerts_fire_when_they_should(tmp_path: Path) -> None:
+    for file in (FILES / "rules.yaml", Path(__file__).with_name("rules_test.yaml")):
+        shutil.copy(file, tmp_path)
+    promtool = tools.ensure("promtool")["promtool"]
+    done = subprocess.run([promtool, "test", "rules", "rules_test.yaml"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_query_of_the_dashboard_has_something_to_show(space: Space, prometheus: Prometheus) -> None:
+    known = {"$namespace": ".*", "$retrainpolicy": ".*", "$__rate_interval": "5m"}
+    panels = json.loads((FILES / "dashboard.json").read_text())["panels"]
+    queries = [target["expr"] for panel in panels for target in panel["targets"]]
+    for variable, value in known.items():
+        queries = [query.replace(variable, value) for query in queries]
+    assert len(queries) > 10
+
+    def empty() -> list[str]:
+        return [query for query in queries if not prometheus.values(query)]
+
+    space.until("each shows something", lambda: not empty(), 120)
+    assert prometheus.values('perennial_served_version{modeldeployment="watched"}') == [2]
+    assert prometheus.values('perennial_trigger_limit{retrainpolicy="watched",side="above"}') == [50]
+    assert sum(prometheus.values('perennial_runs_total{retrainpolicy="watched",outcome="Promoted"}')) == 1

@@ -70,6 +70,7 @@ TOOLS: dict[str, Tool] = {
     "traefik": Tool("traefik", "github.com/traefik/traefik/v3/cmd/traefik"),
     "contour": Tool("contour", "github.com/projectcontour/contour/cmd/contour"),
     "prometheus": Tool("prometheus", "github.com/prometheus/prometheus/cmd/prometheus"),
+    "promtool": Tool("prometheus", "github.com/prometheus/prometheus/cmd/promtool"),
     "metrics-server": Tool(
         "metrics-server",
         "sigs.k8s.io/metrics-server/cmd/metrics-server",

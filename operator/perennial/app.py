@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import kopf
+from prometheus_client import REGISTRY
 
 from perennial import patience
 from perennial.answers import Answers
@@ -33,6 +34,7 @@ from perennial.runtime.resync import Resync
 from perennial.runtime.worker import Engine
 from perennial.telemetry import domain
 from perennial.telemetry.health import Health, limit
+from perennial.telemetry.objects import Objects
 from perennial.view import Controller
 
 logger = logging.getLogger(__name__)
@@ -102,6 +104,7 @@ async def _lead(
     engine = Engine(
         controllers, config, fenced, tell, written=domain.written, indexes=INDEXES, ask=Rehearsals(fenced, ask).answer
     )
+    REGISTRY.register(Objects(engine.cache))
     selectors = selectors_of(controllers)
     owners = [controller.resource for controller in controllers]
     resync = Resync(fenced, engine, selectors, owners, namespace=namespace)

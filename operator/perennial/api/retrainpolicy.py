@@ -262,6 +262,8 @@ class TriggerStatus(ApiModel):
     message: str = Field("", description="What it saw, and why it did or did not start a run.", exclude_if=_NOTHING)
     value: Number | None = Field(None, description="Value that was last observed.")
     samples: int | None = Field(None, description="Samples in the window.")
+    below: Number | None = Field(None, description="It must not be below this.")
+    above: Number | None = Field(None, description="It must not be above this.")
     baseline: Number | None = Field(None, description="What its limits are relative to.")
     baseline_revision: str | None = Field(None, description="The revision that showed this baseline.")
     crossed_since: Time | None = Field(None, description="Since when the limit is crossed.")

@@ -3,9 +3,14 @@
 from perennial.api.trigger import MetricTrigger
 
 
+def sides(metric: MetricTrigger) -> tuple[float | None, float | None]:
+    """What a value must not be below, and what it must not be above."""
+    return (metric.outside.below, metric.outside.above) if metric.outside else (metric.below, metric.above)
+
+
 def crossed(metric: MetricTrigger, value: float, *, before: bool = False) -> bool:
     """Whether the value is beyond the limit; `before`: whether it was, and is to recover first."""
-    below, above = _sides(metric)
+    below, above = sides(metric)
     if before and metric.recover_above is not None:
         return value <= metric.recover_above
     if before and metric.recover_below is not None:
@@ -15,13 +20,13 @@ def crossed(metric: MetricTrigger, value: float, *, before: bool = False) -> boo
 
 def limit(metric: MetricTrigger, value: float) -> float | None:
     """The limit that a value which crossed it goes by."""
-    below, above = _sides(metric)
+    below, above = sides(metric)
     return above if below is None or (above is not None and value > above) else below
 
 
 def words(metric: MetricTrigger, negation: str = "") -> str:
     """The limit in words: `not below 0.9`."""
-    below, above = _sides(metric)
+    below, above = sides(metric)
     if below is not None and above is not None:
         return f"{negation}outside of {below:g} to {above:g}"
     return f"{negation}below {below:g}" if below is not None else f"{negation}above {above:g}"
@@ -32,7 +37,3 @@ def recovery(metric: MetricTrigger) -> str:
     if metric.recover_above is not None:
         return f"until above {metric.recover_above:g}"
     return f"until below {metric.recover_below:g}" if metric.recover_below is not None else ""
-
-
-def _sides(metric: MetricTrigger) -> tuple[float | None, float | None]:
-    return (metric.outside.below, metric.outside.above) if metric.outside else (metric.below, metric.above)

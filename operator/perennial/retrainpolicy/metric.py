@@ -147,6 +147,8 @@ def _found(trigger: Trigger, sight: Sight, promotion: Promotion, seen: _Value, w
             return Look(row.model_copy(update=waits), wakes=(*wakes, *([base.until] if base.until else [])))
         bounds, compared = baseline.absolute(metric, metric.relative_to, base.value), f" ({base.words})"
         row = row.model_copy(update={"baseline": base.value, "baseline_revision": promotion.revision})
+    below, above = crossing.sides(bounds)
+    row = row.model_copy(update={"below": below, "above": above})
     crossed, side = seen.judge(bounds, _crossed_since(sight.before, rule, promotion.time) is not None)
     words = f"{metric.name} is {value:.6g} ({seen.origin}), {side}{compared}"
     if not crossed:

@@ -9,7 +9,7 @@ from typing import Any
 
 from perennial.api.base import parse_time
 from perennial.api.meta import ANNOTATION_CAUSE, LABEL_RETRAINPOLICY
-from perennial.api.resources import JOBS, MODELVERSIONS, TRAININGJOBS
+from perennial.api.resources import JOBS, MODELVERSIONS, RETRAINPOLICIES, TRAININGJOBS
 from perennial.plan import Body
 from perennial.telemetry import metrics
 
@@ -54,6 +54,19 @@ def _model_version_status(before: Body, after: Body) -> None:
             metrics.modelversions.labels(verdict["state"]).inc()
 
 
+def _policy_status(before: Body, after: Body) -> None:
+    under_way = {run["number"] for run in _status(before).get("runs", ()) if "completionTime" not in run}
+    for run in _status(after).get("runs", ()):
+        relapsed = "relapseTime" in run and run["number"] in _on_probation(before)
+        if ("completionTime" in run and run["number"] in under_way) or relapsed:
+            names = after["metadata"]["namespace"], after["metadata"]["name"]
+            metrics.runs.labels(*names, run["cause"]["type"], run["phase"]).inc()
+
+
+def _on_probation(body: Body) -> set[int]:
+    return {run["number"] for run in _status(body).get("runs", ()) if "watchedUntil" in run}
+
+
 def _status(body: Body) -> dict[str, Any]:
     return body.get("status") or {}
 
@@ -67,4 +80,5 @@ _CREATED: dict[str, Callable[[Body | None, Body], None]] = {JOBS.kind: _job, TRA
 _CHANGED: dict[str, Callable[[Body, Body], None]] = {
     TRAININGJOBS.kind: _training_job_status,
     MODELVERSIONS.kind: _model_version_status,
+    RETRAINPOLICIES.kind: _policy_status,
 }

@@ -52,5 +52,10 @@ running_latency = Histogram(
 )
 modelversions = Counter("perennial_modelversions_total", "Verdicts on ModelVersions.", ["verdict"])
 retrains = Counter("perennial_retrains_total", "Retrains started, by trigger.", ["trigger"])
+runs = Counter(
+    "perennial_runs_total",
+    "Runs of policies that ended, by what set them off and how.",
+    ["namespace", "retrainpolicy", "cause", "outcome"],
+)
 samples = Counter("perennial_samples_total", "Reported samples, accepted or refused.", ["result"])
 ingest_requests = Counter("perennial_ingest_requests_total", "Requests to report metrics, by answer.", ["code"])

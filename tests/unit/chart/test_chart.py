@@ -125,6 +125,18 @@ def test_mlflow_servers_reach_the_operator_with_what_is_mounted_for_them(render:
     assert {"name": "mlflow-default", "secret": {"secretName": "mlflow"}} in pod(objects)["spec"]["volumes"]
 
 
+def test_alerts_and_the_dashboard_are_as_they_are_in_their_files(render: Any) -> None:
+    files = CHART / "files"
+    labels = {"prometheusRule": {"enabled": True, "labels": {"release": "kube-prometheus-stack"}}}
+    objects = render({**labels, "dashboard": {"enabled": True}})
+    rules, dashboard = objects["PrometheusRule", "perennial"], objects["ConfigMap", "perennial-dashboard"]
+    assert rules["spec"] == yaml.safe_load((files / "rules.yaml").read_text())
+    assert rules["metadata"]["labels"]["release"] == "kube-prometheus-stack"
+    assert json.loads(dashboard["data"]["perennial.json"]) == json.loads((files / "dashboard.json").read_text())
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert ("ConfigMap", "perennial-dashboard") not in render({})
+
+
 def test_what_all_policies_share_reaches_the_operator(render: Any) -> None:
     assert config(render({})).retraining == Retraining(storm=Storm(policies=10, within="10m", hold="1h"))
     people = {"oncall": {"form": "CloudEvents", "url": "https://bus"}}
@@ -256,6 +268,7 @@ def test_a_lease_is_the_releases_own(render: Any) -> None:
     ("values", "kinds"),
     [
         ({"serviceMonitor": {"enabled": True}}, {"ServiceMonitor"}),
+        ({"prometheusRule": {"enabled": True}}, {"PrometheusRule"}),
         ({"networkPolicy": {"enabled": True, "metricsFrom": [{"namespaceSelector": {}}]}}, {"NetworkPolicy"}),
     ],
 )
