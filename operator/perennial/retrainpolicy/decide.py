@@ -52,6 +52,7 @@ def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
     if spec.when is When.ALL:
         rows += causes.together(looks)
     wakes = [*causes.wakes, *(wait.until for wait in waits.values()), *(wake for look in looks for wake in look.wakes)]
+    wakes += [run.watched_until for run in book.runs if run.watched_until]
     questions: list[Question] = [question for look in looks for question in look.questions]
     ticks = [tick for trigger in spec.triggers if (tick := _upcoming(trigger, rows, now))]
     told = notices.tell(snapshot, spec, book, now, config)

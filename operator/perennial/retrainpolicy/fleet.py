@@ -15,13 +15,19 @@ from perennial.view import View
 
 # How often a run looks whether it is its turn.
 _EVERY = timedelta(seconds=10)
-_TURN = "waits for its turn"
+# What the message of a run begins with that was not refused.
+_TURN, _LATER = "waits for its turn", "starts at "
+# One that was replaced has its TrainingJob until that is gone.
+_HAVE_ONE = (RunPhase.PENDING, RunPhase.TRAINING, RunPhase.REPLACED)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Waiting:
-    """A run that has no TrainingJob yet. Those that a person asked for come first, then the oldest."""
+    """A run that has no TrainingJob yet. Those that a person asked for come first, then the oldest; last, for they keep
+    nobody off, those that were refused, by a quota say.
+    """
 
+    refused: bool
     unasked: bool
     since: str
     draw: int
@@ -42,7 +48,7 @@ class Fleet:
         queues = {namespace: sorted(waiting, reverse=True) for namespace, waiting in self.waiting.items()}
         found: list[Waiting] = []
         while queues and running.total() < most:
-            namespace = min(queues, key=lambda one: (running[one], queues[one][-1]))
+            namespace = min(queues, key=lambda one: (queues[one][-1].refused, running[one], queues[one][-1]))
             found.append(queues[namespace].pop())
             running[namespace] += 1
             if not queues[namespace]:
@@ -68,9 +74,9 @@ def gather(view: View) -> Fleet:
             continue
         for run in status["runs"]:
             job = view.get(TRAININGJOBS, metadata["namespace"], run.get("trainingJob") or "")
-            if job is not None and run["phase"] in (RunPhase.PENDING, RunPhase.TRAINING):
+            if job is not None and run["phase"] in _HAVE_ONE:
                 running[metadata["namespace"]] += not job_condition(job, "Complete", "Failed")
-            elif run["phase"] == RunPhase.PENDING and _wants(policy, run):
+            elif run["phase"] == RunPhase.PENDING and not policy["spec"].get("suspend"):
                 waiting.setdefault(metadata["namespace"], []).append(_waiting(metadata["uid"], run))
     return Fleet(running, waiting)
 
@@ -85,7 +91,7 @@ def waits(uid: str, runs: Iterable[Run], fleet: Fleet | None, rules: Retraining,
         due = run.start_time + timedelta(seconds=jitter.total_seconds() * me.draw // 2**32)
         # Where the clock was set back, it would wait for longer than anybody said.
         if now < due <= now + jitter and me.unasked:
-            found[run.number] = Wait(f"starts at {format_time(due)}: not all at once (retraining.jitter)", due)
+            found[run.number] = Wait(f"{_LATER}{format_time(due)}: not all at once (retraining.jitter)", due)
         elif rules.max_concurrent and me not in turns:
             words = f"{_TURN}: {rules.max_concurrent} retrainings may be under way at once (retraining.maxConcurrent)"
             found[run.number] = Wait(words, now + _EVERY)
@@ -106,12 +112,7 @@ def crossings(policies: Iterable[Body], begin: datetime, end: datetime) -> dict[
     return found
 
 
-def _wants(policy: Body, run: Body) -> bool:
-    """Whether it would begin if it were its turn. One that was refused (by a quota, say) shall not keep others off."""
-    message: str = run.get("message") or _TURN
-    return message.startswith(_TURN) and not policy["spec"].get("suspend")
-
-
 def _waiting(uid: str, run: Body) -> Waiting:
     draw = zlib.crc32(f"{uid}/{run['number']}".encode())
-    return Waiting(run["cause"]["type"] != "Request", run["startTime"], draw, uid, run["number"])
+    refused = not (run.get("message") or _TURN).startswith((_TURN, _LATER))
+    return Waiting(refused, run["cause"]["type"] != "Request", run["startTime"], draw, uid, run["number"])

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perennial.api.base import format_time
+from perennial.api.resources import RETRAINPOLICIES, TRAININGJOBS
 from perennial.config import Config
 from perennial.plan import Body, Create
 from perennial.questions import Answer, Notice
 from perennial.retrainpolicy.fleet import Fleet, Waiting
+from perennial.view import Refusal
 from tests.unit.retrainpolicy.builders import ACCURACY, NOW, Team, a_policy
 from tests.world import conditions
 
@@ -95,6 +97,26 @@ class TestTurns:
             other["spec"]["suspend"] = True
         assert team.report(0.7).settle().runs == [(1, "Training")]
 
+    def test_one_that_is_refused_says_so_and_is_tried_again_while_there_is_room(self) -> None:
+        team = a_team(maxConcurrent=1).report(0.7)
+        team.decide()
+        refusal = Refusal(TRAININGJOBS, "churn-1", "Forbidden", "exceeded quota")
+        team.world.refusals[RETRAINPOLICIES, "team", "churn"] = refusal
+        for _ in range(5):
+            team.made.clear()
+            if job := team.world.get(TRAININGJOBS, "team", "churn-1"):
+                team.world.remove(job)
+            team.after(seconds=10).decide()
+            assert team.made == ["churn-1"], "and where it is refused again, nobody is kept off"
+            assert team.status["runs"][0]["message"] == "TrainingJob churn-1: exceeded quota"
+
+    def test_one_that_is_replaced_and_not_gone_yet_takes_its_place(self) -> None:
+        team = a_team(maxConcurrent=1)
+        policy = beside(team, "other", "a", "Replaced", "Deciding")
+        metadata = {"name": "a-1", "namespace": "other", "uid": "uid-a-1", "deletionTimestamp": format_time(NOW)}
+        team.world.add({"apiVersion": policy["apiVersion"], "kind": "TrainingJob", "metadata": metadata})
+        assert team.report(0.7).settle().runs == [(1, "Pending")]
+
     def test_a_request_by_hand_goes_first(self) -> None:
         team = a_team(maxConcurrent=1)
         beside(team, "team", "a", "Pending", trained=False)
@@ -115,7 +137,7 @@ class TestTurns:
         self, running: dict[str, int], waiting: dict[str, int], most: int
     ) -> None:
         queues = {
-            space: [Waiting(True, format_time(NOW), number, f"uid-{space}", number) for number in range(count)]
+            space: [Waiting(False, True, format_time(NOW), number, f"uid-{space}", number) for number in range(count)]
             for space, count in waiting.items()
         }
         chosen = Counter(one.policy.removeprefix("uid-") for one in Fleet(running, queues).next(most))

@@ -92,6 +92,16 @@ def test_one_that_lasts_is_a_success_then() -> None:
     assert reports(team.after(minutes=1), 0.6).settle().runs[0] == (3, "Training")
 
 
+def test_its_end_is_not_slept_through() -> None:
+    """Nothing is reported, and nothing else wakes the policy."""
+    team = promoted()
+    team.world.remove(team.world.get(METRICSERIES, "team", "churn") or {})
+    assert team.settle().plan.requeue_after == 24 * 3600 - 60
+    team.after(seconds=24 * 3600 - 60).settle()
+    assert "watchedUntil" not in team.status["runs"][0]
+    assert team.plan.requeue_after is None
+
+
 def test_one_that_something_else_took_over_from_was_neither() -> None:
     team = promoted()
     team.after(minutes=1)
