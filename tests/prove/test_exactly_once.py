@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -118,6 +118,12 @@ def _of(job: Body) -> Body:
     return {"policy": job["metadata"]["labels"]["perennial.dev/retrainpolicy"]}
 
 
+def _next_tick(clock: Clock) -> datetime:
+    """The next half hour."""
+    now = clock.now()
+    return now.replace(minute=now.minute // 30 * 30, second=0, microsecond=0) + timedelta(minutes=30)
+
+
 @pytest.fixture
 def replicas(played: ApiServer, tmp_path: Path) -> Replicas:
     return Replicas(played, tmp_path)
@@ -167,8 +173,8 @@ def test_each_tick_is_one_run(replicas: Replicas, proof: Proof) -> None:
     ticks = []
     with replicas.disturbed(SEED + 1):
         lane.deploy()
-        # Nothing comes of itself before the first step: these minutes are passed over by setting the clock.
-        clock.step(timedelta(minutes=1) - timedelta(seconds=clock.now().second - 5))
+        # Right after a tick, so that none comes of itself before the first step, however long all this takes.
+        clock.step(_next_tick(clock) - clock.now() + timedelta(seconds=5))
         for policy in policies:
             lane.policy(policy, {"name": "tick", "schedule": {"cron": "*/30 * * * *"}}, fates=FAILS, **NO_LIMIT)
         for policy in policies:
@@ -176,9 +182,8 @@ def test_each_tick_is_one_run(replicas: Replicas, proof: Proof) -> None:
                 f"{policy} is seen", lambda policy=policy: lane.space.there(RETRAINPOLICIES, policy).get("status")
             )
         for run in range(1, each + 1):
-            now = clock.now()
-            tick = now.replace(minute=now.minute // 30 * 30, second=0, microsecond=0) + timedelta(minutes=30)
-            clock.step(tick - now + timedelta(seconds=1))
+            tick = _next_tick(clock)
+            clock.step(tick - clock.now() + timedelta(seconds=1))
             proof.count("steps of the clock")
             ticks.append(format_time(tick))
             if chance.random() < 0.5:
