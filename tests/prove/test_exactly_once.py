@@ -118,10 +118,11 @@ def _of(job: Body) -> Body:
     return {"policy": job["metadata"]["labels"]["perennial.dev/retrainpolicy"]}
 
 
-def _next_tick(clock: Clock) -> datetime:
-    """The next half hour."""
+def _next_tick(clock: Clock, minute: int) -> datetime:
+    """The next time that is so many minutes after the half or the full hour."""
     now = clock.now()
-    return now.replace(minute=now.minute // 30 * 30, second=0, microsecond=0) + timedelta(minutes=30)
+    first = now.replace(minute=minute, second=0, microsecond=0)
+    return next(tick for half in range(3) if (tick := first + half * timedelta(minutes=30)) > now)
 
 
 @pytest.fixture
@@ -173,16 +174,17 @@ def test_each_tick_is_one_run(replicas: Replicas, proof: Proof) -> None:
     ticks = []
     with replicas.disturbed(SEED + 1):
         lane.deploy()
-        # Right after a tick, so that none comes of itself before the first step, however long all this takes.
-        clock.step(_next_tick(clock) - clock.now() + timedelta(seconds=5))
+        # A quarter of an hour away from now: none comes of itself before the first step, however long all this takes.
+        minute = (clock.now().minute + 15) % 30
+        schedule = {"cron": f"{minute},{minute + 30} * * * *"}
         for policy in policies:
-            lane.policy(policy, {"name": "tick", "schedule": {"cron": "*/30 * * * *"}}, fates=FAILS, **NO_LIMIT)
+            lane.policy(policy, {"name": "tick", "schedule": schedule}, fates=FAILS, **NO_LIMIT)
         for policy in policies:
             replicas.until(
                 f"{policy} is seen", lambda policy=policy: lane.space.there(RETRAINPOLICIES, policy).get("status")
             )
         for run in range(1, each + 1):
-            tick = _next_tick(clock)
+            tick = _next_tick(clock, minute)
             clock.step(tick - clock.now() + timedelta(seconds=1))
             proof.count("steps of the clock")
             ticks.append(format_time(tick))
