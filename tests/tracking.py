@@ -12,10 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from e2e.cluster.apiserver import _free_ports
 from e2e.cluster.cache import cache_dir, digest, locked, progress
 
 LOCK = Path(__file__).parents[1] / "requirements" / "mlflow.txt"
-_START = 120.0
+_START, _TRIES = 120.0, 3
 
 
 class Tracking:
@@ -47,30 +48,40 @@ class Tracking:
 
 
 @contextmanager
-def tracking(folder: Path, port: int) -> Iterator[Tracking]:
+def tracking(folder: Path) -> Iterator[Tracking]:
     """A server whose records are in a folder."""
-    url, log = f"http://127.0.0.1:{port}", folder / "mlflow.log"
+    process, url = _started(folder)
+    try:
+        yield Tracking(url)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _started(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+    """A server that answers. It takes seconds to listen, and meanwhile somebody else may have taken its port."""
+    log, deadline = folder / "mlflow.log", time.monotonic() + _START
     store = (
         "--backend-store-uri",
         f"sqlite:///{folder / 'mlflow.db'}",
         "--artifacts-destination",
         str(folder / "files"),
     )
-    command = [str(_python()), "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     environment.pop("PYTHONPATH", None)
-    with log.open("ab") as output:
-        process = subprocess.Popen([*command, *store], env=environment, cwd=folder, stdout=output, stderr=output)
-    try:
-        deadline = time.monotonic() + _START
-        while not _answers(url):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(log.read_text()[-2000:])
+    for _ in range(_TRIES):
+        (port,) = _free_ports(1)
+        where = ("--host", "127.0.0.1", "--port", str(port), "--workers", "1")
+        command = [str(_python()), "-m", "mlflow", "server", *where, *store]
+        with log.open("ab") as output:
+            process = subprocess.Popen(command, env=environment, cwd=folder, stdout=output, stderr=output)
+        while process.poll() is None and time.monotonic() < deadline:
+            if _answers(f"http://127.0.0.1:{port}"):
+                return process, f"http://127.0.0.1:{port}"
             time.sleep(0.2)
-        yield Tracking(url)
-    finally:
-        process.terminate()
-        process.wait(30)
+        process.kill()
+        process.wait()
+    raise AssertionError(log.read_text()[-2000:])
 
 
 def _answers(url: str) -> bool:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from e2e.cluster.apiserver import ApiServer, _free_ports
+from e2e.cluster.apiserver import ApiServer
 from perennial.answers import Answers
 from perennial.api.resources import RETRAINPOLICIES
 from perennial.config import Config
@@ -33,7 +33,7 @@ RUNS = Runs(
 
 @pytest.fixture(scope="module")
 def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracking]:
-    with tracking(tmp_path_factory.mktemp("mlflow"), _free_ports(1)[0]) as server:
+    with tracking(tmp_path_factory.mktemp("mlflow")) as server:
         yield server
 
 

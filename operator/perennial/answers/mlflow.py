@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from perennial.answers.named import named, posted
+from perennial.answers.named import named, posted, refusal
 from perennial.answers.page import read
 from perennial.config import Server
 from perennial.questions import Answer, Runs, Sampled
@@ -49,7 +49,7 @@ class MlflowServers:
     async def _asked(self, server: Server, what: str, body: dict[str, Any]) -> dict[str, Any]:
         async with posted(self._session, server, f"/api/2.0/mlflow/{what}", json=body) as response:
             if response.status == 400:
-                raise ValueError(f"the search is refused: {_said(await response.content.read(1 << 16))}")
+                raise ValueError(f"the search is refused: {await refusal(response, 'message')}")
             text = await read(response)
         try:
             found = json.loads(text)
@@ -58,13 +58,6 @@ class MlflowServers:
         if not isinstance(found, dict):
             raise ValueError(f"{server.url}: no answer of an MLflow server")
         return found
-
-
-def _said(body: bytes) -> str:
-    try:
-        return str(json.loads(body)["message"])[:500]
-    except (ValueError, KeyError, TypeError):
-        return "no reason is given"
 
 
 def _values(run: dict[str, Any], metric: str) -> list[float]:

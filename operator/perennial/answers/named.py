@@ -1,5 +1,6 @@
 """Servers that the administrator named: asked with the token and the certificates that are mounted for them."""
 
+import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -18,6 +19,14 @@ def named(servers: Mapping[str, Named], name: str, what: str) -> Named:
         return servers[name]
     known = ", ".join(sorted(servers)) or "none"
     raise ValueError(f"there is no {what} {name!r} in the operator's configuration: {known}")
+
+
+async def refusal(response: aiohttp.ClientResponse, field: str) -> str:
+    """Why a question was refused, as a field of the answer says."""
+    try:
+        return str(json.loads(await response.content.read(1 << 16))[field])[:500]
+    except (ValueError, KeyError, TypeError):
+        return "no reason is given"
 
 
 @asynccontextmanager

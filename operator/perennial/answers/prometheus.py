@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from perennial.answers.named import named, posted
+from perennial.answers.named import named, posted, refusal
 from perennial.answers.page import read
 from perennial.config import Server
 from perennial.questions import Answer, Query, Sampled
@@ -35,7 +35,7 @@ class PrometheusServers:
     async def _value(self, server: Server, query: str) -> float | None:
         async with posted(self._session, server, "/api/v1/query", data={"query": query}) as response:
             if response.status in (400, 422):
-                raise ValueError(f"the expression is refused: {_said(await response.content.read(1 << 16))}")
+                raise ValueError(f"the expression is refused: {await refusal(response, 'error')}")
             body = await read(response)
         try:
             values = _values(json.loads(body)["data"])
@@ -44,13 +44,6 @@ class PrometheusServers:
         if len(values) > 1:
             raise ValueError(f"the expression gives {len(values)} series, and one is wanted: sum them")
         return values[0] if values and math.isfinite(values[0]) else None
-
-
-def _said(body: bytes) -> str:
-    try:
-        return str(json.loads(body)["error"])[:500]
-    except (ValueError, KeyError, TypeError):
-        return "no reason is given"
 
 
 def _values(data: Any) -> list[float]:
