@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from perennial.api.base import Body, format_time, parse_duration
+from perennial.api.base import Body, format_time, parse_duration, read_time
 from perennial.api.resources import RETRAINPOLICIES, TRAININGJOBS
 from perennial.api.retrainpolicy import Run, RunPhase
 from perennial.config import Retraining
@@ -72,7 +72,7 @@ def gather(view: View) -> Fleet:
         status, metadata = policy.get("status") or {}, policy["metadata"]
         if not status.get("active"):
             continue
-        for run in status["runs"]:
+        for run in status.get("runs") or ():
             job = view.get(TRAININGJOBS, metadata["namespace"], run.get("trainingJob") or "")
             if job is not None and run["phase"] in _HAVE_ONE:
                 running[metadata["namespace"]] += not job_condition(job, "Complete", "Failed")
@@ -108,7 +108,7 @@ def crossings(policies: Iterable[Body], begin: datetime, end: datetime) -> dict[
         times = [since for row in triggers if first <= (since := row.get("crossedSince") or "") <= last]
         if times:
             metadata = policy["metadata"]
-            found[metadata["namespace"], metadata["name"]] = datetime.fromisoformat(min(times))
+            found[metadata["namespace"], metadata["name"]] = read_time(min(times)) or begin
     return found
 
 

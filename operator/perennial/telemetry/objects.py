@@ -62,7 +62,7 @@ def _served(deployments: Iterable[Body]) -> Metric:
     for body in deployments:
         for promotion in (_status(body).get("promotions") or ())[:1]:
             if promotion.get("version"):
-                served.add_metric((*_names(body), promotion["model"]), float(promotion["version"]))
+                served.add_metric((*_names(body), promotion.get("model") or ""), float(promotion["version"]))
     return served
 
 
