@@ -23,7 +23,7 @@ from tests.prove.workloads import WORKLOADS
 
 CONFIG: Body = {}
 # Most of the time they wait: for pods, and for each other.
-LANES = 6 + 4 * len(os.sched_getaffinity(0))
+LANES = 6 + 6 * len(os.sched_getaffinity(0))
 # What CI plays, each killed after every so manieth of its writes, not all of them after the first.
 PART = ("train and succeed", "train fail retry fail", "suspend and resume", "metric trigger", "manual approval")
 STRIDE = 1 if FULL else 5
