@@ -15,7 +15,7 @@ TRAINING_JOBS = (
         "trainingjob/status.py",
         "TERMINAL = (Phase.SUCCEEDED, Phase.FAILED)",
         "TERMINAL = (Phase.SUCCEEDED,)",
-        TRAINING,
+        ("tests/unit/trainingjob/test_decide.py", *TRAINING),
     ),
     Mutant(
         "disruption-is-a-retry",
@@ -106,7 +106,7 @@ ROLLOUTS = (
         "strategies/step.py",
         "return gone and there and state.selected is aim.traffic and state.settled",
         "return gone and there and state.selected is aim.traffic",
-        SERVING,
+        ("tests/unit/modeldeployment/test_canary.py", *SERVING),
     ),
     Mutant(
         "promoted-on-the-first-pod",
@@ -114,7 +114,7 @@ ROLLOUTS = (
         "strategies/step.py",
         "if aim.obstacle or state.incoming.ready < aim.incoming:",
         "if aim.obstacle or state.incoming.ready < 1:",
-        SERVING,
+        ("tests/unit/modeldeployment/test_decide.py", *SERVING),
     ),
     Mutant(
         "surge-rounded-down",
@@ -130,7 +130,7 @@ ROLLOUTS = (
         "strategies/step.py",
         "grows = state.settled and state.incoming.ready >= max(1, aim.incoming)",
         "grows = state.settled",
-        SERVING,
+        ("tests/unit/modeldeployment/test_shadow.py", *SERVING),
     ),
     Mutant(
         "led-while-asked",
@@ -138,7 +138,7 @@ ROLLOUTS = (
         "strategies/step.py",
         "alone = not now.weight and not now.matched and not now.mirrored and state.settled",
         "alone = not now.weight and not now.matched and not now.mirrored",
-        SERVING,
+        ("tests/unit/modeldeployment/test_route.py", *SERVING),
     ),
     Mutant(
         "given-back-before-there",
@@ -146,7 +146,7 @@ ROLLOUTS = (
         "strategies/step.py",
         "weight = 0 if gone else min(now.weight, _unborne(state))",
         "weight = 0",
-        SERVING,
+        ("tests/unit/modeldeployment/test_route.py", *SERVING),
     ),
     Mutant(
         "given-up-before-known",
@@ -175,9 +175,9 @@ ROLLOUTS = (
     Mutant(
         "ended-means-no",
         "a Job that was ended for its memory counts as one that says no",
-        "modeldeployment/checks.py",
-        'if not metric.limited and 0 < code < 128 and reason != "OOMKilled":',
-        "if not metric.limited and 0 < code:",
+        "errands.py",
+        'return 0 < code < 128 and (self.container or {}).get("reason") != "OOMKilled"',
+        "return 0 < code",
         ("tests/unit/modeldeployment/test_checks.py",),
     ),
     Mutant(
@@ -194,7 +194,7 @@ ROLLOUTS = (
         "modeldeployment/route.py",
         "return isinstance(observed, int) and observed >= generation",
         "return isinstance(observed, int)",
-        SERVING,
+        ("tests/unit/modeldeployment/test_route.py", *SERVING),
     ),
     Mutant(
         "any-share-of-the-keys",
@@ -202,7 +202,7 @@ ROLLOUTS = (
         "modeldeployment/scene.py",
         "return accepted(self.seen.route) and (not asked or matches(self.seen.route, self.seen.name, asked))",
         "return accepted(self.seen.route)",
-        SERVING,
+        ("tests/unit/modeldeployment/test_route.py", *SERVING),
     ),
     Mutant(
         "some-keys-change-sides",
@@ -218,7 +218,7 @@ ROLLOUTS = (
         "modeldeployment/route.py",
         'if one.get("controllerName") not in (*_MIRRORING, *more):',
         "if False:",
-        SERVING,
+        ("tests/unit/modeldeployment/test_shadow.py", *SERVING),
     ),
     Mutant(
         "copies-for-ever",
@@ -226,7 +226,7 @@ ROLLOUTS = (
         "modeldeployment/steps.py",
         "    if not said:\n        return None\n    needed",
         "    if not said or scene.stage.mirrored:\n        return None\n    needed",
-        SERVING,
+        ("tests/unit/modeldeployment/test_shadow.py", *SERVING),
     ),
     Mutant(
         "route-is-all-ours",
@@ -234,7 +234,7 @@ ROLLOUTS = (
         "modeldeployment/route.py",
         "        if not _ours(ref, name):\n            backends.append(ref)\n",
         "        if not _ours(ref, name):\n            continue\n",
-        SERVING,
+        ("tests/unit/modeldeployment/test_route.py", *SERVING),
     ),
     Mutant(
         "idle-pods-hide-the-load",
@@ -242,7 +242,7 @@ ROLLOUTS = (
         "modeldeployment/status.py",
         'return f"{every},{LABEL_REVISION}={service}"',
         "return every",
-        SERVING,
+        ("tests/unit/modeldeployment/test_blue_green.py", *SERVING),
     ),
     Mutant(
         "autoscaler-overruled",
@@ -250,7 +250,7 @@ ROLLOUTS = (
         "strategies/step.py",
         "    if state.autoscaled and wanted and aim.incoming:",
         "    if state.autoscaled and wanted and wanted < aim.incoming:",
-        SERVING,
+        ("tests/unit/modeldeployment/test_autoscaler.py", *SERVING),
     ),
     Mutant(
         "floor-gives-way",
@@ -258,7 +258,7 @@ ROLLOUTS = (
         "modeldeployment/autoscaler.py",
         "max(least, scene.pods(scene.stable).wanted, scene.pods(now).wanted)",
         "max(least, scene.pods(now).wanted if scene.handed_over else 0)",
-        SERVING,
+        ("tests/unit/modeldeployment/test_autoscaler.py", *SERVING),
     ),
     Mutant(
         "unavailable-rounded-up",
@@ -274,7 +274,7 @@ ROLLOUTS = (
         "modeldeployment/status.py",
         "if ready > rolling.ready_replicas or",
         "if ready >= rolling.ready_replicas or",
-        SERVING,
+        ("tests/unit/modeldeployment/test_analysis.py", *SERVING),
     ),
     Mutant(
         "veto-forgotten",
@@ -282,7 +282,7 @@ ROLLOUTS = (
         "modeldeployment/candidate.py",
         "    _rejected,\n    _vetoed,\n    _unapproved,\n",
         "    _rejected,\n    _unapproved,\n",
-        SERVING,
+        ("tests/unit/modeldeployment/test_analysis.py", *SERVING),
     ),
     Mutant(
         "approval-by-silence",
@@ -290,7 +290,7 @@ ROLLOUTS = (
         "modeldeployment/candidate.py",
         "    if entrant.record.approval == Decision.APPROVED:\n",
         "    if entrant.record.approval != Decision.REJECTED:\n",
-        SERVING,
+        ("tests/unit/modeldeployment/test_candidate.py", *SERVING),
     ),
     Mutant(
         "gate-too-strict",
@@ -298,7 +298,7 @@ ROLLOUTS = (
         "modeldeployment/gate.py",
         "value < metric.min:",
         "value <= metric.min:",
-        SERVING,
+        ("tests/unit/modeldeployment/test_gate.py", *SERVING),
     ),
     Mutant(
         "champion-on-other-data",
@@ -306,7 +306,7 @@ ROLLOUTS = (
         "modeldeployment/gate.py",
         "if challenger.champion_digest == champion.digest:",
         "if challenger.champion_digest:",
-        SERVING,
+        ("tests/unit/modeldeployment/test_gate.py", *SERVING),
     ),
     Mutant(
         "retry-without-end",
@@ -314,7 +314,7 @@ ROLLOUTS = (
         "modeldeployment/byhand.py",
         "if not asked or asked == getattr(scene.memory, field):",
         "if not asked:",
-        SERVING,
+        ("tests/unit/modeldeployment/test_analysis.py", *SERVING),
     ),
     Mutant(
         "step-without-its-time",
@@ -322,7 +322,7 @@ ROLLOUTS = (
         "modeldeployment/scene.py",
         "return self.stage_ends is not None and self.now >= self.stage_ends",
         "return True",
-        SERVING,
+        ("tests/unit/modeldeployment/test_analysis.py", *SERVING),
     ),
     Mutant(
         "few-samples-decide",
@@ -386,7 +386,7 @@ ROLLOUTS = (
         "modeldeployment/steps.py",
         'then["analysis"] = None',
         'then["step"] = step',
-        SERVING,
+        ("tests/unit/modeldeployment/test_blue_green.py", *SERVING),
     ),
     Mutant(
         "requests-before-the-first-step",
@@ -553,7 +553,10 @@ POLICIES = (
         "modeldeployment/turns.py",
         " and relapse.time >= served.time",
         "",
-        ("tests/unit/modeldeployment",),
+        (
+            "tests/unit/modeldeployment/test_relapse.py",
+            "tests/unit/modeldeployment",
+        ),
     ),
     Mutant(
         "quiet-hours-without-an-end",

@@ -13,22 +13,17 @@ from perennial.api.base import format_time
 from perennial.api.meta import LABEL_CHECK, LABEL_OWNED
 from perennial.api.modeldeployment import Rollout
 from perennial.api.resources import JOBS
-from perennial.api.sample import parse_sample
-from perennial.jobs import DISRUPTIONS_IGNORED, job_condition
+from perennial.errands import WORDS, OwnJob, answering, end_of, found, given_up_at, sampled, spec_of
 from perennial.modeldeployment.children import address, beside
-from perennial.modeldeployment.errands import ends, found, given_up_at, lost
 from perennial.modeldeployment.failure import failure_of
 from perennial.modeldeployment.revision import digest_of
 from perennial.modeldeployment.scene import Scene
-from perennial.modeldeployment.snapshot import OwnJob, preview_name
+from perennial.modeldeployment.snapshot import preview_name
 from perennial.plan import Action, Body, Create
-from perennial.pods import literals, secured
-from perennial.podwords import cut, exit_words
+from perennial.podwords import cut
 from perennial.questions import Answer, Rehearsal
 from perennial.sources import Job
 
-_KEPT_SECONDS = 600
-_WORDS = 300
 _VERDICTS = {
     Verdict.PASS: "its Job says that it is good",
     Verdict.FAIL: "its Job says that it is not good",
@@ -77,16 +72,14 @@ def answer(scene: Scene, metric: AnalysisMetric) -> Answer | None:
         refused = refusal is not None and (refusal.resource, refusal.name) == (JOBS, _name(scene, metric))
         return Answer(error=f"the Job is refused: {refusal.message}") if refused and refusal else None
     assert metric.source.job
-    container = metric.source.job.template["spec"]["containers"][0]["name"]
-    ended = next(reversed(ends(own, container)), None)
-    if failed := job_condition(own.job, "Failed"):
-        words, timed_out = failed.get("message", ""), failed.get("reason") == "DeadlineExceeded"
-        if not ended and not timed_out and not lost(scene, own):
-            return None
-        return _of_failure(metric, own, None if timed_out else ended, words)
-    if job_condition(own.job, "Complete") and ended:
-        return _of_end(metric, own, ended)
-    return Answer(error=gone) if (gone := lost(scene, own)) else None
+    end = end_of(own, answering(metric.source.job), scene.now)
+    if end is None:
+        return None
+    if metric.limited:
+        return sampled(own, end)
+    if not end.error:
+        return _opinion(end.message, Verdict.PASS)
+    return _opinion(end.message, Verdict.FAIL) if end.decided else Answer(error=end.error)
 
 
 def unanswered(scene: Scene) -> str:
@@ -110,7 +103,7 @@ def _awaited(scene: Scene) -> Iterator[OwnJob]:
 
 
 def _job_of(scene: Scene, metric: AnalysisMetric) -> OwnJob | None:
-    return found(scene, _name(scene, metric))
+    return found(scene.seen.jobs, _name(scene, metric))
 
 
 def _name(scene: Scene, metric: AnalysisMetric) -> str:
@@ -155,23 +148,9 @@ def _rehearsal(scene: Scene, job: Job) -> Rehearsal:
 
 
 def _job(scene: Scene, name: str, env: Mapping[str, str], job: Job) -> Body:
-    template, metadata = job.template, job.template.get("metadata") or {}
-    pod = secured(template["spec"], scene.config.defaults.pod_security) | {"restartPolicy": "Never"}
-    for place in ("containers", "initContainers"):
-        if pod.get(place):
-            pod[place] = [_with(one, env) for one in pod[place]]
-    if not pod.get("serviceAccountName"):
-        pod.setdefault("automountServiceAccountToken", False)
     # Not the labels of a server's pods: the Service would select it.
-    labels = (metadata.get("labels") or {}) | {LABEL_OWNED: "true", LABEL_CHECK: scene.seen.name}
-    spec = {
-        "backoffLimit": 0,
-        "activeDeadlineSeconds": job.active_deadline_seconds,
-        "ttlSecondsAfterFinished": _KEPT_SECONDS,
-        "podFailurePolicy": DISRUPTIONS_IGNORED,
-        "template": {"metadata": {**metadata, "labels": labels}, "spec": pod},
-    }
-    return beside(scene.seen, JOBS, name, spec)
+    labels = {LABEL_OWNED: "true", LABEL_CHECK: scene.seen.name}
+    return beside(scene.seen, JOBS, name, spec_of(job, env, labels, scene.config.defaults.pod_security))
 
 
 def _environment(scene: Scene, rolling: Rollout, metric: AnalysisMetric) -> dict[str, str]:
@@ -191,44 +170,9 @@ def _environment(scene: Scene, rolling: Rollout, metric: AnalysisMetric) -> dict
     return known
 
 
-def _with(container: Body, env: Mapping[str, str]) -> Body:
-    """First, since a variable may refer to those before it; a variable of the user's stands."""
-    theirs = container.get("env") or []
-    names = {one["name"] for one in theirs}
-    ours = literals({name: value for name, value in env.items() if name not in names})
-    # Its last words say why it ended, where it writes none to /dev/termination-log.
-    return {"terminationMessagePolicy": "FallbackToLogsOnError", **container, "env": [*ours, *theirs]}
-
-
-def _of_end(metric: AnalysisMetric, own: OwnJob, ended: Body) -> Answer:
-    message = ended.get("message") or ""
-    if not metric.limited:
-        return _opinion(message, Verdict.PASS)
-    try:
-        return Answer(parse_sample(message))
-    except ValueError as error:
-        return Answer(error=f"Job {_named(own)} left no sample in its termination message: {error}")
-
-
-def _of_failure(metric: AnalysisMetric, own: OwnJob, ended: Body | None, words: str) -> Answer:
-    """A container that ends by itself, with an exit code, has decided, where it may; one that is ended has not."""
-    if ended is None:
-        return Answer(error=f"Job {_named(own)} failed: {words}")
-    code, reason, message = ended.get("exitCode") or 0, ended.get("reason"), ended.get("message") or ""
-    if not metric.limited and 0 < code < 128 and reason != "OOMKilled":
-        return _opinion(message, Verdict.FAIL)
-    tail = f": {cut(message, _WORDS)}" if message else ""
-    return Answer(error=f"Job {_named(own)} ended with {exit_words(code, reason)}{tail}")
-
-
 def _opinion(message: str, verdict: Verdict) -> Opinion:
     try:
         said = _Said.model_validate_json(message)
     except ValidationError:
-        return Opinion(verdict=verdict, message=cut(message, _WORDS))
-    return Opinion(verdict=said.verdict, message=cut(said.message, _WORDS))
-
-
-def _named(own: OwnJob) -> str:
-    name: str = own.job["metadata"]["name"]
-    return name
+        return Opinion(verdict=verdict, message=cut(message, WORDS))
+    return Opinion(verdict=said.verdict, message=cut(said.message, WORDS))

@@ -8,13 +8,13 @@ from perennial.api.meta import LABEL_GOLDEN, LABEL_OWNED
 from perennial.api.modeldeployment import Rollout
 from perennial.api.resources import JOBS
 from perennial.api.task import Artifact, Failure, Replayed, ReplayTask, parse_replayed
+from perennial.errands import OwnJob, ends, found, given_up_at, lost
 from perennial.jobs import agent_job, job_condition
 from perennial.modeldeployment.children import address, beside
-from perennial.modeldeployment.errands import ends, found, given_up_at, lost
 from perennial.modeldeployment.failure import failure_of
 from perennial.modeldeployment.revision import digest_of
 from perennial.modeldeployment.scene import Scene
-from perennial.modeldeployment.snapshot import OwnJob, preview_name
+from perennial.modeldeployment.snapshot import preview_name
 from perennial.modeldeployment.turn import Turn, about, rolled_back, rolling_on
 from perennial.plan import Action, Body, Create
 from perennial.pods import agent_container, claim_mounts, claim_of
@@ -37,7 +37,7 @@ def _open(scene: Scene) -> bool:
 
 
 def _found(scene: Scene) -> OwnJob | None:
-    return found(scene, _name(scene))
+    return found(scene.seen.jobs, _name(scene))
 
 
 def _name(scene: Scene) -> str:
@@ -86,7 +86,7 @@ def replayed(scene: Scene) -> Turn | None:
     why = ""
     if failed := job_condition(replay.job, "Failed"):
         why = unanswered(scene) or failed.get("message", "")
-    why = why or lost(scene, replay)
+    why = why or lost(replay, scene.now)
     if not why:
         return None
     return rolled_back(scene, rolling, "GoldenError", f"spec.golden: the requests could not be replayed: {why}")

@@ -28,6 +28,7 @@ from perennial.api.resources import (
     SERVICES,
     Resource,
 )
+from perennial.errands import OwnJob, own_jobs
 from perennial.owners import controller_uid
 from perennial.plan import Body
 from perennial.questions import Answer, Question
@@ -41,14 +42,6 @@ COMPANIONS: Mapping[Resource, str] = {
     HORIZONTALPODAUTOSCALERS: "autoscaling",
     INGRESSES: "ingress",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class OwnJob:
-    """A Job that asks the new revision something, and its pods."""
-
-    job: Body
-    pods: Sequence[Body]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +109,7 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
         route=_own(view, HTTPROUTES, namespace, name, uid),
         companions={kind: child for kind in COMPANIONS if (child := _own(view, kind, namespace, name, uid))},
         autoscaler_of_incoming=_own(view, HORIZONTALPODAUTOSCALERS, namespace, preview_name(name), uid),
-        jobs=[
-            OwnJob(job, view.owned(PODS, job["metadata"]["uid"]))
-            for job in view.owned(JOBS, uid)
-            if not job["metadata"].get("deletionTimestamp")
-        ],
+        jobs=own_jobs(view, uid),
         refusal=view.refusal(MODELDEPLOYMENTS, namespace, name),
         answers=view.answers(MODELDEPLOYMENTS, namespace, name),
     )
