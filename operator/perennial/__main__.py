@@ -8,28 +8,24 @@ import socket
 import sys
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from perennial import app, config
 from perennial.controllers import CONTROLLERS
-from perennial.ingest.auth import Reviewer
-from perennial.ingest.clusterwide import ClusterReviewer
-from perennial.ingest.namespaced import NamespaceReviewer
-from perennial.ingest.published import PublishedKeys
-from perennial.ingest.service import IngestService
-from perennial.ingest.settings import Settings
 from perennial.kube import login
 from perennial.kube.http import HttpClient
 from perennial.runtime.lease import Lease
 from perennial.telemetry import logs
 from perennial.telemetry.health import Health
 
+if TYPE_CHECKING:
+    from perennial.ingest.service import IngestService
+
 
 def main() -> None:
     """Run the operator until it is told to stop; the process ends with its exit code."""
     arguments = _parser().parse_args()
     logs.configure(arguments.log_level)
-    # What was imported never goes: nothing is to wait until it was looked through once more.
-    gc.freeze()
     sys.exit(asyncio.run(_run(arguments)))
 
 
@@ -43,9 +39,11 @@ async def _run(arguments: argparse.Namespace) -> int:
     async with HttpClient(credentials) as client:
         lease = Lease(client, namespace, arguments.lease, arguments.identity)
         if arguments.ingest_port:
-            ingest = IngestService(client, _reviewer(client, only), _ingest(arguments, namespace), leads=lease.holds)
+            ingest = _ingest(arguments, client, namespace, only, lease)
             health.ready["ingest"] = ingest.ready
             services.append(ingest)
+        # What was imported never goes: nothing is to wait until it was looked through once more.
+        gc.freeze()
         return await app.run(
             CONTROLLERS,
             configuration,
@@ -59,12 +57,15 @@ async def _run(arguments: argparse.Namespace) -> int:
         )
 
 
-def _reviewer(client: HttpClient, only: str | None) -> Reviewer:
-    return NamespaceReviewer(client, PublishedKeys(client.read), only) if only else ClusterReviewer(client)
+def _ingest(
+    arguments: argparse.Namespace, client: HttpClient, namespace: str, only: str | None, lease: Lease
+) -> "IngestService":
+    # Where it is not switched on, its libraries take no memory.
+    from perennial.ingest.clusterwide import ClusterReviewer
+    from perennial.ingest.service import IngestService
+    from perennial.ingest.settings import Settings
 
-
-def _ingest(arguments: argparse.Namespace, namespace: str) -> Settings:
-    return Settings(
+    settings = Settings(
         namespace=namespace,
         replica=os.environ.get("POD_NAME", socket.gethostname()),
         host=arguments.ingest_host,
@@ -72,6 +73,14 @@ def _ingest(arguments: argparse.Namespace, namespace: str) -> Settings:
         names=tuple(arguments.ingest_name or ("localhost", "127.0.0.1")),
         certificates=arguments.ingest_certificates,
         replicas=arguments.replicas,
+    )
+    if only is None:
+        return IngestService(client, ClusterReviewer(client), settings, leads=lease.holds)
+    from perennial.ingest.namespaced import NamespaceReviewer
+    from perennial.ingest.published import PublishedKeys
+
+    return IngestService(
+        client, NamespaceReviewer(client, PublishedKeys(client.read), only), settings, leads=lease.holds
     )
 
 

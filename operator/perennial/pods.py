@@ -4,7 +4,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from perennial.api.meta import DEFAULT_STORAGE_SECRET
-from perennial.api.task import ATTEMPT_ENV, TASK_ENV, FetchTask, PrepareTask, PublishTask, RecoverTask, ReplayTask
+from perennial.api.task import (
+    ATTEMPT_ENV,
+    TASK_ENV,
+    FetchTask,
+    LookTask,
+    PrepareTask,
+    PublishTask,
+    RecoverTask,
+    ReplayTask,
+)
 from perennial.config import Config, PodSecurity
 from perennial.plan import Body
 
@@ -95,7 +104,7 @@ def literals(values: Mapping[str, str]) -> list[Body]:
 def agent_container(
     name: str,
     command: str,
-    task: PrepareTask | PublishTask | FetchTask | RecoverTask | ReplayTask,
+    task: PrepareTask | PublishTask | FetchTask | LookTask | RecoverTask | ReplayTask,
     config: Config,
     *,
     storage: str | None,

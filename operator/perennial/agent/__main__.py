@@ -1,4 +1,4 @@
-"""The agent: `prepare|publish|fetch|recover|replay`, with a task in $PERENNIAL_TASK; `digest PATH`; `cache`."""
+"""The agent: `prepare|publish|fetch|recover|replay|look`, with a task in $PERENNIAL_TASK; `digest PATH`; `cache`."""
 
 import argparse
 import json
@@ -20,6 +20,8 @@ from perennial.api.task import (
     ATTEMPT_ENV,
     TASK_ENV,
     FetchTask,
+    Looked,
+    LookTask,
     Prepared,
     PrepareTask,
     PublishTask,
@@ -28,9 +30,10 @@ from perennial.api.task import (
     Replayed,
     ReplayTask,
     Result,
+    size_of,
 )
 
-STEPS = ("prepare", "publish", "fetch", "recover", "replay")
+STEPS = ("prepare", "publish", "fetch", "recover", "replay", "look")
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 128 + signal.SIGTERM
 
 log = logging.getLogger("perennial.agent")
@@ -89,10 +92,10 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _run(step: str, layout: Layout) -> Prepared | Replayed | Result | None:
+def _run(step: str, layout: Layout) -> Looked | Prepared | Replayed | Result | None:
     stop = _Stop(layout, at_once=step != "publish")
     # Only now: the storage libraries take a second to load, and being told to stop must be heard from the start.
-    from perennial.agent import fetch, prepare, publish, recover, replay
+    from perennial.agent import fetch, look, prepare, publish, recover, replay
 
     if step == "prepare":
         return prepare.run(_task(PrepareTask), _attempt(), layout)
@@ -103,6 +106,8 @@ def _run(step: str, layout: Layout) -> Prepared | Replayed | Result | None:
         return None
     if step == "replay":
         return replay.run(_task(ReplayTask), layout)
+    if step == "look":
+        return look.run(_task(LookTask), layout)
     return recover.run(_task(RecoverTask), layout)
 
 
@@ -149,7 +154,7 @@ def _leave(message: str, layout: Layout) -> None:
 
 
 def _cache(folder: Path, size: str, port: int) -> int:
-    from perennial.agent.cache import server, size_of
+    from perennial.agent.cache import server
 
     try:
         server(folder, size_of(size), ("", port)).serve_forever()

@@ -5,7 +5,6 @@ if it is of that digest. Nobody has to be trusted: who reads checks the digest, 
 """
 
 import logging
-import re
 import shutil
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,17 +14,8 @@ from perennial.agent.shelf import DIGEST, Shelf, Unkept
 
 _CHUNK = 2**20
 _QUIET_SECONDS = 60.0
-_UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "": 1}
 
 log = logging.getLogger(__name__)
-
-
-def size_of(text: str) -> int:
-    """Bytes in `10Gi`. ValueError otherwise."""
-    found = re.fullmatch(r"([0-9]+)(Ki|Mi|Gi|Ti|)", text)
-    if not found:
-        raise ValueError(f"{text!r} is no size such as 10Gi")
-    return int(found[1]) * _UNITS[found[2]]
 
 
 def server(folder: Path, most: int, address: tuple[str, int]) -> ThreadingHTTPServer:

@@ -1,12 +1,13 @@
 """Stores behind one face: `s3://`, `http(s)://` and `pvc://claim/path`, their errors turned into words in one place."""
 
 import errno
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -34,6 +35,13 @@ def shown(uri: str) -> str:
     """A URI for people: without passwords and the signatures of pre-signed URLs."""
     parts = urlsplit(uri)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+class Seen(NamedTuple):
+    """What is known of a file from outside."""
+
+    size: int  # bytes
+    stamp: str  # changes when it is written again; empty where the store has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +73,35 @@ class Location:
         with self._in_words("read"):
             return self._files()
 
+    def seen(self) -> dict[str, Seen]:
+        """The same files, as far as the store knows them without their being read."""
+        with self._in_words("read"):
+            return self._seen()
+
     def _files(self) -> list[str]:
-        if not self.uri.endswith("/") and "/" in self.path and self.fs.info(self.path)["type"] == "file":
-            return [""]
-        found = [name[len(self.path) + 1 :] for name in self.fs.find(self.path)]
-        names = sorted(name for name in found if name and not name.endswith("/") and name.split("/")[0] != MARKERS)
-        if not names:
+        return sorted(self._found())
+
+    def _seen(self) -> dict[str, Seen]:
+        return {name: _as_seen(info) for name, info in self._found().items()}
+
+    def _found(self) -> dict[str, dict[str, Any]]:
+        """What the store says of each file, by relative path."""
+        if not self.uri.endswith("/") and "/" in self.path:
+            info = self.fs.info(self.path)
+            if info["type"] == "file":
+                return {"": info}
+        objects = {name[len(self.path) + 1 :]: info for name, info in self.fs.find(self.path, detail=True).items()}
+        found = {
+            name: info
+            for name, info in objects.items()
+            if name and not name.endswith("/") and name.split("/")[0] != MARKERS
+        }
+        if not found:
             raise FileNotFoundError(errno.ENOENT, "there is neither an object of this name nor any below it")
-        for name in names:
+        for name in found:
             if digest.UNKEEPABLE.search(name) or {"", ".", ".."} & set(name.split("/")):
                 raise Unsuitable(f"the object {name!r} cannot be a file")
-        return names
+        return found
 
     def require(self) -> None:
         """NotFound unless there is something."""
@@ -134,6 +160,18 @@ class OneFile(Location):
     def _files(self) -> list[str]:
         return [""]
 
+    def _seen(self) -> dict[str, Seen]:
+        seen = _as_seen(self.fs.info(self.path))
+        if seen.stamp:
+            return {"": seen}
+        # Then it has to be read.
+        content, size = hashlib.sha256(), 0
+        with self.fs.open(self.path) as file:
+            while chunk := file.read(CHUNK):
+                content.update(chunk)
+                size += len(chunk)
+        return {"": Seen(size, content.hexdigest())}
+
 
 class OnClaim(Location):
     """A path on a mounted volume claim."""
@@ -141,11 +179,17 @@ class OnClaim(Location):
     __slots__ = ()
 
     def _files(self) -> list[str]:
+        return list(self._tree())
+
+    def _seen(self) -> dict[str, Seen]:
+        return {name: Seen(stamp.size, str(stamp.mtime_ns)) for name, stamp in self._tree().items()}
+
+    def _tree(self) -> dict[str, digest.Stamp]:
         path = Path(self.path)
         if path.is_dir():
-            return list(digest.tree(path))
-        path.stat()
-        return [""]
+            return digest.tree(path)
+        status = path.stat()
+        return {"": digest.Stamp(status.st_size, status.st_mtime_ns)}
 
     def upload(self, file: Path, name: str) -> None:
         with self._in_words("write", name):
@@ -213,6 +257,11 @@ def _s3() -> AbstractFileSystem:
         max_concurrency=CONNECTIONS,
         use_listings_cache=False,
     )
+
+
+def _as_seen(info: Mapping[str, Any]) -> Seen:
+    stamps = (info.get(field) for field in ("ETag", "Content-MD5", "Last-Modified", "LastModified"))
+    return Seen(info.get("size") or 0, str(next(filter(None, stamps), "")))
 
 
 PREFACES = {

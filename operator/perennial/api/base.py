@@ -1,5 +1,7 @@
 """The base of every typed model of the API, and the small types that several kinds share."""
 
+import hashlib
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -7,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-from perennial.api.rules import rule, validations
+from perennial.api.rules import RULES, rule, validations
 
 # An object of the API, or a part of one, as it stands in JSON.
 Body = dict[str, Any]
@@ -29,6 +31,12 @@ class ApiModel(BaseModel):
     def told(self) -> dict[str, Any]:
         """The same without what is by default: nothing is added to it by a release that knows one more field."""
         return self.model_dump(by_alias=True, exclude_none=True, exclude_defaults=True, mode="json")
+
+
+def digest_of(value: Any) -> str:
+    """A short hash of plain data, the same for equal data."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
 
 
 def format_time(value: datetime) -> str:
@@ -83,6 +91,8 @@ WrittenTime = Annotated[
         )
     ),
 ]
+
+_HASH_LENGTH = 10
 
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -159,6 +169,23 @@ StorageUri = Annotated[
 InputUri = Annotated[
     str,
     Field(pattern=rf"^(https?|s3|pvc)://{_TEXT}+$", max_length=1024, json_schema_extra=_CLAIM_URI),
+    AfterValidator(_sound),
+]
+# Besides, where a Git repository's reference points. Who may read it is said by the Secret of the store.
+DataUri = Annotated[
+    str,
+    Field(
+        pattern=rf"^(https?|s3|pvc|git[+]https?)://{_TEXT}+$",
+        max_length=1024,
+        json_schema_extra=_CLAIM_URI
+        | validations(
+            *_CLAIM_URI[RULES],
+            rule(
+                "!self.startsWith('git+') || self.matches('^git[+]https?://[^@/]+/[^@]+@[^@]+$')",
+                "a reference of a Git repository is written git+https://<host>/<repository>@<branch or tag>",
+            ),
+        ),
+    ),
     AfterValidator(_sound),
 ]
 # How many there are, where the operator counts: nothing that is added to it leaves what the API can hold.

@@ -13,6 +13,7 @@ from perennial.api.base import (
     ApiModel,
     Condition,
     Count,
+    Digest,
     Duration,
     Number,
     Time,
@@ -175,11 +176,21 @@ class RetrainPolicySpec(ApiModel):
     dry_run: bool = Field(False, description="Runs are recorded, but no TrainingJob is made.")
 
 
+class DataSeen(ApiModel):
+    """What data looked like at a time."""
+
+    time: WrittenTime = Field(description="When it was looked at.")
+    objects: Annotated[int, Field(ge=0)] = Field(description="How many objects there were.")
+    bytes: Annotated[int, Field(ge=0)] = Field(description="How many bytes they had.")
+    digest: Digest = Field(description="Of their names, sizes and the store's tags or times.")
+    revision: str | None = Field(None, description="The commit, of a Git reference.")
+
+
 class Cause(ApiModel):
     """What set off a run."""
 
     trigger: str = Field(description="Name of the trigger; `request` when asked for by hand.")
-    type: Literal["Metric", "Schedule", "Request"] = Field(description="Metric, Schedule or Request.")
+    type: Literal["Metric", "Data", "Schedule", "Request"] = Field(description="Metric, Data, Schedule or Request.")
     message: str = Field("", description="The cause in words.")
     metric: str | None = Field(None, description="Name of the metric.")
     value: Number | None = Field(None, description="Value that was observed.")
@@ -187,6 +198,7 @@ class Cause(ApiModel):
     samples: int | None = Field(None, description="How many samples it was made of.")
     window: str | None = Field(None, description="Window of the samples.")
     revision: str | None = Field(None, description="Revision of the ModelDeployment that was measured.")
+    data: DataSeen | None = Field(None, description="What was seen of the data.")
     scheduled_time: WrittenTime | None = Field(None, description="The tick of the schedule.")
     request: str | None = Field(None, description="Id of the request.")
 
@@ -267,6 +279,12 @@ class TriggerStatus(ApiModel):
     baseline: Number | None = Field(None, description="What its limits are relative to.")
     baseline_revision: str | None = Field(None, description="The revision that showed this baseline.")
     crossed_since: Time | None = Field(None, description="Since when the limit is crossed.")
+    last_look_time: Time | None = Field(None, description="The look that the value is of, where a Job looks.")
+    next_look_time: Time | None = Field(None, description="The next look, or the one whose Job runs.")
+    data: DataSeen | None = Field(None, description="What the data looked like last.")
+    known_data: DataSeen | None = Field(
+        None, description="What it is compared with: how it was when a run was last started for it, or at first."
+    )
     last_schedule_time: Time | None = Field(None, description="The last tick that was started or missed.")
     next_schedule_time: Time | None = Field(None, description="The next tick, or the one that is held.")
 

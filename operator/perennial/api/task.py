@@ -3,6 +3,7 @@
 Pure, and apart from the rest of the API, so that the agent's image needs nothing of the operator.
 """
 
+import re
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
@@ -18,6 +19,9 @@ METRIC_NAME = r"^[A-Za-z_][A-Za-z0-9_.:-]{0,62}$"
 
 TASK_ENV = "PERENNIAL_TASK"  # JSON of one of the tasks below
 ATTEMPT_ENV = "PERENNIAL_ATTEMPT"  # the pod's name
+
+
+_UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "": 1}
 
 
 class Reason(StrEnum):
@@ -39,6 +43,14 @@ class Reason(StrEnum):
     SERVER_UNAVAILABLE = "ServerUnavailable"  # replay: a server does not answer at all
     MESSAGE_INVALID = "MessageInvalid"  # meant as a result, but a field is missing or wrong (output.mode External)
     AGENT_FAILED = "AgentFailed"  # a fault of ours, or a task that the agent does not understand
+
+
+def size_of(text: str) -> int:
+    """Bytes in `10Gi`. ValueError otherwise."""
+    found = re.fullmatch(r"([0-9]+)(Ki|Mi|Gi|Ti|)", text)
+    if not found:
+        raise ValueError(f"{text!r} is no size such as 10Gi")
+    return int(found[1]) * _UNITS[found[2]]
 
 
 class _Message(BaseModel):
@@ -102,6 +114,13 @@ class ReplayTask(_Task):
     incoming: str
 
 
+class LookTask(_Task):
+    """See what lies at a URI, without reading it; or where a Git repository's reference points:
+    `git+https://host/repository@reference`."""
+
+    uri: str
+
+
 class RecoverTask(_Task):
     """Find what was published last below `destination`, when the agent's own message was lost."""
 
@@ -143,6 +162,16 @@ class Replayed(_Message):
     worst: int | None = None
 
 
+class Looked(_Message):
+    """Answer of `look`: how many objects lie there, of how many bytes, and a digest that changes when one of them does.
+    revision: the commit of a Git reference."""
+
+    objects: int = Field(ge=0)
+    bytes: int = Field(ge=0)
+    digest: Digest
+    revision: str = Field("", pattern=r"^([0-9a-f]{40,64})?$")
+
+
 class Failure(_Message):
     """Answer of every step that failed, wrapped in `{"error": ...}`; the exit code is then not 0."""
 
@@ -160,7 +189,7 @@ class Failure(_Message):
         return '{"error":' + self.model_copy(update={"message": message}).model_dump_json() + "}"
 
 
-M = TypeVar("M", Prepared, Replayed, Result)
+M = TypeVar("M", Looked, Prepared, Replayed, Result)
 
 
 def parse_result(text: str | None) -> Result | Failure | None:
@@ -177,6 +206,11 @@ def parse_prepared(text: str | None) -> Prepared | Failure | None:
 def parse_replayed(text: str | None) -> Replayed | Failure | None:
     """What `replay` left. Never raises."""
     return _parse(text, Replayed)
+
+
+def parse_looked(text: str | None) -> Looked | Failure | None:
+    """What `look` left. Never raises."""
+    return _parse(text, Looked)
 
 
 def _parse(text: str | None, kind: type[M]) -> M | Failure | None:

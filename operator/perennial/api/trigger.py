@@ -1,14 +1,14 @@
-"""What sets off a run of a RetrainPolicy: a metric that crosses a limit, or a time."""
+"""What sets off a run of a RetrainPolicy: a metric that crosses a limit, new data, or a time."""
 
 from enum import StrEnum
 from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from perennial.api.base import DNS_LABEL, ApiModel, Duration, MetricName, Number
+from perennial.api.base import DNS_LABEL, MOST, ApiModel, DataUri, Duration, MetricName, Number, Storage
 from perennial.api.oneof import OneOf
 from perennial.api.rules import rule, validations
-from perennial.sources import Asked, MetricSource, source_field
+from perennial.sources import Every, MetricSource, source_field
 
 # Where a cause, and the row of a trigger, tell of a request by hand.
 REQUEST = "request"
@@ -60,7 +60,7 @@ _FINE = (
 )
 
 
-_ASKED = "(has(self.source) && (has(self.source.prometheus) || has(self.source.mlflow) || has(self.source.webhook)))"
+_ASKED = "(has(self.source) && !has(self.source.reported))"
 
 
 class Baseline(StrEnum):
@@ -162,7 +162,7 @@ class MetricTrigger(ApiModel):
     def _one_limit(self) -> Self:
         if sum(limit is not None for limit in (self.below, self.above, self.outside)) != 1:
             raise ValueError("give exactly one of below, above and outside")
-        if isinstance(self.source.chosen, Asked) and (self.breaches or self.aggregate is not Aggregate.AVERAGE):
+        if self.source.reported is None and (self.breaches or self.aggregate is not Aggregate.AVERAGE):
             raise ValueError(
                 f"{self.source.option} gives one value, of now: it goes with neither aggregate nor breaches"
             )
@@ -217,8 +217,26 @@ class ScheduleTrigger(Cron):
     )
 
 
+class DataTrigger(ApiModel):
+    """Retrain when data has changed: an object was written, or one has come or gone, since the last run of this
+    trigger."""
+
+    uri: DataUri = Field(
+        description="What is looked at: an object or all below a prefix (s3://, http(s)://, pvc://claim/path), or "
+        "where a reference of a Git repository points (git+https://host/repository@branch), as DVC has its data."
+    )
+    every: Every = Field("1h", description="How often a Job looks at it.")
+    storage: Storage | None = Field(None, description="Credentials; default: the Secret perennial-storage, if any.")
+    min_new_objects: Annotated[int, Field(ge=1, le=MOST)] | None = Field(
+        None, description="Only when there are so many objects more. Default: any change counts."
+    )
+    min_new_bytes: Annotated[str, Field(pattern="^[1-9][0-9]{0,5}(Ki|Mi|Gi|Ti)$", max_length=8)] | None = Field(
+        None, description="Only when they are so many bytes more: 10Gi. With both, either is enough."
+    )
+
+
 class Trigger(OneOf):
-    """One cause to retrain: a metric or a schedule."""
+    """One cause to retrain: a metric, data or a schedule."""
 
     model_config = ConfigDict(
         json_schema_extra=validations(
@@ -228,4 +246,5 @@ class Trigger(OneOf):
 
     name: TriggerName = Field(description="Name of the trigger, unique in the policy.")
     metric: MetricTrigger | None = Field(None, description="Retrain when a metric crosses a limit.")
+    data: DataTrigger | None = Field(None, description="Retrain when data has changed.")
     schedule: ScheduleTrigger | None = Field(None, description="Retrain at times.")

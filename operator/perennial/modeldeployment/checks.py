@@ -9,14 +9,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from perennial.analysis import Analysis, AnalysisMetric, Verdict
-from perennial.api.base import format_time
+from perennial.api.base import digest_of, format_time
 from perennial.api.meta import LABEL_CHECK, LABEL_OWNED
 from perennial.api.modeldeployment import Rollout
 from perennial.api.resources import JOBS
 from perennial.errands import WORDS, OwnJob, answering, end_of, found, given_up_at, sampled, spec_of
 from perennial.modeldeployment.children import address, beside
 from perennial.modeldeployment.failure import failure_of
-from perennial.modeldeployment.revision import digest_of
 from perennial.modeldeployment.scene import Scene
 from perennial.modeldeployment.snapshot import preview_name
 from perennial.plan import Action, Body, Create

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from perennial.api.base import digest_of
 from perennial.api.meta import (
     ANNOTATION_RENDERED,
     LABEL_MODELDEPLOYMENT,
@@ -13,7 +14,7 @@ from perennial.api.modeldeployment import ModelDeploymentSpec
 from perennial.api.resources import MODELDEPLOYMENTS, SERVICES, Resource
 from perennial.config import Config
 from perennial.modeldeployment.pod import PORT_NAME, pod_template, revision_labels, runtime_of
-from perennial.modeldeployment.revision import Model, digest_of
+from perennial.modeldeployment.revision import Model
 from perennial.modeldeployment.snapshot import Snapshot
 from perennial.owners import controller_reference
 from perennial.plan import Action, Apply, Body, Patch

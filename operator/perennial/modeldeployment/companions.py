@@ -41,7 +41,7 @@ def _network_policy(scene: Scene, asked: Network) -> Body:
     callers = [*asked.allow_from]
     if seen.spec and seen.spec.golden:
         callers.append({"podSelector": {"matchLabels": {LABEL_GOLDEN: seen.name}}})
-    if seen.spec and seen.spec.strategy.chosen.checked:
+    if seen.examined or (seen.spec and seen.spec.strategy.chosen.checked):
         callers.append({"podSelector": {"matchLabels": {LABEL_CHECK: seen.name}}})
     entry = {"from": callers, "ports": [{"port": PORT_NAME, "protocol": "TCP"}]}
     return {

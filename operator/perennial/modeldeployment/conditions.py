@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from perennial import dropped
+from perennial.api.base import digest_of
 from perennial.api.conditions import Said
 from perennial.api.meta import ANNOTATION_RENDERED, ANNOTATION_SKIP_STEP
 from perennial.api.modeldeployment import ReadyWhen
@@ -15,7 +16,6 @@ from perennial.modeldeployment.autoscaler import unscaled
 from perennial.modeldeployment.candidate import Block, by_annotation
 from perennial.modeldeployment.failure import unready
 from perennial.modeldeployment.pod import Unrenderable, pod_template
-from perennial.modeldeployment.revision import digest_of
 from perennial.modeldeployment.route import pending, refused
 from perennial.modeldeployment.scene import Scene
 from perennial.modeldeployment.snapshot import COMPANIONS

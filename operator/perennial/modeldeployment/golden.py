@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from perennial.api.base import digest_of
 from perennial.api.golden import Golden, GoldenStatus
 from perennial.api.meta import LABEL_GOLDEN, LABEL_OWNED
 from perennial.api.modeldeployment import Rollout
@@ -12,7 +13,6 @@ from perennial.errands import OwnJob, ends, found, given_up_at, lost
 from perennial.jobs import agent_job, job_condition
 from perennial.modeldeployment.children import address, beside
 from perennial.modeldeployment.failure import failure_of
-from perennial.modeldeployment.revision import digest_of
 from perennial.modeldeployment.scene import Scene
 from perennial.modeldeployment.snapshot import preview_name
 from perennial.modeldeployment.turn import Turn, about, rolled_back, rolling_on

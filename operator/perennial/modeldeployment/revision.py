@@ -1,20 +1,11 @@
 """Which files a revision serves, and its name: what the user said, hashed; replicas and presets left out."""
 
-import hashlib
-import json
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
+from perennial.api.base import digest_of
 from perennial.api.modeldeployment import ModelDeploymentSpec, Promotion
 from perennial.api.modelversion import ModelVersionSpec
-
-_HASH_LENGTH = 10
-
-
-def digest_of(value: Any) -> str:
-    """A short hash of plain data, the same for equal data."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from perennial.analysis import Verdict
-from perennial.api.base import parse_duration
+from perennial.api.base import digest_of, parse_duration
 from perennial.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
 from perennial.config import Config
 from perennial.modeldeployment.candidate import Choice, Situation, choose, version_name
 from perennial.modeldeployment.failure import Failure, failure_of, ready_since
 from perennial.modeldeployment.led import Led, led
-from perennial.modeldeployment.revision import Model, digest_of, revision_of
+from perennial.modeldeployment.revision import Model, revision_of
 from perennial.modeldeployment.route import accepted, matched, matches, mirrored, unmirrored, weight_of
 from perennial.modeldeployment.snapshot import Snapshot
 from perennial.plan import Body

@@ -72,6 +72,7 @@ class Snapshot(Subject):
     jobs: Sequence[OwnJob] = ()
     series: Body | None = None  # what was reported
     relapses: Sequence[Relapse] = ()
+    examined: bool = False  # whether a policy sends Jobs that call it
     refusal: Refusal | None = None
     answers: Mapping[Question, Answer] = field(default_factory=dict)
 
@@ -103,7 +104,8 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
         },
         pods=_pods(view, namespace, name),
         series=view.get(METRICSERIES, namespace, name),
-        relapses=list(_relapses(view, namespace, name)),
+        relapses=[relapse for policy in _policies(view, namespace, name) for relapse in _relapses(policy)],
+        examined=any(map(_examines, _policies(view, namespace, name))),
         service=_own(view, SERVICES, namespace, name, uid),
         preview=_own(view, SERVICES, namespace, preview_name(name), uid),
         route=_own(view, HTTPROUTES, namespace, name, uid),
@@ -115,12 +117,20 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
     )
 
 
-def _relapses(view: View, namespace: str, name: str) -> Iterable[Relapse]:
-    for policy in view.list(RETRAINPOLICIES, namespace):
-        if policy["spec"]["deployment"]["name"] == name:
-            for run in (policy.get("status") or {}).get("runs") or ():
-                if since := read_time(run.get("relapseTime")):
-                    yield Relapse(run.get("modelVersion", ""), since, run.get("message", ""))
+def _policies(view: View, namespace: str, name: str) -> list[Body]:
+    policies = view.list(RETRAINPOLICIES, namespace)
+    return [policy for policy in policies if policy["spec"]["deployment"]["name"] == name]
+
+
+def _relapses(policy: Body) -> Iterable[Relapse]:
+    for run in (policy.get("status") or {}).get("runs") or ():
+        if since := read_time(run.get("relapseTime")):
+            yield Relapse(run.get("modelVersion", ""), since, run.get("message", ""))
+
+
+def _examines(policy: Body) -> bool:
+    metrics = (trigger.get("metric") or {} for trigger in policy["spec"].get("triggers") or ())
+    return any((metric.get("source") or {}).get("job") for metric in metrics)
 
 
 def _own(view: View, resource: Resource, namespace: str, name: str, uid: str) -> Body | None:
@@ -162,8 +172,8 @@ def _of_version(view: View, version: Body) -> Iterable[Name]:
 
 
 def _of_policy(_: View, policy: Body) -> Iterable[Name]:
-    """Where one of its runs relapsed: nothing else that it says concerns the deployment."""
-    if any(run.get("relapseTime") for run in (policy.get("status") or {}).get("runs") or ()):
+    """Where one of its runs relapsed, or its Jobs call it: nothing else of it concerns the deployment."""
+    if _examines(policy) or any(True for _ in _relapses(policy)):
         yield Name(policy["metadata"]["namespace"], policy["spec"]["deployment"]["name"])
 
 

@@ -3,11 +3,19 @@
 from collections.abc import Iterable
 
 from perennial.api.meta import ANNOTATION_RETRAINPOLICY_UID, LABEL_RETRAINPOLICY
-from perennial.api.resources import METRICSERIES, MODELDEPLOYMENTS, MODELVERSIONS, RETRAINPOLICIES, TRAININGJOBS
+from perennial.api.resources import (
+    JOBS,
+    METRICSERIES,
+    MODELDEPLOYMENTS,
+    MODELVERSIONS,
+    PODS,
+    RETRAINPOLICIES,
+    TRAININGJOBS,
+)
 from perennial.plan import Body
 from perennial.retrainpolicy.decide import decide
 from perennial.retrainpolicy.snapshot import gather
-from perennial.view import Controller, Name, View
+from perennial.view import Controller, Name, View, owner_of
 
 
 def _of_job(view: View, job: Body) -> Iterable[Name]:
@@ -24,6 +32,11 @@ def _of_job(view: View, job: Body) -> Iterable[Name]:
 def _of_version(_: View, version: Body) -> Iterable[Name]:
     origin = version["spec"].get("retrain")
     return [Name(version["metadata"]["namespace"], origin["policy"])] if origin else []
+
+
+def _of_pod(_: View, pod: Body) -> Iterable[Name]:
+    policy = (pod["metadata"].get("labels") or {}).get(LABEL_RETRAINPOLICY)
+    return [Name(pod["metadata"]["namespace"], policy)] if policy else []
 
 
 def _of_deployment(view: View, body: Body) -> Iterable[Name]:
@@ -43,5 +56,7 @@ CONTROLLER = Controller(
         MODELVERSIONS: _of_version,
         MODELDEPLOYMENTS: _of_deployment,
         METRICSERIES: _of_deployment,
+        JOBS: owner_of(RETRAINPOLICIES),
+        PODS: _of_pod,
     },
 )

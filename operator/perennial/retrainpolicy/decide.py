@@ -8,14 +8,18 @@ from perennial.api.trigger import Trigger
 from perennial.config import Config
 from perennial.plan import Event, Plan, news
 from perennial.questions import Question
-from perennial.retrainpolicy import fleet, metric, notices, probation, request, runs, schedule, status
+from perennial.retrainpolicy import data, fleet, metric, notices, probation, request, runs, schedule, status
 from perennial.retrainpolicy.book import Book
 from perennial.retrainpolicy.causes import Causes
 from perennial.retrainpolicy.look import Look, Sight
 from perennial.retrainpolicy.snapshot import Snapshot
 
 # By the field of a trigger: how it is looked at.
-LOOKS: Mapping[str, Callable[[Trigger, Sight], Look]] = {"metric": metric.look, "schedule": schedule.look}
+LOOKS: Mapping[str, Callable[[Trigger, Sight], Look]] = {
+    "data": data.look,
+    "metric": metric.look,
+    "schedule": schedule.look,
+}
 
 
 def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
@@ -42,7 +46,7 @@ def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
         rows.append(row)
     looks: list[Look] = []
     for trigger in spec.triggers:
-        look = _look(trigger, snapshot, book, now)
+        look = _look(trigger, snapshot, book, config, now)
         looks.append(look)
         for skip in look.missed:
             book.skip(skip)
@@ -53,6 +57,7 @@ def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
         rows += causes.together(looks)
     wakes = [*causes.wakes, *(wait.until for wait in waits.values()), *(wake for look in looks for wake in look.wakes)]
     wakes += [run.watched_until for run in book.runs if run.watched_until]
+    errands = [look.create for look in looks if look.create]
     questions: list[Question] = [question for look in looks for question in look.questions]
     ticks = [tick for trigger in spec.triggers if (tick := _upcoming(trigger, rows, now))]
     told = notices.tell(snapshot, spec, book, now, config)
@@ -60,7 +65,7 @@ def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
     questions += told.questions
     body = status.build(snapshot, spec, book, rows, min(ticks, default=None), told.said)
     return Plan(
-        runs.actions(snapshot, spec, book, counted=rules.max_concurrent is not None),
+        [*runs.actions(snapshot, spec, book, counted=rules.max_concurrent is not None), *errands],
         body,
         [*book.events, *news((snapshot.body.get("status") or {}).get("conditions") or (), body["conditions"])],
         questions=questions,
@@ -69,7 +74,7 @@ def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
     )
 
 
-def _look(trigger: Trigger, snapshot: Snapshot, book: Book, now: datetime) -> Look:
+def _look(trigger: Trigger, snapshot: Snapshot, book: Book, config: Config, now: datetime) -> Look:
     new = snapshot.status.observed_generation is None
     sight = Sight(
         before=next((row for row in snapshot.status.triggers if row.name == trigger.name), None),
@@ -83,6 +88,12 @@ def _look(trigger: Trigger, snapshot: Snapshot, book: Book, now: datetime) -> Lo
         now=now,
         versions=snapshot.versions,
         answers=snapshot.answers,
+        policy=snapshot.name,
+        uid=snapshot.uid,
+        suspended=bool(snapshot.spec and snapshot.spec.suspend),
+        config=config,
+        jobs=snapshot.errands,
+        refusal=snapshot.refusal,
     )
     return LOOKS[trigger.option](trigger, sight)
 

@@ -5,10 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from perennial.api.modeldeployment import ModelDeploymentStatus
+from perennial.api.modeldeployment import ModelDeploymentStatus, Promotion
 from perennial.api.retrainpolicy import Cause, Run, Skip, TriggerStatus
-from perennial.plan import Body
+from perennial.config import Config
+from perennial.errands import OwnJob
+from perennial.plan import Body, Create
 from perennial.questions import Answer, Question
+from perennial.view import Refusal
+
+
+def stable(serving: ModelDeploymentStatus) -> Promotion | None:
+    """The promotion of the revision that is served."""
+    return next((one for one in serving.promotions if one.revision == serving.stable_revision), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +36,18 @@ class Sight:
     now: datetime
     versions: Sequence[Body] = ()
     answers: Mapping[Question, Answer] = field(default_factory=dict)
+    # For triggers that are looked at by Jobs.
+    policy: str = ""
+    uid: str = ""
+    suspended: bool = False
+    config: Config = field(default_factory=Config)
+    jobs: Sequence[OwnJob] = ()
+    refusal: Refusal | None = None
+
+    @property
+    def promotion(self) -> Promotion | None:
+        """The promotion of the revision that is served."""
+        return stable(self.serving)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +56,7 @@ class Look:
 
     `since` tells one cause of a trigger from its next: the tick, or when the limit was crossed. `missed` are causes
     that are given up. `wakes` are the times at which the next look may find something else, `questions` what it goes by
-    that others must be asked for.
+    that others must be asked for, `create` a Job that is to look.
     """
 
     row: TriggerStatus
@@ -46,6 +66,7 @@ class Look:
     missed: tuple[Skip, ...] = ()
     wakes: tuple[datetime, ...] = ()
     questions: tuple[Question, ...] = ()
+    create: Create | None = None
 
 
 def turn(name: str, now: datetime, every: timedelta) -> datetime:

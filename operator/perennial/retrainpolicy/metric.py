@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from perennial.api.base import format_time, parse_duration
-from perennial.api.modeldeployment import ModelDeploymentStatus, Promotion
+from perennial.api.modeldeployment import Promotion
 from perennial.api.retrainpolicy import Cause, Run, RunPhase, TriggerState, TriggerStatus
 from perennial.api.trigger import Aggregate, MetricTrigger, Trigger
 from perennial.metricseries.sample import KEPT
-from perennial.retrainpolicy import baseline, crossing
+from perennial.retrainpolicy import baseline, crossing, evaluator
 from perennial.retrainpolicy.book import UNDER_WAY
 from perennial.retrainpolicy.look import Look, Sight, turn
-from perennial.sources import Asked, Evidence, Matter, Source, Summary
+from perennial.sources import Asked, Evaluator, Evidence, Matter, Source, Summary
 
 # How often a source is asked.
 EVERY = timedelta(seconds=30)
@@ -20,7 +20,7 @@ EVERY = timedelta(seconds=30)
 
 def look(trigger: Trigger, sight: Sight) -> Look:
     """One look at a metric trigger."""
-    found, metric, promotion = _look(trigger, sight), trigger.metric, stable(sight.serving)
+    found, metric, promotion = _look(trigger, sight), trigger.metric, sight.promotion
     assert metric
     before = baseline.kept(sight.before, describe(metric), promotion) if promotion else None
     if promotion is None or before is None or found.row.baseline is not None:
@@ -38,13 +38,15 @@ def _look(trigger: Trigger, sight: Sight) -> Look:
     if not timedelta() < window <= KEPT:
         words = f"metric.window: {metric.window} cannot be looked back; samples are kept for 30 days: at most 720h"
         return Look(TriggerStatus(name=trigger.name, state=TriggerState.INVALID, rule=rule, message=words))
-    promotion = stable(sight.serving)
+    promotion = sight.promotion
     if promotion is None:
         words = "waits until the deployment serves a model"
         return Look(TriggerStatus(name=trigger.name, state=TriggerState.WAITING, rule=rule, message=words))
 
     if isinstance(metric.source.chosen, Asked):
         return _asked(trigger, metric.source.chosen, sight, promotion)
+    if metric.source.job:
+        return _evaluated(trigger, metric.source.job, sight, promotion)
     source: Source = metric.source.chosen
     windows, delay = metric.breaches.of if metric.breaches else 1, parse_duration(metric.label_delay)
     if window * windows + delay > KEPT:
@@ -84,9 +86,7 @@ def _asked(trigger: Trigger, source: Asked, sight: Sight, promotion: Promotion) 
     begin = turn(f"{sight.namespace}/{sight.deployment}/{trigger.name}", sight.now, EVERY)
     rule, told = describe(metric), promotion.time + parse_duration(metric.label_delay)
     if begin <= told and parse_duration(metric.label_delay):
-        words = f"waits until {format_time(told)} for the truth of what it predicts (metric.labelDelay)"
-        row = TriggerStatus(name=trigger.name, state=TriggerState.WAITING, rule=rule, message=words)
-        return Look(row, wakes=(told + EVERY,))
+        return _no_truth_yet(trigger, rule, told)
     matter = Matter(
         metric=metric.name,
         namespace=sight.namespace,
@@ -111,8 +111,7 @@ def _asked(trigger: Trigger, source: Asked, sight: Sight, promotion: Promotion) 
     found = answer.sampled
     if found is None or found.count < metric.min_samples:
         return replace(_too_few(trigger, promotion, found.count if found else 0, wakes), questions=asked)
-    samples = "1 sample" if found.count == 1 else f"{found.count} samples"
-    origin = f"{samples} by {metric.source.option}"
+    origin = f"{_samples(found.count)} by {metric.source.option}"
     mean = found.mean
 
     def judge(bounds: MetricTrigger, before: bool) -> tuple[bool, str]:
@@ -120,6 +119,49 @@ def _asked(trigger: Trigger, source: Asked, sight: Sight, promotion: Promotion) 
 
     value = _Value(mean, found.count, origin, judge)
     return replace(_found(trigger, sight, promotion, value, wakes), questions=asked)
+
+
+def _evaluated(trigger: Trigger, job: Evaluator, sight: Sight, promotion: Promotion) -> Look:
+    """The same of a source that is a Job."""
+    metric = trigger.metric
+    assert metric
+    rule, told = describe(metric), promotion.time + parse_duration(metric.label_delay)
+    if sight.now <= told and parse_duration(metric.label_delay):
+        return _no_truth_yet(trigger, rule, told)
+    seen = evaluator.measured(trigger, metric, job, rule, sight)
+    wakes = (seen.wake,) if seen.wake and seen.wake > sight.now else ()
+    if seen.time is None:
+        state = TriggerState.UNAVAILABLE if seen.away else TriggerState.WAITING
+        words = f"is measured at {format_time(seen.due)}" if seen.idle and seen.due else seen.words
+        row = TriggerStatus(name=trigger.name, state=state, rule=rule, message=words)
+        before = sight.before if sight.before and sight.before.rule == rule else None
+        if before and before.state is TriggerState.UNAVAILABLE and not seen.away:
+            # Until the next look has ended.
+            row = before
+        found = Look(row, wakes=wakes)
+    elif seen.value is None or seen.samples < metric.min_samples:
+        found = _too_few(trigger, promotion, seen.samples, wakes)
+    else:
+        measured = seen.value
+
+        def judge(bounds: MetricTrigger, before: bool) -> tuple[bool, str]:
+            return _side(bounds, measured, before=before)
+
+        origin = f"{_samples(seen.samples)} by a Job at {format_time(seen.time)}"
+        found = _found(trigger, sight, promotion, _Value(measured, seen.samples, origin, judge), wakes)
+    times = {"next_look_time": seen.due, "last_look_time": seen.time}
+    started = found.started and found.started.model_copy(update=times)
+    return replace(found, row=found.row.model_copy(update=times), started=started, create=seen.create)
+
+
+def _no_truth_yet(trigger: Trigger, rule: str, told: datetime) -> Look:
+    words = f"waits until {format_time(told)} for the truth of what it predicts (metric.labelDelay)"
+    row = TriggerStatus(name=trigger.name, state=TriggerState.WAITING, rule=rule, message=words)
+    return Look(row, wakes=(told + EVERY,))
+
+
+def _samples(count: int) -> str:
+    return "1 sample" if count == 1 else f"{count} samples"
 
 
 def _too_few(trigger: Trigger, promotion: Promotion, count: int, wakes: tuple[datetime, ...]) -> Look:
@@ -214,11 +256,6 @@ def _side(metric: MetricTrigger, value: float, *, before: bool) -> tuple[bool, s
     if beyond and not crossing.crossed(metric, value):
         return True, f"not yet {crossing.recovery(metric).removeprefix('until ')} again"
     return beyond, crossing.words(metric, "" if beyond else "not ")
-
-
-def stable(serving: ModelDeploymentStatus) -> Promotion | None:
-    """The promotion of the revision that is served."""
-    return next((one for one in serving.promotions if one.revision == serving.stable_revision), None)
 
 
 def _value(aggregate: Aggregate, summary: Summary) -> float:

@@ -3,7 +3,7 @@
 from perennial.api.modeldeployment import ModelDeploymentStatus
 from perennial.api.retrainpolicy import Cause, Run, RunPhase
 from perennial.retrainpolicy.book import Book
-from perennial.retrainpolicy.metric import stable
+from perennial.retrainpolicy.look import stable
 
 
 def end(serving: ModelDeploymentStatus, book: Book) -> None:

@@ -8,6 +8,7 @@ from perennial.api.meta import ANNOTATION_RETRAINPOLICY_UID, LABEL_RETRAINPOLICY
 from perennial.api.modeldeployment import ModelDeploymentStatus
 from perennial.api.resources import METRICSERIES, MODELDEPLOYMENTS, MODELVERSIONS, RETRAINPOLICIES, TRAININGJOBS
 from perennial.api.retrainpolicy import MAX_RUNS, RetrainPolicySpec, RetrainPolicyStatus, Run, RunPhase
+from perennial.errands import OwnJob, own_jobs
 from perennial.plan import Body
 from perennial.questions import Answer, Question
 from perennial.retrainpolicy import fleet
@@ -38,6 +39,7 @@ class Snapshot(Subject):
     policies: Sequence[Body]
     fleet: Fleet | None
     refusal: Refusal | None
+    errands: Sequence[OwnJob] = ()
     answers: Mapping[Question, Answer] = field(default_factory=dict)
 
     @property
@@ -111,6 +113,7 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
         policies=view.everywhere(RETRAINPOLICIES),
         fleet=fleet.gather(view) if begins else None,
         refusal=view.refusal(RETRAINPOLICIES, namespace, name),
+        errands=own_jobs(view, body["metadata"]["uid"]),
         answers=view.answers(RETRAINPOLICIES, namespace, name),
     )
 

@@ -10,7 +10,6 @@ from perennial.plan import Body
 from perennial.retrainpolicy.book import Book
 from perennial.retrainpolicy.limits import Hold, stalled_by_runs, trouble
 from perennial.retrainpolicy.snapshot import Snapshot
-from perennial.sources import Asked
 
 # A value that moves within its limit is news of little worth: one write in so many seconds.
 VALUES_DELAY = 10.0
@@ -101,7 +100,7 @@ def _seen(spec: RetrainPolicySpec, rows: Iterable[TriggerStatus]) -> Iterator[st
     for row in rows:
         metric = metrics.get(row.name)
         enough = parse_duration(metric.for_) if metric else timedelta()
-        asked = metric is not None and isinstance(metric.source.chosen, Asked)
+        asked = metric is not None and metric.source.reported is None
         yield f"{row.name} {_stands(row, enough, asked=asked)}"
 
 

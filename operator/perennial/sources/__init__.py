@@ -8,7 +8,7 @@ from pydantic import Field
 from perennial.api.oneof import OneOf, not_in_the_schema
 from perennial.sources.asked import Asked, Matter, Unanswerable
 from perennial.sources.evidence import Evidence, Summary
-from perennial.sources.job import Job
+from perennial.sources.job import Evaluator, Every, Job
 from perennial.sources.mlflow import Mlflow
 from perennial.sources.pods import Pods
 from perennial.sources.prometheus import Prometheus
@@ -19,6 +19,8 @@ from perennial.sources.webhook import Webhook
 __all__ = [
     "AnalysisSource",
     "Asked",
+    "Evaluator",
+    "Every",
     "Evidence",
     "Job",
     "Matter",
@@ -38,6 +40,7 @@ class MetricSource(OneOf):
     prometheus: Prometheus | None = Field(None, description="A PromQL expression, asked every 30 s.")
     mlflow: Mlflow | None = Field(None, description="What evaluations logged to MLflow, asked every 30 s.")
     webhook: Webhook | None = Field(None, description="What a program of one's own answers, asked every 30 s.")
+    job: Evaluator | None = Field(None, description="A Job of one's own, which measures the served revision.")
 
 
 class AnalysisSource(OneOf):

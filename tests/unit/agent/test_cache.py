@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from perennial.agent import digest, fetch
-from perennial.agent.cache import server, size_of
+from perennial.agent.cache import server
 from perennial.agent.failure import TaskFailed
 from perennial.agent.layout import Layout
 from perennial.agent.nearby import Cache
 from perennial.agent.shelf import Shelf, Unkept
-from perennial.api.task import Artifact, FetchTask
+from perennial.api.task import Artifact, FetchTask, size_of
 
 ROOM = 200_000
 

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from perennial.api.base import format_time
 from perennial.api.meta import ANNOTATION_RUN_REQUEST
-from perennial.api.resources import METRICSERIES, TRAININGJOBS
+from perennial.api.resources import JOBS, METRICSERIES, TRAININGJOBS
 from perennial.api.trigger import MetricTrigger, Trigger
 from perennial.config import Config
 from perennial.metricseries.series import Sample, fold
@@ -114,6 +114,7 @@ class Team:
         self.config = Config()
         self.plan = Plan()
         self.made: list[str] = []
+        self.sent: list[str] = []
         self.versions = 1
         self.writes = 0
         self.told: list[str] = []
@@ -126,11 +127,12 @@ class Team:
         for action in plan.actions:
             match action:
                 case Create(body):
-                    name = body["metadata"]["name"]
-                    assert self.world.get(TRAININGJOBS, "team", name) is None, f"{name} is there already"
+                    name, looks = body["metadata"]["name"], body["kind"] == "Job"
+                    resource = JOBS if looks else TRAININGJOBS
+                    assert self.world.get(resource, "team", name) is None, f"{name} is there already"
                     made = deepcopy(body)
                     made["metadata"].update(uid=f"uid-{name}", creationTimestamp=format_time(self.now))
-                    self.made.append(name)
+                    (self.sent if looks else self.made).append(name)
                     self.world.add(made)
                 case Delete(resource, namespace, name, uid):
                     found = self.world.get(resource, namespace, name)
@@ -153,6 +155,22 @@ class Team:
 
     def after(self, **span: float) -> Self:
         self.now += timedelta(**span)
+        return self
+
+    def looked(self, message: str, code: int = 0, **condition: str) -> Self:
+        """How the Job that was sent last ended, and what its first container left."""
+        job = self.world.get(JOBS, "team", self.sent[-1])
+        assert job is not None
+        template, uid = job["spec"]["template"], job["metadata"]["uid"]
+        ended = {"exitCode": code, "message": message}
+        container = {"name": template["spec"]["containers"][0]["name"], "state": {"terminated": ended}}
+        metadata = {"name": f"{self.sent[-1]}-x", "namespace": "team", "uid": f"{uid}-x"}
+        metadata |= {"ownerReferences": [{"kind": "Job", "name": self.sent[-1], "uid": uid, "controller": True}]}
+        metadata |= {"labels": template["metadata"]["labels"]}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": []}}
+        self.world.add(pod | {"status": {"containerStatuses": [container]}})
+        held = {"type": "Failed" if code else "Complete", "status": "True", "message": "", **condition}
+        job["status"] = {"conditions": [held | {"lastTransitionTime": format_time(self.now)}]}
         return self
 
     def report(self, value: float, *, count: int = 1, at: datetime | None = None, revision: str | None = None) -> Self:

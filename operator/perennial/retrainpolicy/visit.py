@@ -1,0 +1,83 @@
+"""Jobs that look at something for a trigger: one at a time, each at its turn, and what became of it.
+
+The time of the next look is in the status before its Job is made, and the Job's name follows from it: neither a crash
+nor a second look makes a second one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from perennial.api.base import digest_of, format_time
+from perennial.api.meta import LABEL_CHECK, LABEL_OWNED, LABEL_RETRAINPOLICY
+from perennial.api.resources import JOBS, RETRAINPOLICIES
+from perennial.errands import End, OwnJob, end_of, found, given_up_at
+from perennial.owners import controller_reference
+from perennial.plan import Body, Create
+from perennial.retrainpolicy.look import Sight, turn
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """`due`: when the next look is, or was that is under way. `end` and `own`: how its Job ended, once it did.
+    `create`: the Job that is wanted now. `words`: what is going on, or wrong; `refused`: that it is the latter.
+    """
+
+    due: datetime
+    own: OwnJob | None = None
+    end: End | None = None
+    create: Create | None = None
+    words: str = ""
+    refused: bool = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether it is not time for a look."""
+        return self.end is None and not self.words
+
+    @property
+    def wake(self) -> datetime | None:
+        """When time alone brings something new."""
+        return given_up_at(self.own) if self.own and self.end is None else self.due
+
+
+def visit(
+    sight: Sight, trigger: str, rule: str, told: object, every: timedelta, container: str, make: Callable[[str], Body]
+) -> Visit:
+    """Where the looks of a trigger stand. `rule`: with another one they begin anew; `told`: what else the Job is made
+    of; `container`: which of its containers answers; `make`: the Job of a name."""
+    now = sight.now.replace(microsecond=0)
+    before = sight.before if sight.before and sight.before.rule == rule else None
+    due = before.next_look_time if before else None
+    if due is None:
+        return Visit(now, words="is looked at for the first time")
+    if now < due:
+        return Visit(due)
+    name = f"{sight.policy}-look-{digest_of([trigger, rule, told, format_time(due)])}"
+    own = found(sight.jobs, name)
+    if own is None:
+        if sight.suspended:
+            return Visit(due, words="nothing is looked at while spec.suspend is true")
+        refusal = sight.refusal
+        refused = refusal is not None and (refusal.resource, refusal.name) == (JOBS, name)
+        words = f"its Job is refused: {refusal.message}" if refused and refusal else "its Job is made"
+        return Visit(due, create=Create(make(name), strict=True), words=words, refused=refused)
+    end = end_of(own, container, now)
+    if end is None:
+        return Visit(due, own, words=f"Job {own.name} looks since {own.job['metadata'].get('creationTimestamp')}")
+    return Visit(turn(f"{sight.namespace}/{sight.policy}/{trigger}", now, every) + every, own, end)
+
+
+def beside(sight: Sight, name: str) -> Body:
+    """The metadata of a Job of this policy, and no label of its deployment's servers: a Service would select them."""
+    return {
+        "name": name,
+        "namespace": sight.namespace,
+        "ownerReferences": [controller_reference(RETRAINPOLICIES, sight.policy, sight.uid)],
+        "labels": {LABEL_OWNED: "true", LABEL_RETRAINPOLICY: sight.policy},
+    }
+
+
+def labels(sight: Sight) -> dict[str, str]:
+    """Those of its pod. By one of them a deployment that says who may call it lets it in."""
+    return {LABEL_OWNED: "true", LABEL_RETRAINPOLICY: sight.policy, LABEL_CHECK: sight.deployment}
