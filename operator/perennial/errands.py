@@ -1,5 +1,6 @@
 """Jobs that find something out for an object: made from a template, found again by their names, and how they ended."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from perennial.jobs import DISRUPTIONS_IGNORED, job_condition
 from perennial.plan import Body
 from perennial.pods import literals, secured
 from perennial.podwords import cut, exit_words
-from perennial.questions import Answer
+from perennial.questions import Answer, Rehearsal
 from perennial.sources import Job
 from perennial.view import View
 
@@ -143,6 +144,20 @@ def spec_of(job: Job, env: Mapping[str, str], labels: Mapping[str, str], securit
         "podFailurePolicy": DISRUPTIONS_IGNORED,
         "template": {"metadata": {**metadata, "labels": (metadata.get("labels") or {}) | dict(labels)}, "spec": pod},
     }
+
+
+def rehearsal(body: Body) -> Rehearsal:
+    """Whether the API server would take such a Job."""
+    return Rehearsal(json.dumps(body, sort_keys=True))
+
+
+def objection(answer: Answer | None, place: str) -> str:
+    """What the API server has against it, by the field of the object that asks for it. `place`: of the Job there."""
+    if answer is None or not answer.error:
+        return ""
+    _, _, words = answer.error.rpartition(" is invalid: ")
+    inside = words.removeprefix("spec.")
+    return f"{place}.{inside}" if inside != words else f"{place}: {words}"
 
 
 def _with(container: Body, env: Mapping[str, str]) -> Body:

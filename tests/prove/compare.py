@@ -24,7 +24,7 @@ _TOKEN = re.compile("kube-api-access" + _RANDOM)
 _BUCKET = re.compile(r'"\d{4}-\d\d-\d\dT\d\d:\d\dZ((?: [^" ]+)*) \d+"')
 _CHILDREN = {resource.kind for resource in CHILD_KINDS}
 # A Job of golden requests, or of a look: in its name is when its rollout began, or when the look was due.
-_BY_TIME = re.compile(r"-(golden|check)-[0-9a-f]{10}\b")
+_BY_TIME = re.compile(r"-(golden|check|look)-[0-9a-f]{10}\b")
 _SPAN = re.compile(r"\b\d+(\.\d+)? ?(s|seconds?)\b")
 
 

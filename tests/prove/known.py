@@ -179,7 +179,6 @@ _PROMETHEUS = {"prometheus": {"query": "up"}}
 _RUN = {"name": "smoke", "image": "example.org/smoke:1"}
 _JOB = {"job": {"template": {"spec": {"containers": [_RUN]}}}}
 _CHECK = {"name": "smoke", "source": _JOB}
-_TEMPLATE = "metrics[].source.job.template."
 _COUNTER = (Wrong("no name"), Wrong("1st"), Wrong(""))
 
 
@@ -190,13 +189,11 @@ def _canary(look: Body) -> Body:
 _CANARY = _canary(_LOOK)
 
 
-def _analysis(place: Callable[[Body], Body]) -> dict[str, Known]:
-    """The fields of an analysis that is there already, with one metric, in a manifest."""
-    also, pods, prometheus = (place(_LOOK | more) for more in ({}, {"source": _PODS}, {"source": _PROMETHEUS}))
-    job = place(_CHECK)
+def _job(also: Body) -> dict[str, Known]:
+    """The fields of a Job that somebody wants to be run, in a manifest that has one."""
     return {
         **{
-            f"{_TEMPLATE}{path}": Known(also=job, form=True)
+            f"template.{path}": Known(also=also, form=True)
             for path in (
                 *(f"metadata.{field}" for field in ("labels", "labels.*", "annotations", "annotations.*")),
                 *(
@@ -208,11 +205,20 @@ def _analysis(place: Callable[[Body], Body]) -> dict[str, Known]:
                 "spec.securityContext",
             )
         },
-        f"{_TEMPLATE}spec.containers": Known(
-            good=([_RUN], [{"name": f"c{number}", "image": "i"} for number in range(16)]), also=job
+        "template.spec.containers": Known(
+            good=([_RUN], [{"name": f"c{number}", "image": "i"} for number in range(16)]), also=also
         ),
-        f"{_TEMPLATE}spec.restartPolicy": Known(also=job),
-        "metrics[].source.job.activeDeadlineSeconds": Known(also=job),
+        "template.spec.restartPolicy": Known(also=also),
+        "activeDeadlineSeconds": Known(also=also),
+    }
+
+
+def _analysis(place: Callable[[Body], Body]) -> dict[str, Known]:
+    """The fields of an analysis that is there already, with one metric, in a manifest."""
+    also, pods, prometheus = (place(_LOOK | more) for more in ({}, {"source": _PODS}, {"source": _PROMETHEUS}))
+    job = place(_CHECK)
+    return {
+        **{f"metrics[].source.job.{path}": known for path, known in _job(job).items()},
         "metrics": Known(
             good=([_LOOK], [_LOOK | {"name": f"m{number}"} for number in range(16)]),
             also=also,
@@ -369,6 +375,8 @@ _ABOVE = {"spec.triggers[].metric": {"name": "accuracy", "above": 0.9}}
 _QUERIED = {"spec.triggers[].metric": {"name": "accuracy", "below": 0.9, "source": {"prometheus": {"query": "up"}}}}
 _LOGGED = {"spec.triggers[].metric": {"name": "accuracy", "below": 0.9, "source": {"mlflow": {"experiment": "held"}}}}
 _CALLED = {"spec.triggers[].metric": {"name": "accuracy", "below": 0.9, "source": {"webhook": {"name": "truth"}}}}
+_EVALUATED = {"spec.triggers[].metric": {"name": "accuracy", "below": 0.9, "source": _JOB}}
+_DATA = {"spec.triggers[]": {"name": "new-data", "data": {"uri": "s3://acme/churn/"}}}
 _OUTSIDE = {"spec.triggers[].metric": {"name": "accuracy", "outside": {"below": 0.5, "above": 0.9}}}
 _LONG_BREACHES = {"spec.triggers[].metric.breaches": {"atLeast": 1, "of": 20}, "spec.triggers[].metric.window": "3m"}
 _RECORDED = {"spec.triggers[].metric.relativeTo": {"baseline": "Recorded"}}
@@ -545,6 +553,24 @@ KNOWN: Mapping[str, Mapping[str, Known]] = {
         "spec.triggers[].metric.source.webhook.name": Known(
             good=("truth",), also=_CALLED, wrong=(Wrong("http://evil"),)
         ),
+        **{f"spec.triggers[].metric.source.job.{path}": known for path, known in _job(_EVALUATED).items()},
+        "spec.triggers[].metric.source.job.every": Known(
+            good=("1m", "720h"), also=_EVALUATED, wrong=(*_DURATION, Wrong("59s"), Wrong("721h"))
+        ),
+        "spec.triggers[].data.uri": Known(
+            good=("pvc://data", "https://acme.dev/a.csv", "git+https://acme.dev/data.git@main"),
+            also=_DATA,
+            needed="uri",
+            wrong=(*_URI, Wrong("git+https://acme.dev/data"), Wrong("git+https://a@acme.dev/data@main")),
+        ),
+        "spec.triggers[].data.every": Known(
+            good=("1m", "720h"), also=_DATA, wrong=(*_DURATION, Wrong("59s"), Wrong("721h"))
+        ),
+        "spec.triggers[].data.storage.secretName": Known(also=_DATA, wrong=_NO_SECRET),
+        "spec.triggers[].data.minNewObjects": Known(also=_DATA),
+        "spec.triggers[].data.minNewBytes": Known(
+            good=("1Ki", "999999Ti"), also=_DATA, wrong=(Wrong("0Gi"), Wrong("1G"), Wrong("1.5Gi"), Wrong(1))
+        ),
         "spec.triggers[].metric.window": Known(
             good=("1s", "720h", "1h1m1s"), wrong=(*_DURATION, Wrong("0s"), Wrong("721h"))
         ),
@@ -603,9 +629,13 @@ def every_operation() -> dict[Leaf, list[Operation]]:
             if wrong:
                 found.setdefault(leaf, []).extend(_on_pods(leaf, good, wrong))
     # Of those of analyses one stands for all.
-    for path in _ALSO_OF_JOBS:
-        leaf = Leaf("ModelDeployment", f"spec.strategy.canary.analysis.{_TEMPLATE}{path}", {})
-        found.setdefault(leaf, []).extend(_on_pods(leaf, *_POD[path], also=_canary(_CHECK)))
+    for kind, job, also in (
+        ("ModelDeployment", "spec.strategy.canary.analysis.metrics[].source.job", _canary(_CHECK)),
+        ("RetrainPolicy", "spec.triggers[].metric.source.job", _EVALUATED),
+    ):
+        for path in _ALSO_OF_JOBS:
+            leaf = Leaf(kind, f"{job}.template.{path}", {})
+            found.setdefault(leaf, []).extend(_on_pods(leaf, *_POD[path], also=also))
     return found
 
 

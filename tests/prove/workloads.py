@@ -309,6 +309,22 @@ def metric_trigger(lane: Lane) -> None:
 
 
 @workload
+def jobs_that_look(lane: Lane) -> None:
+    lane.version(1)
+    lane.deploy()
+    lane.serves(1)
+    score = {"metadata": fated({"value": 0.5}), "spec": {"containers": [{"name": "score", "image": "score:1"}]}}
+    job = {"template": score, "every": "720h"}
+    metric = {"name": "accuracy", "below": 0.9, "source": {"job": job}}
+    data = {"uri": "s3://acme/churn/", "every": "720h"}
+    triggers = [{"name": "held-out", "metric": metric}, {"name": "new-data", "data": data}]
+    lane.policy("churn", *triggers, cooldown="1h")
+    lane.serves(2)
+    # It is measured again, and as bad.
+    lane.condition(RETRAINPOLICIES, "churn", "Ready", "Held")
+
+
+@workload
 def a_relapse_on_probation(lane: Lane) -> None:
     lane.version(1)
     lane.deploy()

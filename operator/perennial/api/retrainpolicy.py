@@ -281,6 +281,7 @@ class TriggerStatus(ApiModel):
     crossed_since: Time | None = Field(None, description="Since when the limit is crossed.")
     last_look_time: Time | None = Field(None, description="The look that the value is of, where a Job looks.")
     next_look_time: Time | None = Field(None, description="The next look, or the one whose Job runs.")
+    look_revision: str | None = Field(None, description="The revision that is looked at.")
     data: DataSeen | None = Field(None, description="What the data looked like last.")
     known_data: DataSeen | None = Field(
         None, description="What it is compared with: how it was when a run was last started for it, or at first."

@@ -1,6 +1,5 @@
 """The analysis' source `job`: a Job for each look at the new revision, which measures it, or decides by itself."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +12,18 @@ from perennial.api.base import digest_of, format_time
 from perennial.api.meta import LABEL_CHECK, LABEL_OWNED
 from perennial.api.modeldeployment import Rollout
 from perennial.api.resources import JOBS
-from perennial.errands import WORDS, OwnJob, answering, end_of, found, given_up_at, sampled, spec_of
+from perennial.errands import (
+    WORDS,
+    OwnJob,
+    answering,
+    end_of,
+    found,
+    given_up_at,
+    objection,
+    rehearsal,
+    sampled,
+    spec_of,
+)
 from perennial.modeldeployment.children import address, beside
 from perennial.modeldeployment.failure import failure_of
 from perennial.modeldeployment.scene import Scene
@@ -123,11 +133,8 @@ def rehearsals(scene: Scene) -> list[Rehearsal]:
 def invalid(scene: Scene) -> str:
     """What is wrong with a Job that a look will need, by its field."""
     for place, job in _every(scene):
-        answer = scene.seen.answers.get(_rehearsal(scene, job))
-        if answer and answer.error:
-            _, _, words = answer.error.rpartition(" is invalid: ")
-            inside = words.removeprefix("spec.")
-            return f"{place}.{inside}" if inside != words else f"{place}: {words}"
+        if words := objection(scene.seen.answers.get(_rehearsal(scene, job)), place):
+            return words
     return ""
 
 
@@ -143,7 +150,7 @@ def _every(scene: Scene) -> Iterator[tuple[str, Job]]:
 
 
 def _rehearsal(scene: Scene, job: Job) -> Rehearsal:
-    return Rehearsal(json.dumps(_job(scene, f"{scene.seen.name}-check-rehearsal", {}, job), sort_keys=True))
+    return rehearsal(_job(scene, f"{scene.seen.name}-check-rehearsal", {}, job))
 
 
 def _job(scene: Scene, name: str, env: Mapping[str, str], job: Job) -> Body:

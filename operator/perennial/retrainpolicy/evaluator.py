@@ -3,7 +3,8 @@
 The last sample stands in the status, and is the value until the next.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from perennial.api.base import format_time, parse_duration
@@ -11,8 +12,9 @@ from perennial.api.modeldeployment import Promotion
 from perennial.api.resources import JOBS
 from perennial.api.retrainpolicy import TriggerStatus
 from perennial.api.trigger import MetricTrigger, Trigger
-from perennial.errands import answering, sampled, spec_of
+from perennial.errands import answering, rehearsal, sampled, spec_of
 from perennial.plan import Body, Create
+from perennial.questions import Answer, Rehearsal
 from perennial.retrainpolicy.look import Sight
 from perennial.retrainpolicy.visit import Visit, beside, labels, visit
 from perennial.sources import Evaluator
@@ -37,9 +39,12 @@ class Measured:
 
 def measured(trigger: Trigger, metric: MetricTrigger, job: Evaluator, rule: str, sight: Sight) -> Measured:
     """What is known of the metric."""
-    before, promotion = sight.before if sight.before and sight.before.rule == rule else None, sight.promotion
+    promotion, before = sight.promotion, sight.before
     assert promotion
-    known = before if before and before.last_look_time and before.last_look_time > promotion.time else None
+    if before and (before.rule != rule or before.look_revision != promotion.revision):
+        # With a new revision it begins anew: nobody waits a day to know what that is worth.
+        before = None
+    known = before if before and before.last_look_time and before.last_look_time >= promotion.time else None
     if sight.serving.rollout is not None:
         # The Service may lead to both revisions.
         due = before.next_look_time if before else None
@@ -47,12 +52,13 @@ def measured(trigger: Trigger, metric: MetricTrigger, job: Evaluator, rule: str,
         return _known(known, due, None) if known else Measured(due, words=words)
 
     def make(name: str) -> Body:
-        spec = spec_of(job, _environment(metric, sight, promotion), labels(sight), sight.config.defaults.pod_security)
-        return {"apiVersion": JOBS.api_version, "kind": JOBS.kind, "metadata": beside(sight, name), "spec": spec}
+        return _job(job, sight, name, _environment(metric, sight, promotion))
 
-    seen = visit(sight, trigger.name, rule, job.told(), parse_duration(job.every), answering(job), make)
+    of = [promotion.revision, job.told()]
+    every, container = parse_duration(job.every), answering(job)
+    seen = visit(replace(sight, before=before), trigger.name, rule, of, every, container, make)
     if seen.own and seen.end:
-        return _told(seen, seen.own.job["metadata"].get("creationTimestamp"), sight, promotion)
+        return _told(sampled(seen.own, seen.end), seen, sight)
     if known and not seen.refused:
         return _known(known, seen.due, seen)
     return Measured(seen.due, words=seen.words, away=seen.refused, create=seen.create, wake=seen.wake, idle=seen.idle)
@@ -64,14 +70,19 @@ def _known(row: TriggerStatus, due: datetime | None, seen: Visit | None) -> Meas
     return Measured(due, row.value, row.samples or 0, row.last_look_time, create=create, wake=wake)
 
 
-def _told(seen: Visit, made: str | None, sight: Sight, promotion: Promotion) -> Measured:
-    assert seen.own
-    assert seen.end
-    answer = sampled(seen.own, seen.end)
+def rehearsed(job: Evaluator, sight: Sight) -> Rehearsal:
+    """Whether the API server would take its Jobs: that is to be known before the first is due."""
+    return rehearsal(_job(job, sight, f"{sight.policy}-look-rehearsal", {}))
+
+
+def _job(job: Evaluator, sight: Sight, name: str, env: Mapping[str, str]) -> Body:
+    spec = spec_of(job, env, labels(sight), sight.config.defaults.pod_security)
+    return {"apiVersion": JOBS.api_version, "kind": JOBS.kind, "metadata": beside(sight, name), "spec": spec}
+
+
+def _told(answer: Answer, seen: Visit, sight: Sight) -> Measured:
     if answer.error:
         return Measured(seen.due, words=answer.error, away=True, wake=seen.wake)
-    if made and made <= format_time(promotion.time):
-        return Measured(seen.due, words="what was measured is of the revision before", wake=seen.wake)
     if answer.sampled is None:
         return Measured(seen.due, time=sight.now, wake=seen.wake)
     return Measured(seen.due, answer.sampled.mean, answer.sampled.count, sight.now, wake=seen.wake)

@@ -8,6 +8,7 @@ from perennial.api.base import format_time, parse_duration
 from perennial.api.modeldeployment import Promotion
 from perennial.api.retrainpolicy import Cause, Run, RunPhase, TriggerState, TriggerStatus
 from perennial.api.trigger import Aggregate, MetricTrigger, Trigger
+from perennial.errands import objection
 from perennial.metricseries.sample import KEPT
 from perennial.retrainpolicy import baseline, crossing, evaluator
 from perennial.retrainpolicy.book import UNDER_WAY
@@ -22,6 +23,12 @@ def look(trigger: Trigger, sight: Sight) -> Look:
     """One look at a metric trigger."""
     found, metric, promotion = _look(trigger, sight), trigger.metric, sight.promotion
     assert metric
+    if metric.source.job:
+        asked = evaluator.rehearsed(metric.source.job, sight)
+        found = replace(found, questions=(*found.questions, asked))
+        if words := objection(sight.answers.get(asked), "metric.source.job"):
+            wrong = {"state": TriggerState.INVALID, "message": words}
+            return Look(found.row.model_copy(update=wrong), questions=found.questions)
     before = baseline.kept(sight.before, describe(metric), promotion) if promotion else None
     if promotion is None or before is None or found.row.baseline is not None:
         return found
@@ -149,9 +156,9 @@ def _evaluated(trigger: Trigger, job: Evaluator, sight: Sight, promotion: Promot
 
         origin = f"{_samples(seen.samples)} by a Job at {format_time(seen.time)}"
         found = _found(trigger, sight, promotion, _Value(measured, seen.samples, origin, judge), wakes)
-    times = {"next_look_time": seen.due, "last_look_time": seen.time}
-    started = found.started and found.started.model_copy(update=times)
-    return replace(found, row=found.row.model_copy(update=times), started=started, create=seen.create)
+    looks = {"next_look_time": seen.due, "last_look_time": seen.time, "look_revision": promotion.revision}
+    started = found.started and found.started.model_copy(update=looks)
+    return replace(found, row=found.row.model_copy(update=looks), started=started, create=seen.create)
 
 
 def _no_truth_yet(trigger: Trigger, rule: str, told: datetime) -> Look:

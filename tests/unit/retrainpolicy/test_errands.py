@@ -15,7 +15,7 @@ from perennial.api.resources import JOBS, RETRAINPOLICIES
 from perennial.api.task import Failure, Looked
 from perennial.plan import Body
 from perennial.view import Refusal
-from tests.unit.retrainpolicy.builders import NOW, Team, a_policy
+from tests.unit.retrainpolicy.builders import NOW, Team, a_policy, promote
 
 URI = "s3://acme/churn/"
 EVALUATOR: Body = {
@@ -248,17 +248,33 @@ class TestEvaluator:
 
     def test_what_another_model_showed_does_not_count(self) -> None:
         team = saw(a_team(metric(**{"for": "2h"})), '{"value": 0.8}')
-        team.promotes().settle()
+        promote(team.deployment, 2, team.now)
+        team.settle()
         assert row(team)["state"] == "Waiting"
+        assert len(team.sent) == 2, "it is measured at once"
         team.after(hours=3).settle()
         assert not team.runs
+        assert row(team.looked('{"value": 0.8}').settle())["state"] == "Crossed"
 
     def test_a_measurement_that_a_promotion_overtook_does_not_count(self) -> None:
         team = a_team(metric())
-        team.after(seconds=1).promotes().settle()
-        team.after(seconds=1).looked('{"value": 0.8}').settle()
-        assert row(team)["message"].startswith("is measured at 2026-11-20T")
+        promote(team.deployment, 2, team.now)
+        team.looked('{"value": 0.8}').settle()
         assert not team.runs
+        assert len(team.sent) == 2
+        assert row(team)["lookRevision"] == "churn-r2"
+
+    def test_what_it_showed_before_it_was_replaced_for_a_while_is_old(self) -> None:
+        team = saw(a_team(metric(**{"for": "2h"})), '{"value": 0.8}')
+        promote(team.deployment, 1, team.now + timedelta(minutes=1))
+        team.after(minutes=2).settle()
+        assert row(team)["state"] == "Waiting"
+
+    def test_in_the_second_of_a_promotion_it_counts(self) -> None:
+        team = Team(a_policy(metric()))
+        promote(team.deployment, 2, NOW)
+        team.settle().looked('{"value": 0.8}').settle()
+        assert team.runs == [(1, "Training")]
 
     def test_while_a_rollout_shares_the_requests_nothing_is_measured(self) -> None:
         team = Team(a_policy(metric()))
