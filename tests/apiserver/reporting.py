@@ -36,6 +36,8 @@ RBAC = "/apis/rbac.authorization.k8s.io/v1"
 # What the chart gives the operator for this in each namespace, of the cluster, and when it has no right of the cluster.
 RIGHTS = [
     {"apiGroups": ["perennial.dev"], "resources": ["modeldeployments"], "verbs": ["get", "list"]},
+    {"apiGroups": ["perennial.dev"], "resources": ["retrainpolicies"], "verbs": ["get"]},
+    {"apiGroups": ["perennial.dev"], "resources": ["retrainpolicies/status"], "verbs": ["patch"]},
     {"apiGroups": ["perennial.dev"], "resources": ["metricseries"], "verbs": ["get", "create", "patch"]},
     {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]},
     {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["perennial-ca"], "verbs": ["get", "patch"]},
@@ -81,10 +83,12 @@ class Place:
         """A ServiceAccount without rights."""
         self.server.request("POST", f"/api/v1/namespaces/{self.name}/serviceaccounts", {"metadata": {"name": name}})
 
-    def reporter(self, name: str = "monitor", deployments: Sequence[str] = ()) -> str:
-        """A ServiceAccount that may report, and a token of it for us."""
+    def reporter(
+        self, name: str = "monitor", deployments: Sequence[str] = (), right: str = "modeldeployments/metrics"
+    ) -> str:
+        """A ServiceAccount that may report, or post something else, and a token of it for us."""
         self.account(name)
-        rule = {"apiGroups": ["perennial.dev"], "resources": ["modeldeployments/metrics"], "verbs": ["create"]}
+        rule = {"apiGroups": ["perennial.dev"], "resources": [right], "verbs": ["create"]}
         rule |= {"resourceNames": list(deployments)} if deployments else {}
         path = f"{RBAC}/namespaces/{self.name}"
         self.server.request("POST", f"{path}/roles", {"metadata": {"name": name}, "rules": [rule]})

@@ -51,7 +51,7 @@ REPORTS = (
         "right-of-another-name",
         "the right to report for one deployment is one for all of the namespace",
         "ingest/auth.py",
-        '            "name": deployment.name,\n',
+        '            "name": right.of.name,\n',
         "",
         (*INGEST, "tests/apiserver/test_ingest.py"),
     ),

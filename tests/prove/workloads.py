@@ -325,6 +325,20 @@ def jobs_that_look(lane: Lane) -> None:
 
 
 @workload
+def asked_for_by_a_program(lane: Lane) -> None:
+    lane.version(1)
+    lane.deploy()
+    lane.serves(1)
+    lane.policy("churn")
+    lane.condition(RETRAINPOLICIES, "churn", "Ready", "Watching")
+    # As the ingest endpoint writes them.
+    asked = [{"id": id_, "by": "airflow", "time": "2026-11-20T12:00:00Z"} for id_ in ("load-1", "load-2")]
+    lane.space.patch(RETRAINPOLICIES, "churn", {"status": {"requests": asked}}, "status")
+    lane.serves(2)
+    lane.condition(RETRAINPOLICIES, "churn", "Ready", "Watching")
+
+
+@workload
 def a_relapse_on_probation(lane: Lane) -> None:
     lane.version(1)
     lane.deploy()

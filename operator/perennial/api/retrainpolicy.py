@@ -1,5 +1,6 @@
 """RetrainPolicy: when to train a model again."""
 
+import hashlib
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -36,6 +37,8 @@ OBJECT_RULES = (
 # So many runs are remembered, and so many may a budget count.
 MAX_RUNS = 20
 MAX_SKIPPED = 20
+MAX_REQUESTS = 20
+_MAX_ID = 128
 
 # A message of nothing would be an empty line on `kubectl describe`.
 _NOTHING = "".__eq__
@@ -190,7 +193,9 @@ class Cause(ApiModel):
     """What set off a run."""
 
     trigger: str = Field(description="Name of the trigger; `request` when asked for by hand.")
-    type: Literal["Metric", "Data", "Schedule", "Request"] = Field(description="Metric, Data, Schedule or Request.")
+    type: Literal["Metric", "Data", "Schedule", "Event", "Request"] = Field(
+        description="Metric, Data, Schedule, Event (a program asked) or Request (by hand)."
+    )
     message: str = Field("", description="The cause in words.")
     metric: str | None = Field(None, description="Name of the metric.")
     value: Number | None = Field(None, description="Value that was observed.")
@@ -299,6 +304,25 @@ class Skip(ApiModel):
     message: str = Field("", description="Why, in words.")
 
 
+class RunRequest(ApiModel):
+    """A run that a program asked for."""
+
+    id: Annotated[str, Field(max_length=128)] = Field(description="By which it is known when it is sent again.")
+    by: Annotated[str, Field(max_length=253)] = Field(description="The user who asked.")
+    time: WrittenTime = Field(description="When it came.")
+    run: int | None = Field(None, description="The run that deals with it; none while it waits.")
+
+
+def request_id(value: str) -> str:
+    """What is remembered of an id that somebody gives a request: itself, or its hash when it is long."""
+    return value if len(value) <= _MAX_ID else sha256_of(value)
+
+
+def sha256_of(value: str) -> str:
+    """What stands for a text that must not stand itself."""
+    return "sha256:" + hashlib.sha256(value.encode()).hexdigest()
+
+
 class RetrainPolicyStatus(ApiModel):
     """What a policy saw and did."""
 
@@ -307,6 +331,9 @@ class RetrainPolicyStatus(ApiModel):
     active: Count = Field(0, description="Runs under way.")
     unpromoted: Count = Field(0, description="Runs in a row that ended without a promotion.")
     last_request: str | None = Field(None, description="The last request by hand that was dealt with.")
+    requests: Annotated[list[RunRequest], Field(max_length=MAX_REQUESTS)] = Field(
+        default=[], description="The last 20 runs that programs asked for, oldest first."
+    )
     next_schedule_time: Time | None = Field(None, description="The next tick of all schedules.")
     triggers: Annotated[list[TriggerStatus], Field(max_length=17, json_schema_extra=MAP_BY_NAME)] = Field(
         default=[], description="What each trigger last saw."

@@ -1,12 +1,12 @@
-"""Who reports, and whether they may: asked of a reviewer, remembered for seconds."""
+"""Who asks, and whether they may: asked of a reviewer, remembered for seconds."""
 
 import asyncio
 import hashlib
 import re
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from perennial.api.meta import GROUP
-from perennial.api.resources import MODELDEPLOYMENTS
+from perennial.api.resources import Resource
 from perennial.ingest.verdicts import Verdicts
 from perennial.plan import Body
 from perennial.view import Name
@@ -32,18 +32,31 @@ def party(user: Body) -> str:
     return name.rpartition(":")[0] if name.startswith("system:serviceaccount:") else name
 
 
-def question(user: Body, deployment: Name) -> Body:
-    """The spec of a SubjectAccessReview, local or not: whether a user may `create` `modeldeployments/metrics`."""
+class Right(NamedTuple):
+    """The verb `create` on a subresource of an object: what is posted to us is, to RBAC, made below that."""
+
+    resource: Resource
+    subresource: str
+    of: Name
+
+    @property
+    def words(self) -> str:
+        """As a Role names it."""
+        return f"{self.resource.plural}/{self.subresource}"
+
+
+def question(user: Body, right: Right) -> Body:
+    """The spec of a SubjectAccessReview, local or not: whether a user has a right."""
     return {
         "user": user["username"],
         **{key: user[key] for key in ("uid", "groups", "extra") if key in user},
         "resourceAttributes": {
             "verb": "create",
             "group": GROUP,
-            "resource": MODELDEPLOYMENTS.plural,
-            "subresource": "metrics",
-            "namespace": deployment.namespace,
-            "name": deployment.name,
+            "resource": right.resource.plural,
+            "subresource": right.subresource,
+            "namespace": right.of.namespace,
+            "name": right.of.name,
         },
     }
 
@@ -60,8 +73,8 @@ class Reviewer(Protocol):
         """The user (username, uid, groups, extra) of a token of our audience; None for any other token."""
         ...
 
-    async def may_report(self, user: Body, deployment: Name) -> bool:
-        """Whether the user may `create` `modeldeployments/metrics` of this name."""
+    async def may(self, user: Body, right: Right) -> bool:
+        """Whether the user has the right."""
         ...
 
 
@@ -72,7 +85,7 @@ class Reviews:
         self._reviewer = reviewer
         self.namespace = reviewer.namespace
         self._users: Verdicts[bytes, Body | None] = Verdicts(seconds=_REMEMBERED, size=_TOKENS)
-        self._rights: Verdicts[tuple[bytes, Name], bool] = Verdicts(seconds=_REMEMBERED, size=_RIGHTS)
+        self._rights: Verdicts[tuple[bytes, Right], bool] = Verdicts(seconds=_REMEMBERED, size=_RIGHTS)
         # Strangers' tokens must not make us a burden to the API server.
         self._turn = asyncio.Semaphore(_AT_ONCE)
 
@@ -84,17 +97,17 @@ class Reviews:
         """Whether the token was good when it was last asked about: nobody has to be asked about a stranger."""
         return self._users.knows(_hash(token))
 
-    async def may_report(self, token: str, user: Body, deployment: Name) -> bool:
-        """As Reviewer.may_report; `token` is what the user came with."""
-        return await self._rights.get((_hash(token), deployment), lambda: self._may_report(user, deployment))
+    async def may(self, token: str, user: Body, right: Right) -> bool:
+        """As Reviewer.may; `token` is what the user came with."""
+        return await self._rights.get((_hash(token), right), lambda: self._may(user, right))
 
     async def _user(self, token: str) -> Body | None:
         async with self._turn:
             return await self._reviewer.user(token)
 
-    async def _may_report(self, user: Body, deployment: Name) -> bool:
+    async def _may(self, user: Body, right: Right) -> bool:
         async with self._turn:
-            return await self._reviewer.may_report(user, deployment)
+            return await self._reviewer.may(user, right)
 
 
 def _hash(token: str) -> bytes:

@@ -2,10 +2,9 @@
 
 from perennial.api.meta import AUDIENCE
 from perennial.api.resources import SUBJECTACCESSREVIEWS, TOKENREVIEWS
-from perennial.ingest.auth import question
+from perennial.ingest.auth import Right, question
 from perennial.kube.client import Client
 from perennial.plan import Body
-from perennial.view import Name
 
 
 class ClusterReviewer:
@@ -29,12 +28,12 @@ class ClusterReviewer:
         user: Body | None = status.get("user")
         return user if status.get("authenticated") and meant_for_us and user and user.get("username") else None
 
-    async def may_report(self, user: Body, deployment: Name) -> bool:
+    async def may(self, user: Body, right: Right) -> bool:
         """By SubjectAccessReview."""
         review = {
             "apiVersion": SUBJECTACCESSREVIEWS.api_version,
             "kind": SUBJECTACCESSREVIEWS.kind,
-            "spec": question(user, deployment),
+            "spec": question(user, right),
         }
         status = (await self._client.create(review)).get("status") or {}
         return status.get("allowed") is True

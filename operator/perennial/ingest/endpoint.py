@@ -1,4 +1,4 @@
-"""POST .../modeldeployments/{name}/metrics: the steps of a report, each of which can refuse it."""
+"""POST .../modeldeployments/{name}/metrics and .../retrainpolicies/{name}/runs: the steps, each of which can refuse."""
 
 import asyncio
 import logging
@@ -11,10 +11,12 @@ from typing import Any
 from aiohttp import web
 
 from perennial.api.meta import AUDIENCE
-from perennial.ingest import payload
-from perennial.ingest.auth import Reviews, bearer, party
+from perennial.api.resources import MODELDEPLOYMENTS, RETRAINPOLICIES, Resource
+from perennial.ingest import payload, runs
+from perennial.ingest.auth import Reviews, Right, bearer, party
 from perennial.ingest.limits import RateLimit
 from perennial.ingest.refusal import Refusal, faulty
+from perennial.ingest.runs import Requests
 from perennial.ingest.writer import Writer
 from perennial.kube.errors import ApiError
 from perennial.metricseries.sample import Sample, mistimed
@@ -24,7 +26,8 @@ from perennial.view import Name
 
 logger = logging.getLogger(__name__)
 
-PATH = "/v1/namespaces/{namespace}/modeldeployments/{name}/metrics"
+METRICS = "/v1/namespaces/{namespace}/modeldeployments/{name}/metrics"
+RUNS = "/v1/namespaces/{namespace}/retrainpolicies/{name}/runs"
 # Requests per second: of a sender, of all service accounts of a namespace, and of the strangers of an address.
 _PER_SENDER = 10
 _PER_PARTY = 100
@@ -33,16 +36,20 @@ _REQUEST_TIME = 30.0
 _BODY_TIME = 10.0
 # Both become part of a path of the API.
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_NO_PATH = "the path is /v1/namespaces/<namespace>/modeldeployments/<name>/metrics"
+_NO_PATH = (
+    "the path is /v1/namespaces/<namespace>/modeldeployments/<name>/metrics, or "
+    "/v1/namespaces/<namespace>/retrainpolicies/<name>/runs"
+)
 
 
 class Endpoint:
-    """Takes reports. `clock` is monotonic, `now` the wall clock."""
+    """Takes reports, and requests for runs. `clock` is monotonic, `now` the wall clock."""
 
     def __init__(
         self,
         reviews: Reviews,
         writer: Writer,
+        requests: Requests,
         *,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -50,6 +57,7 @@ class Endpoint:
         self._reviews = reviews
         self._whose = f" of a ServiceAccount in {reviews.namespace!r}" if reviews.namespace else ""
         self._writer = writer
+        self._requests = requests
         self._now = now
         self._senders = RateLimit(_PER_SENDER, clock=clock)
         self._parties = RateLimit(_PER_PARTY, clock=clock)
@@ -58,32 +66,52 @@ class Endpoint:
     def app(self) -> web.Application:
         """The HTTP application."""
         app = web.Application(client_max_size=payload.MAX_BYTES, middlewares=[_in_words])
-        app.router.add_post(PATH, self._post)
+        app.router.add_post(METRICS, self._post_metrics)
+        app.router.add_post(RUNS, self._post_runs)
         return app
 
-    async def _post(self, request: web.Request) -> web.Response:
+    async def _post_metrics(self, request: web.Request) -> web.Response:
+        async def report() -> web.Response:
+            user, deployment = await self._admitted(request, MODELDEPLOYMENTS, "metrics")
+            accepted = await self._take(party(user), deployment, await _body(request))
+            return web.json_response({"accepted": accepted})
+
+        return await self._answered(report)
+
+    async def _post_runs(self, request: web.Request) -> web.Response:
+        async def ask() -> web.Response:
+            user, policy = await self._admitted(request, RETRAINPOLICIES, "runs")
+            asked = runs.parse(request.headers, await _body(request))
+            if asked is None:
+                return web.json_response({"request": None})
+            found, new = await self._requests.ask(user["username"], policy, asked)
+            answer = {"request": found.id} | ({"run": found.run} if found.run else {})
+            return web.json_response(answer, status=202 if new else 200)
+
+        return await self._answered(ask)
+
+    async def _answered(self, act: Callable[[], Awaitable[web.Response]]) -> web.Response:
         try:
             async with asyncio.timeout(_REQUEST_TIME):
-                accepted = await self._report(request)
-            response = web.json_response({"accepted": accepted})
+                response = await act()
         except Refusal as refusal:
             response = refusal.response()
             if refusal.status == 429:
                 # Who goes on asking has to connect again, and so often nobody may.
                 response.force_close()
         except (ApiError, TimeoutError) as error:
-            logger.warning("a report could not be taken: %s", error or "timed out")
+            logger.warning("a request could not be answered: %s", error or "timed out")
             response = Refusal(503, "the Kubernetes API does not answer now", retry_after=5).response()
         metrics.ingest_requests.labels(str(response.status)).inc()
         return response
 
-    async def _report(self, request: web.Request) -> int:
-        """The number of samples that were written. Raises Refusal or ApiError."""
+    async def _admitted(self, request: web.Request, resource: Resource, subresource: str) -> tuple[Body, Name]:
+        """Who asks, and of which object. Raises Refusal or ApiError."""
         token = bearer(request.headers.get("Authorization"))
         # Behind one address there may be many: who was good before does not pay for a stranger.
         if token is None or not self._reviews.knows(token):
             _pass(self._addresses, request.remote or "", "requests from this address")
-        deployment = _deployment(request)
+        right = Right(resource, subresource, _object(request))
         user = await self._reviews.user(token) if token else None
         if token is None or user is None:
             raise Refusal(
@@ -91,11 +119,11 @@ class Endpoint:
             )
         _pass(self._senders, user["username"], f"requests of {user['username']}")
         _pass(self._parties, party(user), f"requests of {party(user)}")
-        if self._reviews.namespace not in (None, deployment.namespace):
+        if self._reviews.namespace not in (None, right.of.namespace):
             raise Refusal(404, f"this operator serves the namespace {self._reviews.namespace!r} only")
-        if not await self._reviews.may_report(token, user, deployment):
-            raise Refusal(403, _not_allowed(user, deployment))
-        return await self._take(party(user), deployment, await _body(request))
+        if not await self._reviews.may(token, user, right):
+            raise Refusal(403, _not_allowed(user, right))
+        return user, right.of
 
     async def _take(self, sender: str, deployment: Name, body: bytes) -> int:
         samples: list[Sample] = []
@@ -135,17 +163,18 @@ def _pass(limit: RateLimit, sender: str, whose: str) -> None:
         raise Refusal(429, f"too many {whose}: put more samples into fewer requests", retry_after=wait)
 
 
-def _deployment(request: web.Request) -> Name:
-    deployment = Name(request.match_info["namespace"], request.match_info["name"])
-    if not all(map(_NAME.fullmatch, deployment)):
+def _object(request: web.Request) -> Name:
+    name = Name(request.match_info["namespace"], request.match_info["name"])
+    if not all(map(_NAME.fullmatch, name)):
         raise Refusal(404, _NO_PATH)
-    return deployment
+    return name
 
 
-def _not_allowed(user: Body, deployment: Name) -> str:
+def _not_allowed(user: Body, right: Right) -> str:
+    act = "report metrics of" if right.subresource == "metrics" else "ask for runs of"
     return (
-        f"{user['username']} may not report metrics of {deployment.name!r}: it needs a Role in "
-        f"{deployment.namespace!r} with the verb create on modeldeployments/metrics (API group perennial.dev)"
+        f"{user['username']} may not {act} {right.of.name!r}: it needs a Role in "
+        f"{right.of.namespace!r} with the verb create on {right.words} (API group perennial.dev)"
     )
 
 

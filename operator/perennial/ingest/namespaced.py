@@ -11,12 +11,11 @@ from pydantic import BaseModel, Field, ValidationError
 
 from perennial.api.base import read_time
 from perennial.api.resources import LOCALSUBJECTACCESSREVIEWS, PODS, SERVICEACCOUNTS, Resource
-from perennial.ingest.auth import question
+from perennial.ingest.auth import Right, question
 from perennial.ingest.published import LEEWAY, PublishedKeys
 from perennial.kube.client import Client
 from perennial.kube.errors import NotFound
 from perennial.plan import Body
-from perennial.view import Name
 
 
 class _Object(BaseModel):
@@ -79,15 +78,15 @@ class NamespaceReviewer:
             return None
         return _user(claims)
 
-    async def may_report(self, user: Body, deployment: Name) -> bool:
+    async def may(self, user: Body, right: Right) -> bool:
         """By LocalSubjectAccessReview; False for all that lies in other namespaces."""
-        if deployment.namespace != self.namespace:
+        if right.of.namespace != self.namespace:
             return False
         review = {
             "apiVersion": LOCALSUBJECTACCESSREVIEWS.api_version,
             "kind": LOCALSUBJECTACCESSREVIEWS.kind,
             "metadata": {"namespace": self.namespace},
-            "spec": question(user, deployment),
+            "spec": question(user, right),
         }
         status = (await self._client.create(review)).get("status") or {}
         return status.get("allowed") is True

@@ -13,6 +13,7 @@ from perennial.ingest import ca
 from perennial.ingest.auth import Reviewer, Reviews
 from perennial.ingest.endpoint import Endpoint
 from perennial.ingest.listener import Listener
+from perennial.ingest.runs import Requests
 from perennial.ingest.settings import WRITES_PER_SECOND, Settings
 from perennial.ingest.tls import Certificate, GivenCertificate, OwnCertificate
 from perennial.ingest.writer import Writer
@@ -60,7 +61,7 @@ class IngestService:
     async def __aenter__(self) -> Self:
         given = self._settings.certificates
         self._certificate = GivenCertificate(given) if given else OwnCertificate(self._settings.names)
-        app = Endpoint(Reviews(self._reviewer), self._writer).app()
+        app = Endpoint(Reviews(self._reviewer), self._writer, Requests(self._client)).app()
         listener = Listener(app, self._certificate.context, self._settings.host, self._settings.port, drain=_DRAIN)
         await listener.start()
         self._listener = listener

@@ -54,6 +54,7 @@ class Book:
         self.last_run = status.last_run
         self.unpromoted = status.unpromoted
         self.last_request = status.last_request
+        self.requests = list(status.requests)
         self.events: list[Event] = []
         # What holds the cause of a trigger, by its name, and what a run waits for before it begins, by its number.
         self.held: dict[str, str] = {}
@@ -94,6 +95,8 @@ class Book:
         if cause.type == "Request":
             self.last_request = cause.request
             self.unpromoted = 0
+        elif cause.type == "Event":
+            self.requests = [one.model_copy(update={"run": one.run or number}) for one in self.requests]
 
     def unwatch(self, run: Run, *, lasted: bool) -> None:
         """The probation of its version is over."""

@@ -1,37 +1,38 @@
-"""Looks for a request by hand: each new value of the annotation asks for one run, once."""
+"""Looks for requests: each new value of the annotation asks for one run, once, and so does each event of a program."""
 
-import hashlib
 import re
 
 from perennial.api.meta import ANNOTATION_RUN_REQUEST
-from perennial.api.retrainpolicy import Cause, TriggerState, TriggerStatus
+from perennial.api.retrainpolicy import Cause, RunRequest, TriggerState, TriggerStatus, request_id, sha256_of
 from perennial.api.trigger import REQUEST
 from perennial.retrainpolicy.look import Look
 from perennial.retrainpolicy.snapshot import Snapshot
 
-_MAX_ID = 128
 # What of an id stands in the words of a cause. A template may hand those to a shell, and asking for a run must not
 # write a line of it.
-_HARMLESS = re.compile(r"[A-Za-z0-9_.:+-]*")
+_HARMLESS = re.compile(r"[A-Za-z0-9_.:+@-]*")
 
 
 def look(snapshot: Snapshot) -> Look | None:
-    """The request that is not yet dealt with."""
+    """The request that is not yet dealt with; by hand goes first."""
     asked = request_id(snapshot.annotations.get(ANNOTATION_RUN_REQUEST, ""))
-    if not asked or asked == snapshot.status.last_request:
-        return None
-    shown = asked if _HARMLESS.fullmatch(asked) else _hash(asked)
-    cause = Cause(trigger=REQUEST, type="Request", message=f"asked for by hand ({shown})", request=asked)
-    row = TriggerStatus(name=REQUEST, state=TriggerState.HELD, rule=asked)
-    return Look(row, cause)
+    waiting = [one for one in snapshot.status.requests if one.run is None]
+    if asked and asked != snapshot.status.last_request:
+        cause = Cause(trigger=REQUEST, type="Request", message=f"asked for by hand ({_shown(asked)})", request=asked)
+        return Look(_row(asked), cause)
+    return _event(waiting[0], len(waiting) - 1) if waiting else None
 
 
-def request_id(value: str) -> str:
-    """What is remembered of an annotation's value: itself, or its hash when it is long."""
-    if len(value) <= _MAX_ID:
-        return value
-    return _hash(value)
+def _event(first: RunRequest, others: int) -> Look:
+    """One run deals with all that wait when it begins: it finds the same as if it had begun for each of them."""
+    words = f"asked for by {_shown(first.by)} ({_shown(first.id)}{f', and {others} more' if others else ''})"
+    cause = Cause(trigger=REQUEST, type="Event", message=words, request=first.id)
+    return Look(_row(first.id), cause, first.time)
 
 
-def _hash(value: str) -> str:
-    return "sha256:" + hashlib.sha256(value.encode()).hexdigest()
+def _row(asked: str) -> TriggerStatus:
+    return TriggerStatus(name=REQUEST, state=TriggerState.HELD, rule=asked)
+
+
+def _shown(text: str) -> str:
+    return text if _HARMLESS.fullmatch(text) else sha256_of(text)

@@ -31,6 +31,7 @@ def build(
         active=len(book.under_way),
         unpromoted=book.unpromoted,
         last_request=book.last_request,
+        requests=book.requests,
         next_schedule_time=next_schedule_time,
         triggers=rows,
         runs=book.runs,

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from perennial.api.base import format_time
+from perennial.api.resources import MODELDEPLOYMENTS
+from perennial.ingest.auth import Right
 from perennial.ingest.namespaced import NamespaceReviewer
 from perennial.plan import Body
 from perennial.view import Name
@@ -93,5 +95,5 @@ async def test_what_was_to_be_gone_a_minute_ago_counts_as_gone(
 
 
 async def test_nobody_is_asked_about_rights_elsewhere(client: FakeClient, reviewer: NamespaceReviewer) -> None:
-    assert not await reviewer.may_report({"username": "someone"}, Name("other", "churn"))
+    assert not await reviewer.may({"username": "someone"}, Right(MODELDEPLOYMENTS, "metrics", Name("other", "churn")))
     assert client.calls == []
