@@ -142,6 +142,8 @@ def scheduled(scene: Scene) -> None:
 def mistaken(scene: Scene) -> None:
     scene.tell("**It trains another model than the deployment serves.**")
     scene.space.make(MODELDEPLOYMENTS, "churn", {"model": {"name": "fraud"}})
+    # Else the policy might be looked at before it.
+    scene.status(MODELDEPLOYMENTS, "churn", bool)
     scene.policy(DAILY)
     scene.until(RETRAINPOLICIES, "churn", "Stalled", "ModelMismatch")
     scene.get("rp", "-o", "wide")
