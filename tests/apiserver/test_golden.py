@@ -49,7 +49,8 @@ def test_they_are_sent_before_it_gets_any_other(serving: Serving, perennial: Per
     answers(serving, Replayed(requests=20, max_difference=0.25, mean_difference=0.01, worst=7))
     perennial.restart()
     serving.says("Ready", "True", "Serving", 40)
-    assert serving.pinned() == new
+    # What is decided is on the status before it is done.
+    eventually(lambda: serving.pinned() == new)
     told = eventually(lambda: [one for one in serving.space.events("churn") if one["reason"] == "GoldenPassed"])
     assert "20 golden requests: at most 0.25 apart (line 7), 0.01 in the mean" in told[0]["message"]
     assert serving.space.requests()["create jobs"] == 1
