@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from e2e.cluster import tools
 from e2e.cluster.apiserver import ApiServer, _free_ports
@@ -223,6 +224,30 @@ class TestDecisions:
             f"error: modelversion 'churn-7' not found in namespace '{place.name}': see `kubectl get modelversions -n "
             f"{place.name}`, or give another -n"
         )
+
+
+class TestReplay:
+    """replay."""
+
+    def test_a_policy_over_the_last_minutes(self, place: Place, tmp_path: Path) -> None:
+        place.make(MODELDEPLOYMENTS, "churn", {"model": {"name": "churn"}})
+        spec = {
+            "deployment": {"name": "churn"},
+            "trainingJobTemplate": {"spec": TRAINING},
+            "triggers": [{"name": "often", "schedule": {"cron": "*/5 * * * *"}}],
+        }
+        editor = place.person(EDITOR)
+        (tmp_path / "policy.yaml").write_text(yaml.safe_dump({"kind": "RetrainPolicy", "spec": spec}))
+        said = editor.says("replay", "-f", str(tmp_path / "policy.yaml"), "--since", "20m").splitlines()
+        assert said[0].endswith(", by what churn reported:")
+        assert [line.split()[1] for line in said[1:-1]] == ["often"] * 4
+        assert said[-1] == "4 runs"
+        place.make(RETRAINPOLICIES, "churn", spec | {"suspend": True, "budget": {"runs": 1, "per": "24h"}})
+        said = editor.says("replay", "churn", "--since", "20m").splitlines()
+        assert said[-2] == "1 run"
+        assert said[-1].startswith("held back: BudgetSpent ")
+        assert not place.every(TRAININGJOBS)
+        assert "retrainpolicy 'gone' not found" in editor.kubectl("replay", "gone").error()
 
 
 @pytest.mark.usefixtures("operator")

@@ -6,6 +6,7 @@ Exit code 1 when it could not be done, 2 when the command line is wrong.
 import argparse
 import sys
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 from perennial.cli import arguments
 from perennial.cli.problem import Problem, printable
@@ -76,11 +77,19 @@ def _report(given: argparse.Namespace) -> str:
     return sender.send(report.Report(given.deployment, given.metrics, given.revision, given.samples, given.time))
 
 
+def _replay(given: argparse.Namespace) -> str:
+    from perennial.cli import cluster, replay
+
+    there = cluster.connect(given.kubeconfig, given.context, given.namespace)
+    return replay.run(there, given.policy, given.file, given.since, datetime.now(UTC))
+
+
 _COMMANDS: Mapping[str, Callable[[argparse.Namespace], str]] = {
     "trace": _trace,
     "approve": _decide,
     "reject": _decide,
     **dict.fromkeys(arguments.OF_ROLLOUTS, _rollout),
+    "replay": _replay,
     "digest": _digest,
     "report": _report,
 }

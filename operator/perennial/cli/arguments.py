@@ -4,11 +4,11 @@ import argparse
 import math
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NoReturn
 
-from perennial.api.base import parse_time
+from perennial.api.base import parse_duration, parse_time
 from perennial.api.modelversion import Decision
 from perennial.api.task import METRIC_NAME
 
@@ -100,6 +100,16 @@ def parser() -> argparse.ArgumentParser:
         "--operator-namespace", metavar="NAME", default="perennial-system", help="default: perennial-system"
     )
 
+    replay = commands.add_parser(
+        "replay", parents=[cluster], help="when a RetrainPolicy would have started runs, by what was reported"
+    )
+    which = replay.add_mutually_exclusive_group(required=True)
+    which.add_argument("policy", metavar="POLICY", nargs="?", type=_named("RetrainPolicy", "rp", "churn"))
+    which.add_argument("-f", "--file", metavar="FILE", type=Path, help="one that is not applied yet")
+    replay.add_argument(
+        "--since", metavar="SPAN", type=_span, default=timedelta(days=7), help="how far back, at most 720h (168h)"
+    )
+
     digest = commands.add_parser("digest", help="print the digest of a file or folder, as inputs and versions have it")
     digest.add_argument("path", metavar="PATH", type=Path)
     return whole
@@ -140,6 +150,16 @@ def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of samples")
     return int(text)
+
+
+def _span(text: str) -> timedelta:
+    try:
+        span = parse_duration(text)
+    except ValueError:
+        span = timedelta()
+    if not timedelta() < span <= timedelta(days=30):
+        raise argparse.ArgumentTypeError(f"{text!r} is no span of time up to 720h, such as 24h")
+    return span
 
 
 def _time(text: str) -> datetime:

@@ -57,6 +57,14 @@ class Cluster:
             )
         return found
 
+    def every(self, resource: Resource) -> list[Body]:
+        """All objects of one of Perennial's kinds in the namespace."""
+        with self.asking():
+            found: Any = client.CustomObjectsApi(self.api).list_namespaced_custom_object(
+                *_place(resource, self.namespace), _request_timeout=_PATIENCE
+            )
+        return [dict(one) for one in found["items"]]
+
     def patch(self, resource: Resource, name: str, change: Body) -> None:
         """Merge the change into an object."""
         with self.asking():

@@ -1,0 +1,151 @@
+"""A policy over the past: the same decisions, with the clock of then."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perennial.api.base import format_time
+from perennial.api.resources import METRICSERIES, MODELDEPLOYMENTS, RETRAINPOLICIES, TRAININGJOBS, Resource
+from perennial.cli import arguments, replay
+from perennial.cli.cluster import Cluster
+from perennial.cli.problem import Problem
+from perennial.metricseries.series import Sample, fold
+from perennial.plan import Body
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+SPAN = timedelta(days=2)
+ACCURACY: Body = {"name": "accuracy", "metric": {"name": "accuracy", "below": 0.9, "window": "1h"}}
+NIGHTLY: Body = {"name": "nightly", "schedule": {"cron": "0 3 * * *"}}
+
+
+def a_policy(*triggers: Body, **spec: Any) -> Body:
+    template = {"spec": {"model": {"name": "churn"}}}
+    spec = {"deployment": {"name": "churn"}, "trainingJobTemplate": template, "triggers": list(triggers), **spec}
+    return {"kind": "RetrainPolicy", "metadata": {"name": "churn", "namespace": "team"}, "spec": spec}
+
+
+class There(Cluster):
+    """What is known of the past: values of accuracy each ten minutes, by how long ago."""
+
+    def __init__(self, policy: Body, values: Any, promoted: timedelta = timedelta(days=20)) -> None:
+        self.namespace = "team"
+        series: Body | None = None
+        for minutes in range(int(SPAN.total_seconds() // 60), 0, -10):
+            at = NOW - timedelta(minutes=minutes)
+            value = values(timedelta(minutes=minutes))
+            if value is not None:
+                series = fold(series, [Sample("accuracy", value, at.timestamp(), "churn-r1", 10)], at)
+        promotion = {"revision": "churn-r1", "model": "churn", "version": 1, "digest": "sha256:" + "a" * 64}
+        promotion |= {"uri": "s3://acme/1", "format": "sklearn", "time": format_time(NOW - promoted)}
+        status = {"promotions": [promotion], "stableRevision": "churn-r1"}
+        metadata = {"name": "churn", "namespace": "team"}
+        self.objects: dict[Resource, Body | None] = {
+            RETRAINPOLICIES: policy,
+            MODELDEPLOYMENTS: {"metadata": metadata, "spec": {"model": {"name": "churn"}}, "status": status},
+            METRICSERIES: series,
+        }
+        self.jobs: list[Body] = []
+
+    def find(self, resource: Resource, name: str) -> Body | None:
+        return self.objects[resource]
+
+    def every(self, resource: Resource) -> list[Body]:
+        return self.jobs if resource == TRAININGJOBS else []
+
+    def trained(self, *seconds: int) -> None:
+        for one in seconds:
+            status = {"phase": "Succeeded", "runningSeconds": one}
+            self.jobs.append({"metadata": {}, "spec": {"model": {"name": "churn"}}, "status": status})
+
+
+def said(there: There, span: timedelta = SPAN) -> list[str]:
+    return replay.run(there, "churn", None, span, NOW).splitlines()
+
+
+def test_each_crossing_would_have_started_one_run() -> None:
+    bad = [(timedelta(hours=36), timedelta(hours=13)), (timedelta(hours=8), timedelta(hours=6))]
+    there = There(a_policy(ACCURACY), lambda ago: 0.8 if any(a >= ago > b for a, b in bad) else 0.95)
+    head, first, second, cost = said(there)
+    assert head == "since 2026-11-18T12:00:00Z, by what churn reported:"
+    assert first.startswith("  2026-11-19T"), "known by the day"
+    assert second.startswith("  2026-11-20T04:")
+    assert "accuracy is 0." in second
+    assert cost == "2 runs"
+
+
+def test_a_break_that_is_too_short_starts_none() -> None:
+    there = There(
+        a_policy({**ACCURACY, "metric": ACCURACY["metric"] | {"for": "3h"}}),
+        lambda ago: 0.8 if timedelta(hours=4) > ago > timedelta(hours=3) else 0.95,
+    )
+    assert said(there, timedelta(hours=10))[1:] == ["no runs"]
+
+
+def test_ticks_and_what_holds_them_back() -> None:
+    there = There(a_policy(NIGHTLY, cooldown="40h"), lambda _: None)
+    there.trained(1200, 3000, 1800)
+    lines = said(there, timedelta(days=7))
+    ticks = [line.split()[0] for line in lines[1:-2]]
+    assert ticks == ["2026-11-14T03:00:00Z", "2026-11-15T19:00:00Z", "2026-11-17T11:00:00Z", "2026-11-19T03:00:00Z"]
+    assert lines[-2] == "4 runs, about 2h00m of training (30m each, by the last 3)"
+    assert lines[-1].startswith("held back: Cooldown ")
+
+
+def test_only_what_the_revision_of_then_reported_counts() -> None:
+    there = There(a_policy(ACCURACY), lambda _: 0.8, promoted=timedelta(hours=3))
+    lines = said(there)
+    assert len(lines) == 3
+    assert lines[1].startswith("  2026-11-20T09:")
+
+
+def test_what_is_not_on_record_is_said() -> None:
+    data = {"name": "new-data", "data": {"uri": "s3://acme/churn/"}}
+    asked = {"name": "sales", "metric": {"name": "sales", "below": 1, "source": {"prometheus": {"query": "up"}}}}
+    lines = said(There(a_policy(NIGHTLY, data, asked), lambda _: None))
+    assert lines[-2:] == [
+        "not replayed: new-data: what its data was like is not on record",
+        "not replayed: sales: what prometheus said is not on record",
+    ]
+    with pytest.raises(Problem, match="none of its triggers can be replayed"):
+        said(There(a_policy(data), lambda _: 0.95))
+    with pytest.raises(Problem, match="spec.when is All, and nothing is known of new-data"):
+        said(There(a_policy(NIGHTLY, data, when="All"), lambda _: 0.95))
+
+
+def test_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(
+        "kind: RetrainPolicy\nmetadata: {name: new}\nspec:\n  deployment: {name: churn}\n"
+        "  trainingJobTemplate: {spec: {model: {name: churn}}}\n"
+        "  triggers: [{name: low, metric: {name: accuracy, below: 0.9, window: 1h}}]\n"
+    )
+    there = There(a_policy(), lambda _: 0.8)
+    assert "low" in replay.run(there, None, file, timedelta(hours=6), NOW)
+    file.write_text("a: 1\n---\nb: 2\n")
+    with pytest.raises(Problem, match="has 0 RetrainPolicies"):
+        replay.run(there, None, file, SPAN, NOW)
+    file.write_text("a: [")
+    with pytest.raises(Problem, match="is no YAML"):
+        replay.run(there, None, file, SPAN, NOW)
+    file.write_text(
+        "kind: RetrainPolicy\nspec: {deployment: {name: churn}, triggers: [{name: a, metric: {name: b}}]}\n"
+    )
+    with pytest.raises(Problem, match="cannot be replayed: spec"):
+        replay.run(there, None, file, SPAN, NOW)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["replay"],
+        ["replay", "churn", "-f", "x"],
+        ["replay", "churn", "--since", "40d"],
+        ["replay", "churn", "--since", "721h"],
+    ],
+)
+def test_what_is_no_command(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        arguments.parser().parse_args(words)
+    assert capsys.readouterr().err.startswith("error: ")
