@@ -78,7 +78,7 @@ def test_the_loop_goes_on_whoever_is_lost(
         Load(lab, tmp_path, f"{space.address('digits')}/v2/models/digits/infer", rate=5, body=IMAGE) as load,
         _loop(space, tmp_path) as loop,
     ):
-        sorts = itertools.islice(itertools.cycle(SORTS), scaled(21, len(SORTS)))
+        sorts = itertools.islice(itertools.cycle(SORTS), scaled(4 * len(SORTS), len(SORTS)))
         for number, sort in enumerate(sorts):
             since = time.monotonic()
             losses.append(_lose(held, number, sort))

@@ -220,7 +220,7 @@ class Flood:
 
 
 async def test_a_flood_costs_no_other_sender(operator: Ingesting, place: Place, proof: Proof) -> None:
-    seconds = scaled(90, 9)
+    seconds = scaled(45, 9)
     names = [f"model-{number}" for number in range(60)]
     for name in names:
         place.deploy(name)

@@ -10,7 +10,7 @@ from tests.bench.scene import scene
 from tests.bench.soak import growth, look, soak
 from tests.prove.report import Proof, scaled
 
-SECONDS = scaled(120, 40)
+SECONDS = scaled(60, 40)
 # MiB: what is remembered of what is gone has bounds, and comes near them in an hour.
 MEMORY = 8.0
 
