@@ -38,8 +38,8 @@ PATIENCE = 60.0
 CUT_EVERY = 5.0
 # Writes of one object: so many in any so many seconds are a loop. A few at once are none.
 MOST, WINDOW = 25, 5.0
-# These restart the operator by themselves, or wait for the clock.
-APART = ("a change of the charts configuration",) + (() if FULL else ("scheduled run",))
+# These have a configuration of their own, or wait for the clock.
+APART = ("a change of the charts configuration", "people are told") + (() if FULL else ("scheduled run",))
 PART = (
     "train and succeed",
     "train fail retry fail",

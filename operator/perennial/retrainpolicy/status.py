@@ -114,7 +114,7 @@ def _stands(row: TriggerStatus, enough: timedelta, *, asked: bool) -> str:
                 return f"waits for more: {row.message}"
             return "waits for more samples" if row.samples else "has no samples: kubectl perennial report sends one"
         case TriggerState.OK:
-            return "is within its limit"
+            return "has not changed" if row.data else "is within its limit"
         case TriggerState.CROSSED if row.crossed_since:
             due = format_time(row.crossed_since + enough)
             return f"is beyond its limit, and a run starts at {due} if it stays so"

@@ -126,6 +126,7 @@ class TestData:
         team = saw(a_team(data()), seen(3))
         assert row(team)["state"] == "Ok"
         assert row(team)["knownData"] == row(team)["data"]
+        assert team.message == "new-data has not changed"
         assert not team.runs
 
     def test_a_change_starts_one_run_and_is_known_from_then_on(self) -> None:
