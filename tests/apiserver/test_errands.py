@@ -60,7 +60,7 @@ def test_an_evaluator_says_that_it_is_time(serving: Serving, perennial: Perennia
     perennial.restart()
     training = space.there(TRAININGJOBS, "churn-1")
     assert "f1 is 0.7 (250 samples by a Job at" in training["metadata"]["annotations"]["perennial.dev/cause"]
-    assert len(space.every(JOBS)) == 2, "one that looked, and one that trains"
+    eventually(lambda: len(space.every(JOBS)) == 2)  # One that looked, and one that trains.
     assert row(space)["state"] == "Firing"
     assert row(space)["nextLookTime"] > row(space)["lastLookTime"]
 

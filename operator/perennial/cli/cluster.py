@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from perennial.cli.problem import Problem, Refused
 Body = dict[str, Any]
 # Seconds. Behind a proxy that answers nothing a person would wait for minutes.
 _PATIENCE = 30
+# Seconds between requests that a busy server answers with 429.
+_BUSY = (0.5, 1, 2, 4)
 _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -36,12 +39,10 @@ class Cluster:
 
     def find(self, resource: Resource, name: str) -> Body | None:
         """An object of one of Perennial's kinds; None when there is none of that name."""
+        objects = client.CustomObjectsApi(self.api)
         try:
             with self.asking():
-                found: Any = client.CustomObjectsApi(self.api).get_namespaced_custom_object(
-                    *_place(resource, self.namespace), name, _request_timeout=_PATIENCE
-                )
-                return dict(found)
+                return dict(_patiently(objects.get_namespaced_custom_object, *_place(resource, self.namespace), name))
         except Refused as refused:
             if refused.code == 404:
                 return None
@@ -59,18 +60,16 @@ class Cluster:
 
     def every(self, resource: Resource) -> list[Body]:
         """All objects of one of Perennial's kinds in the namespace."""
+        objects = client.CustomObjectsApi(self.api)
         with self.asking():
-            found: Any = client.CustomObjectsApi(self.api).list_namespaced_custom_object(
-                *_place(resource, self.namespace), _request_timeout=_PATIENCE
-            )
+            found = _patiently(objects.list_namespaced_custom_object, *_place(resource, self.namespace))
         return [dict(one) for one in found["items"]]
 
     def patch(self, resource: Resource, name: str, change: Body) -> None:
         """Merge the change into an object."""
+        objects = client.CustomObjectsApi(self.api)
         with self.asking():
-            client.CustomObjectsApi(self.api).patch_namespaced_custom_object(
-                *_place(resource, self.namespace), name, change, _request_timeout=_PATIENCE
-            )
+            _patiently(objects.patch_namespaced_custom_object, *_place(resource, self.namespace), name, change)
 
     def user(self) -> str:
         """Who the API server takes the caller for."""
@@ -125,6 +124,18 @@ def _namespace(kubeconfig: str | None, context: str | None) -> str:
         raise Problem("the kubeconfig has no current context: give -n as well as --context") from None
     meant = next(one for one in contexts if one["name"] == context) if context else current
     return str(meant["context"].get("namespace") or "default")
+
+
+def _patiently(ask: Callable[..., Any], *what: Any) -> Any:
+    """As kubectl does, ask again when the server is busy, or a kind is so new to it that it is not ready yet."""
+    for wait in _BUSY:
+        try:
+            return ask(*what, _request_timeout=_PATIENCE)
+        except ApiException as error:
+            if error.status != 429:
+                raise
+        time.sleep(wait)
+    return ask(*what, _request_timeout=_PATIENCE)
 
 
 def _place(resource: Resource, namespace: str) -> tuple[str, str, str, str]:
