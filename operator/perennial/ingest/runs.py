@@ -3,11 +3,14 @@
 Each has an id, by which one that is sent again is known. They wait in the policy's status, where who leads finds them.
 """
 
+import asyncio
 import json
+import random
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
+from weakref import WeakValueDictionary
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,6 +23,8 @@ from perennial.subject import read_status
 from perennial.view import Name
 
 _ATTEMPTS = 8
+# Seconds to wait at most before another attempt, for each that there was.
+_PAUSE = 0.02
 _NO_ID = (
     'id: give one, so that a request which is sent again is known: {"id": "..."}, a header Idempotency-Key, or a '
     "CloudEvent"
@@ -79,10 +84,16 @@ class Requests:
     def __init__(self, client: Client, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._client = client
         self._now = now
+        self._writing: WeakValueDictionary[Name, asyncio.Lock] = WeakValueDictionary()
 
     async def ask(self, by: str, policy: Name, asked: str) -> tuple[RunRequest, bool]:
         """The request as it stands, and whether it is new. Raises Refusal or ApiError."""
-        for _ in range(_ATTEMPTS):
+        async with self._writing.setdefault(policy, asyncio.Lock()):
+            return await self._ask(by, policy, asked)
+
+    async def _ask(self, by: str, policy: Name, asked: str) -> tuple[RunRequest, bool]:
+        for attempt in range(_ATTEMPTS):
+            await asyncio.sleep(random.uniform(0, _PAUSE * attempt))
             try:
                 body = await self._client.get(RETRAINPOLICIES, policy.namespace, policy.name)
             except NotFound:

@@ -1,5 +1,6 @@
 """What is understood as a request for a run, and where it waits."""
 
+import asyncio
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -128,6 +129,19 @@ class TestRequests:
         busy.put(policy)
         await Requests(busy, lambda: NOW).ask("airflow", POLICY, "mine")
         assert self.waiting(busy) == ["other", "mine"]
+
+    async def test_many_at_once_do_not_hinder_one_another(self, client: FakeClient) -> None:
+        class Slow(FakeClient):
+            async def get(self, *of: Any) -> Body:
+                found = await super().get(*of)
+                await asyncio.sleep(0)
+                return found
+
+        slow = Slow()
+        slow.put(client.objects[KEY])
+        requests = Requests(slow, lambda: NOW)
+        await asyncio.gather(*(requests.ask("airflow", POLICY, str(n)) for n in range(20)))
+        assert self.waiting(slow) == [str(n) for n in range(20)]
 
     async def test_a_policy_that_is_not_there(self) -> None:
         with pytest.raises(Refusal) as refused:
