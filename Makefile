@@ -11,20 +11,22 @@ VENV := $(CACHE)/venv-$(shell { cat requirements/dev.txt 2>/dev/null || cat pypr
 PY := $(VENV)/bin/python
 export PERENNIAL_CACHE := $(CACHE)
 export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)
+# Hundreds of processes are started: where they may not keep what they compiled, most of each start goes into compiling.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z0-9_-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: venv python
-venv: $(VENV)/.ready ## Make the Python environment (outside the tree)
+venv: $(VENV)/.compiled ## Make the Python environment (outside the tree)
 
-$(VENV)/.ready:
+$(VENV)/.compiled:
 	@echo "== Python environment (a minute, once): $(VENV)" >&2
 	$(PYTHON_FOR_VENV) -m venv $(VENV)
 	$(PY) -m pip install -q --disable-pip-version-check uv
-	if [ -f requirements/dev.txt ]; then $(VENV)/bin/uv pip sync -q --python $(PY) --require-hashes requirements/dev.txt; \
-	else $(VENV)/bin/uv pip install -q --python $(PY) -r pyproject.toml --extra dev; fi
+	if [ -f requirements/dev.txt ]; then $(VENV)/bin/uv pip sync -q --compile-bytecode --python $(PY) --require-hashes requirements/dev.txt; \
+	else $(VENV)/bin/uv pip install -q --compile-bytecode --python $(PY) -r pyproject.toml --extra dev; fi
 	touch $@
 
 python: venv
