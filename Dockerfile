@@ -1,4 +1,4 @@
-# One target for each image: operator, agent, server, digits (the demo's training). Each has its own locked
+# One target for each image: operator, agent, server, drift (the agent with what compares data), digits (the demo's training). Each has its own locked
 # requirements in a layer below the code, so that a change of the code alone builds in seconds.
 ARG BASE=python:3.13-slim
 ARG BUILD_BASE=gcc:14
@@ -27,6 +27,12 @@ COPY requirements/server.txt /tmp/requirements.txt
 RUN --mount=type=cache,target=/root/.cache/pip $INSTALL && $SHRINK
 # For programs in C: what Python calls has all of it again.
 RUN rm -f /opt/venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.*
+
+FROM pip AS drift-requirements
+COPY requirements/drift.txt /tmp/requirements.txt
+RUN --mount=type=cache,target=/root/.cache/pip $INSTALL && $SHRINK
+RUN cd /opt/venv/lib/python3*/site-packages/botocore/data && \
+    find . -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts ! -name "sso*" ! -name signin -exec rm -r {} +
 
 FROM pip AS digits-requirements
 COPY requirements/digits.txt /tmp/requirements.txt
@@ -78,6 +84,11 @@ ENTRYPOINT ["python", "-m", "perennial"]
 FROM runtime AS agent
 COPY --from=agent-requirements /opt/venv /opt/venv
 COPY --from=launcher /launch /opt/perennial/launch
+COPY --from=agent-code /app /app
+ENTRYPOINT ["python", "-m", "perennial.agent"]
+
+FROM runtime AS drift
+COPY --from=drift-requirements /opt/venv /opt/venv
 COPY --from=agent-code /app /app
 ENTRYPOINT ["python", "-m", "perennial.agent"]
 

@@ -147,8 +147,8 @@ LOCK = $(VENV)/bin/uv pip compile -q --universal --generate-hashes --python-vers
 lock: venv ## Write the locked requirements of the images and of the development environment
 	$(LOCK) $(LOCKFLAGS) pyproject.toml --extra dev -o requirements/dev.txt
 	$(LOCK) -c requirements/dev.txt pyproject.toml -o requirements/operator.txt
-	for extra in agent server; do
-	  $(PY) requirements/extra.py $$extra | $(LOCK) -c requirements/dev.txt - -o requirements/$$extra.txt
+	for extra in agent server "agent drift"; do
+	  $(PY) requirements/extra.py $$extra | $(LOCK) -c requirements/dev.txt - -o requirements/$${extra##* }.txt
 	done
 	for image in digits envoy mlflow; do
 	  $(LOCK) -c requirements/dev.txt requirements/$$image.in -o requirements/$$image.txt

@@ -1,8 +1,8 @@
-"""Print one extra of pyproject.toml as requirements: an image holds that and nothing of the operator's own."""
+"""Print extras of pyproject.toml as requirements: an image holds those and nothing of the operator's own."""
 
 import sys
 import tomllib
 from pathlib import Path
 
 project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
-sys.stdout.write("\n".join(project["optional-dependencies"][sys.argv[1]]) + "\n")
+sys.stdout.writelines(f"{line}\n" for extra in sys.argv[1:] for line in project["optional-dependencies"][extra])

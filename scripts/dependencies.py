@@ -29,11 +29,13 @@ WHAT_FOR = {
     "onnxruntime": "models in ONNX; it reports to its vendor unless told not to, as the server does",
     "orjson": "JSON of API objects: a burst is mostly that",
     "packaging": "what a python function of MLflow's needs, against what is there",
+    "polars": "tables from CSV, JSON Lines and Parquet, compared for drift",
     "prometheus-client": "`/metrics`, and reading that of pods",
     "pydantic": "the kinds as typed models; the CRDs are made from them",
     "pyjwt": "tokens checked by the API server's published keys, where TokenReview may not be asked",
     "pyyaml": "the operator's configuration file; MLflow's description of a model",
     "s3fs": "stores of the kind S3",
+    "scipy": "distances of samples, and tests of them",
     "scikit-learn": "the models that the bundled server serves and the demo trains",
     "skops": "models read without running code from them",
     "starlette": "the bundled server's HTTP routes",
@@ -91,7 +93,7 @@ def _sizes() -> str:
         kinds = [component.purl.type for component in sbom.bom(archive, target).components if component.purl]
         pulled = sum(len(gzip.compress(layer, 6)) for layer in layers)
         lines.append(
-            f"| {target} | {sum(map(len, layers)) / 1e6:.0f} | {BEFORE[target]} | {pulled / 1e6:.0f} "
+            f"| {target} | {sum(map(len, layers)) / 1e6:.0f} | {BEFORE.get(target, '–')} | {pulled / 1e6:.0f} "
             f"| {kinds.count('deb')} | {kinds.count('pypi')} |"
         )
     return "\n".join(lines) + "\n"

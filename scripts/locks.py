@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
-IMAGES = ("operator", "agent", "server", "digits")
+IMAGES = ("operator", "agent", "server", "drift", "digits")
 
 # What may be passed on together with what is under the Apache License 2.0. MPL-2.0 asks for its own files only; GCC's
 # exception is made for programs that its libraries are linked to.
@@ -40,6 +40,8 @@ READ = {
     "flatbuffers": "Apache-2.0",
     # Its wheel brings Eigen, Mbed TLS, curl and others, as its notices say.
     "onnxruntime": "MIT AND Apache-2.0 AND BSD-3-Clause AND MPL-2.0 AND curl",
+    "polars": "MIT",
+    "polars-runtime-32": "MIT",
     "protobuf": "BSD-3-Clause",
     "python-dateutil": "Apache-2.0 AND BSD-3-Clause",
     "s3fs": "BSD-3-Clause",
@@ -102,7 +104,10 @@ def direct(image: str) -> set[str]:
         lines = (ROOT / "requirements/digits.in").read_text().splitlines()
     else:
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-        lines = project["dependencies"] if image == "operator" else project["optional-dependencies"][image]
+        extras = project["optional-dependencies"]
+        lines = project["dependencies"] if image == "operator" else extras[image]
+        # It holds the agent.
+        lines += extras["agent"] if image == "drift" else []
     return {canonicalize_name(Requirement(line).name) for line in lines if line and not line.startswith("#")}
 
 

@@ -164,6 +164,8 @@ class Kubelets:
                 answer = {"requests": 20, "maxDifference": 0.25, "meanDifference": 0.01, "worst": 7}
             if names == ["look"]:
                 answer = {"objects": 3, "bytes": 300, "digest": DIGEST}
+            if names == ["drift"]:
+                answer = {"rows": 500, "referenceRows": 900, "columns": 3, "drifted": 1, "farthest": []}
             if fate.value is not None:
                 answer = {"value": fate.value, "count": 100}
             speaks = "agent" if "agent" in names else names[0]

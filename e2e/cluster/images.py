@@ -13,7 +13,7 @@ from pathlib import Path
 from e2e.cluster import packages, tools
 from e2e.cluster.cache import ROOT, ClusterError, cache_dir, digest, locked, progress
 
-TARGETS = ("operator", "agent", "server", "digits")
+TARGETS = ("operator", "agent", "server", "drift", "digits")
 TAG = "dev"
 _SUITE = "bookworm"
 # What a locally built base holds, where no registry gives python:slim and gcc.
@@ -29,9 +29,11 @@ _BOOTSTRAP = (
 )
 # What the Dockerfile copies into each image.
 _PACKAGE = "operator/perennial"
+_AGENT = [f"{_PACKAGE}/{part}" for part in ("__init__.py", "api/__init__.py", "api/task.py", "agent")]
 _COPIED = {
     "operator": [_PACKAGE],
-    "agent": [f"{_PACKAGE}/{part}" for part in ("__init__.py", "api/__init__.py", "api/task.py", "agent")],
+    "agent": _AGENT,
+    "drift": _AGENT,
     "server": [f"{_PACKAGE}/{part}" for part in ("__init__.py", "server")],
     "digits": ["e2e/demo/train"],
 }

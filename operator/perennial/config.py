@@ -20,6 +20,7 @@ class Images(_Strict):
 
     agent: str = "perennial/agent:0.1.0"
     server: str = "perennial/server:0.1.0"
+    drift: str = "perennial/drift:0.1.0"
     pull_policy: Annotated[str, Field(pattern="^(Always|IfNotPresent|Never)$")] = "IfNotPresent"
 
 

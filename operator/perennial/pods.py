@@ -7,6 +7,7 @@ from perennial.api.meta import DEFAULT_STORAGE_SECRET
 from perennial.api.task import (
     ATTEMPT_ENV,
     TASK_ENV,
+    DriftTask,
     FetchTask,
     LookTask,
     PrepareTask,
@@ -104,17 +105,17 @@ def literals(values: Mapping[str, str]) -> list[Body]:
 def agent_container(
     name: str,
     command: str,
-    task: PrepareTask | PublishTask | FetchTask | LookTask | RecoverTask | ReplayTask,
+    task: PrepareTask | PublishTask | FetchTask | LookTask | RecoverTask | ReplayTask | DriftTask,
     config: Config,
     *,
     storage: str | None,
     mounts: Iterable[Body],
 ) -> Body:
-    """A container of the agent image that does one task. `storage` names the Secret with the store's credentials."""
+    """A container of the agent that does one task. `storage` names the Secret with the store's credentials."""
     secret = {"name": storage} if storage else {"name": DEFAULT_STORAGE_SECRET, "optional": True}
     return {
         "name": name,
-        "image": config.images.agent,
+        "image": config.images.drift if command == "drift" else config.images.agent,
         "imagePullPolicy": config.images.pull_policy,
         "args": [command],
         "env": [

@@ -6,7 +6,7 @@ import pytest
 
 from perennial.api.meta import LABEL_CHECK, LABEL_RETRAINPOLICY
 from perennial.api.resources import JOBS, NETWORKPOLICIES, RETRAINPOLICIES, TRAININGJOBS
-from perennial.api.task import Failure, Looked
+from perennial.api.task import Drifted, DriftedColumn, Failure, Looked
 from perennial.plan import Body
 from tests.apiserver.operators import Perennial, eventually
 from tests.apiserver.serving import Serving
@@ -39,6 +39,14 @@ def row(space: Space) -> Body:
 def scored(container: Body, **metric: Any) -> Body:
     job = {"template": {"spec": {"containers": [container]}}, "every": "24h"}
     return {"name": "held-out", "metric": {"name": "f1", "below": 0.9, "source": {"job": job}, **metric}}
+
+
+def drifted(columns: int) -> str:
+    farthest = (DriftedColumn(name="age", score=0.41),)
+    report = "s3://acme/reports/report.html"
+    return Drifted(
+        rows=500, reference_rows=9000, columns=14, drifted=columns, farthest=farthest, report=report
+    ).to_json()
 
 
 def looked(objects: int) -> str:
@@ -85,6 +93,27 @@ def test_data_that_grows_is_trained_on(serving: Serving) -> None:
         in training["metadata"]["annotations"]["perennial.dev/cause"]
     )
     eventually(lambda: row(space)["knownData"]["objects"] == 5)
+
+
+def test_what_the_model_sees_drifts_from_what_it_was_trained_on(serving: Serving, perennial: Perennial) -> None:
+    space = serving.space
+    serving.version(1, inputs=[{"name": "train", "uri": "s3://acme/train.parquet"}])
+    serving.deploy()
+    serving.ready(serving.rolling(), 1)
+    watch(space, {"name": "moved", "drift": {"reference": {"input": "train"}, "current": {"uri": "s3://acme/now/"}}})
+    pod = serving.asker(LABEL_RETRAINPOLICY)
+    (container,) = pod["spec"]["containers"]
+    assert container["image"].endswith("perennial/drift:0.1.0")
+    assert '"uri":"s3://acme/train.parquet"' in container["env"][0]["value"]
+    perennial.kill()
+    serving.asked(pod, 0, drifted(3))
+    perennial.restart()
+    training = space.there(TRAININGJOBS, "churn-1")
+    cause = training["metadata"]["annotations"]["perennial.dev/cause"]
+    assert "3 of 14 columns drifted (PSI above 0.2); farthest: age 0.41" in cause
+    assert '"report": "s3://acme/reports/report.html"' in cause
+    assert row(space)["drift"]["drifted"] == 3
+    assert len([one for one in space.every(JOBS) if "-look-" in one["metadata"]["name"]]) == 1
 
 
 def test_what_cannot_be_looked_at_is_said(serving: Serving) -> None:

@@ -446,9 +446,9 @@ POLICIES = (
         "edge-not-level",
         "a limit that stays crossed after a failed run starts no other: only the crossing is looked at",
         "retrainpolicy/metric.py",
-        "    if answer := _answer(trigger.name, since, sight.runs):\n",
+        "    if answer := crossing.answer(trigger.name, since, sight.runs):\n",
         "    if sight.before and sight.before.state is TriggerState.FIRING:\n        return Look(firing)\n"
-        "    if answer := _answer(trigger.name, since, sight.runs):\n",
+        "    if answer := crossing.answer(trigger.name, since, sight.runs):\n",
         RETRAINING,
     ),
     Mutant(
@@ -470,7 +470,7 @@ POLICIES = (
     Mutant(
         "crossing-of-another-model",
         "the time that the model before was beyond the limit counts against its successor",
-        "retrainpolicy/metric.py",
+        "retrainpolicy/crossing.py",
         " or before.crossed_since < promoted:",
         ":",
         RETRAINING,
@@ -605,6 +605,30 @@ POLICIES = (
         "before.last_look_time and before.last_look_time >= promotion.time else None",
         "before.last_look_time else None",
         ("tests/unit/retrainpolicy/test_errands.py",),
+    ),
+    Mutant(
+        "reference-of-another-model",
+        "what was seen of the model before stands for the one that is served now",
+        "retrainpolicy/drift.py",
+        "before.rule != rule or before.look_revision != promotion.revision",
+        "before.rule != rule",
+        ("tests/unit/retrainpolicy/test_drift.py",),
+    ),
+    Mutant(
+        "few-rows-decide",
+        "a handful of rows is enough to call it drift",
+        "retrainpolicy/drift.py",
+        "    if seen.rows < drift.min_samples:",
+        "    if seen.rows < 1:",
+        ("tests/unit/retrainpolicy/test_drift.py",),
+    ),
+    Mutant(
+        "many-columns-many-alarms",
+        "tests of many columns are not corrected for their number",
+        "agent/drift/compare.py",
+        "distances.corrected([one.score for one in tested])",
+        "[one.score for one in tested]",
+        ("tests/unit/agent/test_drift.py",),
     ),
     Mutant(
         "known-before-it-is-trained-on",

@@ -377,6 +377,24 @@ _LOGGED = {"spec.triggers[].metric": {"name": "accuracy", "below": 0.9, "source"
 _CALLED = {"spec.triggers[].metric": {"name": "accuracy", "below": 0.9, "source": {"webhook": {"name": "truth"}}}}
 _EVALUATED = {"spec.triggers[].metric": {"name": "accuracy", "below": 0.9, "source": _JOB}}
 _DATA = {"spec.triggers[]": {"name": "new-data", "data": {"uri": "s3://acme/churn/"}}}
+_DRIFT = {
+    "spec.triggers[]": {
+        "name": "moved",
+        "drift": {"reference": {"uri": "s3://acme/train.csv"}, "current": {"uri": "s3://acme/now/"}},
+    }
+}
+_TESTED = {
+    "spec.triggers[]": {
+        **_DRIFT["spec.triggers[]"],
+        "drift": _DRIFT["spec.triggers[]"]["drift"] | {"method": "ChiSquared"},
+    }
+}
+_BY_INPUT = {
+    "spec.triggers[]": {
+        **_DRIFT["spec.triggers[]"],
+        "drift": _DRIFT["spec.triggers[]"]["drift"] | {"reference": {"input": "train"}},
+    }
+}
 _OUTSIDE = {"spec.triggers[].metric": {"name": "accuracy", "outside": {"below": 0.5, "above": 0.9}}}
 _LONG_BREACHES = {"spec.triggers[].metric.breaches": {"atLeast": 1, "of": 20}, "spec.triggers[].metric.window": "3m"}
 _RECORDED = {"spec.triggers[].metric.relativeTo": {"baseline": "Recorded"}}
@@ -570,6 +588,44 @@ KNOWN: Mapping[str, Mapping[str, Known]] = {
         "spec.triggers[].data.minNewObjects": Known(also=_DATA),
         "spec.triggers[].data.minNewBytes": Known(
             good=("1Ki", "999999Ti"), also=_DATA, wrong=(Wrong("0Gi"), Wrong("1G"), Wrong("1.5Gi"), Wrong(1))
+        ),
+        "spec.triggers[].drift.reference.uri": Known(
+            good=("pvc://data", "https://acme.dev/a.csv"),
+            also=_DRIFT,
+            needed="reference",
+            wrong=(*_URI, Wrong("git+https://acme.dev/data@main")),
+        ),
+        "spec.triggers[].drift.reference.input": Known(
+            good=("train",), also=_BY_INPUT, needed="reference", wrong=(Wrong("Train"), Wrong("../x"))
+        ),
+        "spec.triggers[].drift.current.uri": Known(
+            good=("pvc://data", "https://acme.dev/a.csv"),
+            also=_DRIFT,
+            needed="current",
+            wrong=(*_URI, Wrong("git+https://acme.dev/data@main")),
+        ),
+        "spec.triggers[].drift.columns": Known(good=(["age"],), also=_DRIFT),
+        "spec.triggers[].drift.columns[]": Known(good=("age", "Änderung %"), also=_DRIFT, wrong=(Wrong(""),)),
+        "spec.triggers[].drift.method": Known(also=_DRIFT),
+        "spec.triggers[].drift.above": Known(
+            good=(0, 0.25),
+            also=_DRIFT,
+            wrong=(Wrong(-0.1), Wrong(0.2, "above", {"spec.triggers[].drift.method": "ChiSquared"})),
+        ),
+        "spec.triggers[].drift.significance": Known(
+            good=(0.001,),
+            also=_TESTED,
+            wrong=(Wrong(0), Wrong(1), Wrong(0.01, "significance", {"spec.triggers[].drift.method": "PSI"})),
+        ),
+        "spec.triggers[].drift.atLeast": Known(also=_DRIFT),
+        "spec.triggers[].drift.minSamples": Known(also=_DRIFT),
+        "spec.triggers[].drift.for": Known(good=("0s", "720h"), also=_DRIFT, wrong=(*_DURATION, Wrong("721h"))),
+        "spec.triggers[].drift.every": Known(
+            good=("1m", "720h"), also=_DRIFT, wrong=(*_DURATION, Wrong("59s"), Wrong("721h"))
+        ),
+        "spec.triggers[].drift.storage.secretName": Known(also=_DRIFT, wrong=_NO_SECRET),
+        "spec.triggers[].drift.report": Known(
+            good=("s3://acme/reports", "pvc://data/reports"), also=_DRIFT, wrong=(*_URI, Wrong("https://acme.dev/a"))
         ),
         "spec.triggers[].metric.window": Known(
             good=("1s", "720h", "1h1m1s"), wrong=(*_DURATION, Wrong("0s"), Wrong("721h"))

@@ -317,7 +317,13 @@ def jobs_that_look(lane: Lane) -> None:
     job = {"template": score, "every": "720h"}
     metric = {"name": "accuracy", "below": 0.9, "source": {"job": job}}
     data = {"uri": "s3://acme/churn/", "every": "720h"}
-    triggers = [{"name": "held-out", "metric": metric}, {"name": "new-data", "data": data}]
+    places = {"reference": {"uri": "s3://acme/train.csv"}, "current": {"uri": "s3://acme/now/"}}
+    drift = {**places, "atLeast": 2, "every": "720h"}
+    triggers = [
+        {"name": "held-out", "metric": metric},
+        {"name": "new-data", "data": data},
+        {"name": "moved", "drift": drift},
+    ]
     lane.policy("churn", *triggers, cooldown="1h")
     lane.serves(2)
     # It is measured again, and as bad.

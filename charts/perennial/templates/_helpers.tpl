@@ -62,6 +62,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 images:
   agent: {{ include "perennial.image" (list . "agent") | quote }}
   server: {{ include "perennial.image" (list . "server") | quote }}
+  drift: {{ include "perennial.image" (list . "drift") | quote }}
   pullPolicy: {{ .Values.image.pullPolicy }}
 defaults:
   {{- with .Values.defaults.output }}

@@ -1,4 +1,4 @@
-"""The agent: `prepare|publish|fetch|recover|replay|look`, with a task in $PERENNIAL_TASK; `digest PATH`; `cache`."""
+"""The agent: `prepare`, `publish` and other steps, with a task in $PERENNIAL_TASK; `digest PATH`; `cache`."""
 
 import argparse
 import json
@@ -19,6 +19,8 @@ from perennial.agent.layout import Layout
 from perennial.api.task import (
     ATTEMPT_ENV,
     TASK_ENV,
+    Drifted,
+    DriftTask,
     FetchTask,
     Looked,
     LookTask,
@@ -33,7 +35,7 @@ from perennial.api.task import (
     size_of,
 )
 
-STEPS = ("prepare", "publish", "fetch", "recover", "replay", "look")
+STEPS = ("prepare", "publish", "fetch", "recover", "replay", "look", "drift")
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 128 + signal.SIGTERM
 
 log = logging.getLogger("perennial.agent")
@@ -92,9 +94,14 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _run(step: str, layout: Layout) -> Looked | Prepared | Replayed | Result | None:
+def _run(step: str, layout: Layout) -> Drifted | Looked | Prepared | Replayed | Result | None:
     stop = _Stop(layout, at_once=step != "publish")
     # Only now: the storage libraries take a second to load, and being told to stop must be heard from the start.
+    if step == "drift":
+        # In an image of its own.
+        from perennial.agent import drift
+
+        return drift.run(_task(DriftTask), layout)
     from perennial.agent import fetch, look, prepare, publish, recover, replay
 
     if step == "prepare":

@@ -21,6 +21,7 @@ from perennial.api.base import (
     WrittenTime,
 )
 from perennial.api.rules import rule, validations
+from perennial.api.task import MAX_SHOWN_COLUMNS
 from perennial.api.trigger import Cron, Trigger, TriggerName
 
 MAP_BY_RECEIVER = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["receiver"]}
@@ -189,12 +190,33 @@ class DataSeen(ApiModel):
     revision: str | None = Field(None, description="The commit, of a Git reference.")
 
 
+class ColumnSeen(ApiModel):
+    """How far one column is from the reference."""
+
+    name: str = Field(description="Name of the column, its first 63 characters.")
+    score: Number = Field(description="Its distance; of a test, the probability to be as far by chance.")
+
+
+class DriftSeen(ApiModel):
+    """How far data was from the reference at a time."""
+
+    time: WrittenTime = Field(description="When it was looked at.")
+    rows: Count = Field(description="How many rows there were.")
+    reference_rows: Count = Field(description="How many the reference has.")
+    columns: Count = Field(description="How many columns were compared.")
+    drifted: Count = Field(description="How many of them have drifted.")
+    farthest: Annotated[list[ColumnSeen], Field(max_length=MAX_SHOWN_COLUMNS)] = Field(
+        default=[], description="The columns that are farthest apart."
+    )
+    report: str | None = Field(None, description="Where the report lies.")
+
+
 class Cause(ApiModel):
     """What set off a run."""
 
     trigger: str = Field(description="Name of the trigger; `request` when asked for by hand.")
-    type: Literal["Metric", "Data", "Schedule", "Event", "Request"] = Field(
-        description="Metric, Data, Schedule, Event (a program asked) or Request (by hand)."
+    type: Literal["Metric", "Drift", "Data", "Schedule", "Event", "Request"] = Field(
+        description="Metric, Drift, Data, Schedule, Event (a program asked) or Request (by hand)."
     )
     message: str = Field("", description="The cause in words.")
     metric: str | None = Field(None, description="Name of the metric.")
@@ -203,6 +225,7 @@ class Cause(ApiModel):
     samples: int | None = Field(None, description="How many samples it was made of.")
     window: str | None = Field(None, description="Window of the samples.")
     revision: str | None = Field(None, description="Revision of the ModelDeployment that was measured.")
+    drift: DriftSeen | None = Field(None, description="What was seen of drift.")
     data: DataSeen | None = Field(None, description="What was seen of the data.")
     scheduled_time: WrittenTime | None = Field(None, description="The tick of the schedule.")
     request: str | None = Field(None, description="Id of the request.")
@@ -287,6 +310,7 @@ class TriggerStatus(ApiModel):
     last_look_time: Time | None = Field(None, description="The look that the value is of, where a Job looks.")
     next_look_time: Time | None = Field(None, description="The next look, or the one whose Job runs.")
     look_revision: str | None = Field(None, description="The revision that is looked at.")
+    drift: DriftSeen | None = Field(None, description="What the last look saw of drift.")
     data: DataSeen | None = Field(None, description="What the data looked like last.")
     known_data: DataSeen | None = Field(
         None, description="What it is compared with: how it was when a run was last started for it, or at first."

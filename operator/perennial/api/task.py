@@ -15,6 +15,8 @@ MAX_MESSAGE_BYTES = 3072  # the kubelet cuts one container's message at 4 KiB, a
 MAX_FAILURE_LENGTH = 1024  # in characters
 MAX_METRICS = 32
 MAX_INPUTS = 32
+MAX_COLUMNS = 256  # that a drift trigger may name
+MAX_SHOWN_COLUMNS = 5  # that it tells of
 METRIC_NAME = r"^[A-Za-z_][A-Za-z0-9_.:-]{0,62}$"
 
 TASK_ENV = "PERENNIAL_TASK"  # JSON of one of the tasks below
@@ -28,6 +30,7 @@ class Reason(StrEnum):
     """Why a step of the agent failed."""
 
     INPUT_NOT_FOUND = "InputNotFound"
+    INPUT_INVALID = "InputInvalid"  # drift: what is to be compared is no table
     DIGEST_MISMATCH = "DigestMismatch"
     STORE_UNAVAILABLE = "StoreUnavailable"
     ACCESS_DENIED = "AccessDenied"
@@ -121,6 +124,33 @@ class LookTask(_Task):
     uri: str
 
 
+class DriftMethod(StrEnum):
+    """How the distance of two samples of a column is measured."""
+
+    PSI = "PSI"
+    KOLMOGOROV_SMIRNOV = "KolmogorovSmirnov"
+    CHI_SQUARED = "ChiSquared"
+    JENSEN_SHANNON = "JensenShannon"
+    WASSERSTEIN = "Wasserstein"
+
+
+class DriftTask(_Task):
+    """Compare tables, column by column.
+
+    limit: of a distance; of tests, the probability by chance below which a column has drifted. With fewer than
+    `min_rows` nothing is compared. report: below which URI the report is written; title: of its page.
+    """
+
+    reference: Artifact
+    current: Artifact
+    columns: tuple[str, ...] = Field((), max_length=MAX_COLUMNS)
+    method: DriftMethod
+    limit: FiniteFloat
+    min_rows: int = Field(1, ge=1)
+    report: str | None = None
+    title: str = ""
+
+
 class RecoverTask(_Task):
     """Find what was published last below `destination`, when the agent's own message was lost."""
 
@@ -172,6 +202,24 @@ class Looked(_Message):
     revision: str = Field("", pattern=r"^([0-9a-f]{40,64})?$")
 
 
+class DriftedColumn(_Message):
+    """How far one column is, or of a test the probability to be as far by chance."""
+
+    name: str = Field(max_length=63)
+    score: FiniteFloat
+
+
+class Drifted(_Message):
+    """Answer of `drift`: how many of the columns have drifted, the farthest of all, and where the report lies."""
+
+    rows: int = Field(ge=0)
+    reference_rows: int = Field(ge=0)
+    columns: int = Field(ge=0)
+    drifted: int = Field(ge=0)
+    farthest: tuple[DriftedColumn, ...] = Field((), max_length=MAX_SHOWN_COLUMNS)
+    report: str | None = Field(None, max_length=1024)
+
+
 class Failure(_Message):
     """Answer of every step that failed, wrapped in `{"error": ...}`; the exit code is then not 0."""
 
@@ -189,7 +237,7 @@ class Failure(_Message):
         return '{"error":' + self.model_copy(update={"message": message}).model_dump_json() + "}"
 
 
-M = TypeVar("M", Looked, Prepared, Replayed, Result)
+M = TypeVar("M", Drifted, Looked, Prepared, Replayed, Result)
 
 
 def parse_result(text: str | None) -> Result | Failure | None:
@@ -211,6 +259,11 @@ def parse_replayed(text: str | None) -> Replayed | Failure | None:
 def parse_looked(text: str | None) -> Looked | Failure | None:
     """What `look` left. Never raises."""
     return _parse(text, Looked)
+
+
+def parse_drifted(text: str | None) -> Drifted | Failure | None:
+    """What `drift` left. Never raises."""
+    return _parse(text, Drifted)
 
 
 def _parse(text: str | None, kind: type[M]) -> M | Failure | None:

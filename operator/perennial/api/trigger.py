@@ -1,4 +1,4 @@
-"""What sets off a run of a RetrainPolicy: a metric that crosses a limit, new data, or a time."""
+"""What sets off a run of a RetrainPolicy: a metric that crosses a limit, drift, new data, or a time."""
 
 from enum import StrEnum
 from typing import Annotated, Self
@@ -6,6 +6,7 @@ from typing import Annotated, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from perennial.api.base import DNS_LABEL, MOST, ApiModel, DataUri, Duration, MetricName, Number, Storage
+from perennial.api.drift import DriftTrigger
 from perennial.api.oneof import OneOf
 from perennial.api.rules import rule, validations
 from perennial.sources import Every, MetricSource, source_field
@@ -236,7 +237,7 @@ class DataTrigger(ApiModel):
 
 
 class Trigger(OneOf):
-    """One cause to retrain: a metric, data or a schedule."""
+    """One cause to retrain: a metric, drift, data or a schedule."""
 
     model_config = ConfigDict(
         json_schema_extra=validations(
@@ -246,5 +247,6 @@ class Trigger(OneOf):
 
     name: TriggerName = Field(description="Name of the trigger, unique in the policy.")
     metric: MetricTrigger | None = Field(None, description="Retrain when a metric crosses a limit.")
+    drift: DriftTrigger | None = Field(None, description="Retrain when what the model sees has drifted.")
     data: DataTrigger | None = Field(None, description="Retrain when data has changed.")
     schedule: ScheduleTrigger | None = Field(None, description="Retrain at times.")

@@ -46,7 +46,7 @@ class Causes:
             hold = Hold("OthersNotYet", f"waits for {', '.join(others)} (spec.when: All)")
         elif causes:
             # What it measured tells more than that it is time.
-            told = next((one for one in looks if one.cause and one.cause.type == "Metric"), looks[0])
+            told = next((one for one in looks if one.cause and one.cause.type in limits.MEASURED), looks[0])
             cause = (told.cause or causes[0]).model_copy(update={"message": "; ".join(one.message for one in causes)})
             hold = self._start(cause, told.since)
         return list(self._rows(looks, hold))

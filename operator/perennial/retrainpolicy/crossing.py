@@ -1,6 +1,11 @@
-"""The limit of a metric trigger: whether a value crosses it, and how that is said."""
+"""The limit of a trigger: whether a value crosses it, since when, which run deals with it, and how that is said."""
 
+from collections.abc import Iterable
+from datetime import datetime
+
+from perennial.api.retrainpolicy import Run, RunPhase, TriggerStatus
 from perennial.api.trigger import MetricTrigger
+from perennial.retrainpolicy.book import UNDER_WAY
 
 
 def sides(metric: MetricTrigger) -> tuple[float | None, float | None]:
@@ -37,3 +42,20 @@ def recovery(metric: MetricTrigger) -> str:
     if metric.recover_above is not None:
         return f"until above {metric.recover_above:g}"
     return f"until below {metric.recover_below:g}" if metric.recover_below is not None else ""
+
+
+def since(before: TriggerStatus | None, rule: str, promoted: datetime) -> datetime | None:
+    """When the present crossing began, if it was seen before: by this rule, and with the model that is served now."""
+    if before is None or before.rule != rule or before.crossed_since is None or before.crossed_since < promoted:
+        return None
+    return before.crossed_since
+
+
+def answer(trigger: str, begun: datetime, runs: Iterable[Run]) -> Run | None:
+    """The run that deals with a crossing: one under way that it set off or that began after it, or a dry one."""
+    for run in runs:
+        if run.phase in UNDER_WAY and (run.cause.trigger == trigger or run.start_time >= begun):
+            return run
+        if run.phase is RunPhase.DRY_RUN and run.start_time >= begun:
+            return run
+    return None

@@ -4,16 +4,13 @@ from perennial.api.base import format_time, parse_duration
 from perennial.api.retrainpolicy import Cause, DataSeen, TriggerState, TriggerStatus
 from perennial.api.task import Failure, Looked, LookTask, parse_looked, size_of
 from perennial.api.trigger import DataTrigger, Trigger
-from perennial.errands import ends
 from perennial.jobs import agent_job
 from perennial.plan import Body
 from perennial.pods import agent_container, claim_mounts, claim_of
-from perennial.podwords import cut
 from perennial.retrainpolicy.look import Look, Sight
-from perennial.retrainpolicy.visit import Visit, beside, labels, visit
+from perennial.retrainpolicy.visit import beside, labels, told, visit
 
 _CONTAINER = "look"
-_WORDS = 300
 _LIMITS: Body = {"backoffLimit": 2, "activeDeadlineSeconds": 900, "ttlSecondsAfterFinished": 600}
 
 
@@ -31,7 +28,7 @@ def look(trigger: Trigger, sight: Sight) -> Look:
     went = visit(sight, trigger.name, rule, data.told(), parse_duration(data.every), _CONTAINER, make)
     wakes = (went.wake,) if went.wake and went.wake > sight.now else ()
     row = TriggerStatus(name=trigger.name, state=TriggerState.WAITING, rule=rule, next_look_time=went.due)
-    answer = _answer(went)
+    answer = told(went, _CONTAINER, parse_looked)
     if before and before.state is TriggerState.UNAVAILABLE and answer is None and not went.refused:
         # Until the next look has ended.
         return Look(before.model_copy(update={"next_look_time": went.due}), wakes=wakes, create=went.create)
@@ -87,18 +84,6 @@ def _words(data: DataTrigger, seen: DataSeen, known: DataSeen) -> str:
     return f"{here}: {seen.objects - known.objects:+d} objects and {seen.bytes - known.bytes:+d} bytes since " + (
         format_time(known.time)
     )
-
-
-def _answer(went: Visit) -> Looked | Failure | None:
-    """What was seen, or why nothing was; None while the Job runs."""
-    if went.own is None or went.end is None:
-        return None
-    said = [parse_looked(ended.get("message")) for ended in ends(went.own, _CONTAINER)]
-    answers = [one for one in said if isinstance(one, Looked)]
-    if answers:
-        return answers[-1]
-    failures = [one for one in said if isinstance(one, Failure)]
-    return failures[-1] if failures else Failure(reason="NoAnswer", message=cut(went.end.error, _WORDS))
 
 
 def _job(data: DataTrigger, sight: Sight, name: str) -> Body:

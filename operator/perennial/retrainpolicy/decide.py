@@ -8,7 +8,7 @@ from perennial.api.trigger import Trigger
 from perennial.config import Config
 from perennial.plan import Event, Plan, news
 from perennial.questions import Question
-from perennial.retrainpolicy import data, fleet, metric, notices, probation, request, runs, schedule, status
+from perennial.retrainpolicy import data, drift, fleet, metric, notices, probation, request, runs, schedule, status
 from perennial.retrainpolicy.book import Book
 from perennial.retrainpolicy.causes import Causes
 from perennial.retrainpolicy.look import Look, Sight
@@ -17,6 +17,7 @@ from perennial.retrainpolicy.snapshot import Snapshot
 # By the field of a trigger: how it is looked at.
 LOOKS: Mapping[str, Callable[[Trigger, Sight], Look]] = {
     "data": data.look,
+    "drift": drift.look,
     "metric": metric.look,
     "schedule": schedule.look,
 }

@@ -16,6 +16,8 @@ from perennial.retrainpolicy.quiet import quiet_until
 from perennial.retrainpolicy.schedule import parse
 from perennial.retrainpolicy.snapshot import Snapshot
 
+# Causes that a model which was not replaced, or an outage, brings again and again.
+MEASURED = frozenset({"Metric", "Drift"})
 # The rest after runs that were not promoted, in seconds, where the cooldown is shorter: a breach outlives a run that
 # fails at once, and would start the next in the same second.
 _FIRST_REST = 10.0
@@ -113,7 +115,7 @@ def cooldown(attempt: Attempt) -> Hold | None:
         return None
     rest = parse_duration(attempt.spec.cooldown)
     failed = attempt.book.unpromoted
-    if attempt.cause.type == "Metric" and failed:
+    if attempt.cause.type in MEASURED and failed:
         backoff = timedelta(seconds=min(_LONGEST_REST, _FIRST_REST * 2 ** min(failed - 1, 30)))
         rest = max(rest, backoff)
     until = max(ends) + rest
@@ -152,7 +154,7 @@ def quiet(attempt: Attempt) -> Hold | None:
 def storm(attempt: Attempt) -> Hold | None:
     """Limits of many policies that are crossed within a short time are one outage: no model has decayed."""
     rule, now = attempt.rules.storm, attempt.book.now
-    if rule is None or attempt.since is None or attempt.cause.type != "Metric":
+    if rule is None or attempt.since is None or attempt.cause.type not in MEASURED:
         return None
     if len(attempt.snapshot.policies) < rule.policies:
         return None

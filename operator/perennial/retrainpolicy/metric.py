@@ -1,17 +1,16 @@
 """Looks at a metric trigger: has the value of the served model crossed the limit, and for long enough?"""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from perennial.api.base import format_time, parse_duration
 from perennial.api.modeldeployment import Promotion
-from perennial.api.retrainpolicy import Cause, Run, RunPhase, TriggerState, TriggerStatus
+from perennial.api.retrainpolicy import Cause, TriggerState, TriggerStatus
 from perennial.api.trigger import Aggregate, MetricTrigger, Trigger
 from perennial.errands import objection
 from perennial.metricseries.sample import KEPT
 from perennial.retrainpolicy import baseline, crossing, evaluator
-from perennial.retrainpolicy.book import UNDER_WAY
 from perennial.retrainpolicy.look import Look, Sight, turn
 from perennial.sources import Asked, Evaluator, Evidence, Matter, Source, Summary
 
@@ -198,17 +197,17 @@ def _found(trigger: Trigger, sight: Sight, promotion: Promotion, seen: _Value, w
         row = row.model_copy(update={"baseline": base.value, "baseline_revision": promotion.revision})
     below, above = crossing.sides(bounds)
     row = row.model_copy(update={"below": below, "above": above})
-    crossed, side = seen.judge(bounds, _crossed_since(sight.before, rule, promotion.time) is not None)
+    crossed, side = seen.judge(bounds, crossing.since(sight.before, rule, promotion.time) is not None)
     words = f"{metric.name} is {value:.6g} ({seen.origin}), {side}{compared}"
     if not crossed:
         return Look(row.model_copy(update={"message": words}), wakes=wakes)
-    since = _crossed_since(sight.before, rule, promotion.time) or now
+    since = crossing.since(sight.before, rule, promotion.time) or now
     enough = since + parse_duration(metric.for_)
     row = row.model_copy(update={"crossed_since": since, "state": TriggerState.CROSSED, "message": words})
     if now < enough:
         return Look(row.model_copy(update={"message": f"{words}; not yet for {metric.for_}"}), wakes=(*wakes, enough))
     firing = row.model_copy(update={"state": TriggerState.FIRING})
-    if answer := _answer(trigger.name, since, sight.runs):
+    if answer := crossing.answer(trigger.name, since, sight.runs):
         words = f"{words}; run {answer.number} deals with it"
         return Look(firing.model_copy(update={"message": words}), wakes=wakes)
     cause = Cause(
@@ -279,20 +278,3 @@ def _value(aggregate: Aggregate, summary: Summary) -> float:
             return summary.count
         case Aggregate.LAST:
             return summary.last
-
-
-def _crossed_since(before: TriggerStatus | None, rule: str, promoted: datetime) -> datetime | None:
-    """When the present crossing began, if it was seen before: by this rule, and with the model that is served now."""
-    if before is None or before.rule != rule or before.crossed_since is None or before.crossed_since < promoted:
-        return None
-    return before.crossed_since
-
-
-def _answer(trigger: str, since: datetime, runs: Iterable[Run]) -> Run | None:
-    """The run that deals with a crossing: one under way that it set off or that began after it, or a dry one."""
-    for run in runs:
-        if run.phase in UNDER_WAY and (run.cause.trigger == trigger or run.start_time >= since):
-            return run
-        if run.phase is RunPhase.DRY_RUN and run.start_time >= since:
-            return run
-    return None

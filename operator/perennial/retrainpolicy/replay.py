@@ -82,7 +82,7 @@ def replay(policy: Body, history: History, since: datetime, until: datetime) -> 
 
 def _unknown(trigger: Body) -> str:
     """Why the past of a trigger is not known; empty where it is."""
-    if "data" in trigger:
+    if trigger.keys() & {"data", "drift"}:
         return "what its data was like is not on record"
     source = next(iter((trigger.get("metric") or {}).get("source") or {"reported": {}}))
     return "" if source == "reported" else f"what {source} said is not on record"

@@ -7,14 +7,20 @@ nor a second look makes a second one.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from perennial.api.base import digest_of, format_time
 from perennial.api.meta import LABEL_CHECK, LABEL_OWNED, LABEL_RETRAINPOLICY
 from perennial.api.resources import JOBS, RETRAINPOLICIES
-from perennial.errands import End, OwnJob, end_of, found, given_up_at
+from perennial.api.task import Failure
+from perennial.errands import End, OwnJob, end_of, ends, found, given_up_at
 from perennial.owners import controller_reference
 from perennial.plan import Body, Create
+from perennial.podwords import cut
 from perennial.retrainpolicy.look import Sight, turn
+
+_WORDS = 300
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,21 @@ def visit(
     if end is None:
         return Visit(due, own, words=f"Job {own.name} looks since {own.job['metadata'].get('creationTimestamp')}")
     return Visit(turn(f"{sight.namespace}/{sight.policy}/{trigger}", now, every) + every, own, end)
+
+
+def told(went: Visit, container: str, parse: Callable[[str | None], T | Failure | None]) -> T | Failure | None:
+    """What the agent in this container found, of several attempts the last that found something; or why none did.
+    None while the Job runs."""
+    if went.own is None or went.end is None:
+        return None
+    failure = Failure(reason="NoAnswer", message=cut(went.end.error, _WORDS))
+    for ended in reversed(ends(went.own, container)):
+        said = parse(ended.get("message"))
+        if isinstance(said, Failure):
+            failure = said if failure.reason == "NoAnswer" else failure
+        elif said is not None:
+            return said
+    return failure
 
 
 def beside(sight: Sight, name: str) -> Body:

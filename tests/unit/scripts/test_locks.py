@@ -90,11 +90,12 @@ FOUND_BY_OTHERS = {"tzdata", "s3fs", "scikit-learn"}
 MODULES = {"xgboost-cpu": "xgboost", "pyyaml": "yaml", "pyjwt": "jwt", "prometheus-client": "prometheus_client"}
 
 
-@pytest.mark.parametrize("image", ["operator", "agent", "server"])
+@pytest.mark.parametrize("image", ["operator", "agent", "server", "drift"])
 def test_the_code_of_an_image_imports_what_it_asks_for(image: str) -> None:
     package = locks.ROOT / "operator/perennial"
-    elsewhere = {"agent", "server", "cli"} - {image}
-    files = package.rglob("*.py") if image == "operator" else (package / image).rglob("*.py")
+    folder = {"operator": "", "drift": "agent"}.get(image, image)
+    elsewhere = {"agent", "server", "cli"} - {folder}
+    files = (package / folder).rglob("*.py")
     text = "\n".join(file.read_text() for file in files if file.relative_to(package).parts[0] not in elsewhere)
     imported = set(re.findall(r"^\s*(?:from|import) (\w+)", text, re.M))
     assert {MODULES.get(name, name) for name in locks.direct(image) - FOUND_BY_OTHERS} <= imported
