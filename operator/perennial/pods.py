@@ -14,6 +14,7 @@ from perennial.api.task import (
     PublishTask,
     RecoverTask,
     ReplayTask,
+    ShipTask,
 )
 from perennial.config import Config, PodSecurity
 from perennial.plan import Body
@@ -105,7 +106,7 @@ def literals(values: Mapping[str, str]) -> list[Body]:
 def agent_container(
     name: str,
     command: str,
-    task: PrepareTask | PublishTask | FetchTask | LookTask | RecoverTask | ReplayTask | DriftTask,
+    task: PrepareTask | PublishTask | FetchTask | LookTask | RecoverTask | ReplayTask | DriftTask | ShipTask,
     config: Config,
     *,
     storage: str | None,

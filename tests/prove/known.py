@@ -377,6 +377,13 @@ _LOGGED = {"spec.triggers[].metric": {"name": "accuracy", "below": 0.9, "source"
 _CALLED = {"spec.triggers[].metric": {"name": "accuracy", "below": 0.9, "source": {"webhook": {"name": "truth"}}}}
 _EVALUATED = {"spec.triggers[].metric": {"name": "accuracy", "below": 0.9, "source": _JOB}}
 _DATA = {"spec.triggers[]": {"name": "new-data", "data": {"uri": "s3://acme/churn/"}}}
+_REQUEST_LOG = {"spec.requestLog": {"uri": "s3://acme/requests"}}
+_ASKED = {
+    "spec.triggers[]": {
+        "name": "moved",
+        "drift": {"reference": {"uri": "s3://acme/train.csv"}, "current": {"requests": {}}},
+    }
+}
 _DRIFT = {
     "spec.triggers[]": {
         "name": "moved",
@@ -472,6 +479,16 @@ KNOWN: Mapping[str, Mapping[str, Known]] = {
         "spec.disruption.maxUnavailable": Known(
             good=(0, 10_000, "0%", "100%"), needed="maxUnavailable", wrong=(Wrong("101%"),)
         ),
+        "spec.requestLog.uri": Known(also=_REQUEST_LOG, needed="uri", wrong=(*_URI, Wrong("https://acme.dev/a"))),
+        "spec.requestLog.percent": Known(
+            good=(0.001, 12.5, 100), also=_REQUEST_LOG, wrong=(Wrong(0), Wrong(100.1), Wrong("10%"))
+        ),
+        "spec.requestLog.columns": Known(good=(["age"],), also=_REQUEST_LOG),
+        "spec.requestLog.columns[]": Known(good=("age", "Änderung %"), also=_REQUEST_LOG, wrong=(Wrong(""),)),
+        "spec.requestLog.retention": Known(
+            good=("1h", "8760h"), also=_REQUEST_LOG, wrong=(*_DURATION, Wrong("59m"), Wrong("8761h"))
+        ),
+        "spec.requestLog.storage.secretName": Known(also=_REQUEST_LOG, wrong=_NO_SECRET),
         "spec.network.allowFrom": Known(
             good=([], [{"podSelector": {}}] * 64), wrong=(Wrong([{}], "spec.network"), Wrong(["web"]))
         ),
@@ -603,6 +620,9 @@ KNOWN: Mapping[str, Mapping[str, Known]] = {
             also=_DRIFT,
             needed="current",
             wrong=(*_URI, Wrong("git+https://acme.dev/data@main")),
+        ),
+        "spec.triggers[].drift.current.requests.within": Known(
+            good=("5m", "8760h"), also=_ASKED, wrong=(*_DURATION, Wrong("4m"), Wrong("8761h"))
         ),
         "spec.triggers[].drift.columns": Known(good=(["age"],), also=_DRIFT),
         "spec.triggers[].drift.columns[]": Known(good=("age", "Änderung %"), also=_DRIFT, wrong=(Wrong(""),)),

@@ -32,10 +32,11 @@ from perennial.api.task import (
     Replayed,
     ReplayTask,
     Result,
+    ShipTask,
     size_of,
 )
 
-STEPS = ("prepare", "publish", "fetch", "recover", "replay", "look", "drift")
+STEPS = ("prepare", "publish", "fetch", "recover", "replay", "look", "drift", "ship")
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 128 + signal.SIGTERM
 
 log = logging.getLogger("perennial.agent")
@@ -95,14 +96,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(step: str, layout: Layout) -> Drifted | Looked | Prepared | Replayed | Result | None:
-    stop = _Stop(layout, at_once=step != "publish")
+    stop = _Stop(layout, at_once=step not in ("publish", "ship"))
     # Only now: the storage libraries take a second to load, and being told to stop must be heard from the start.
     if step == "drift":
         # In an image of its own.
         from perennial.agent import drift
 
         return drift.run(_task(DriftTask), layout)
-    from perennial.agent import fetch, look, prepare, publish, recover, replay
+    from perennial.agent import fetch, look, prepare, publish, recover, replay, requestlog
 
     if step == "prepare":
         return prepare.run(_task(PrepareTask), _attempt(), layout)
@@ -110,6 +111,9 @@ def _run(step: str, layout: Layout) -> Drifted | Looked | Prepared | Replayed | 
         return publish.run(_task(PublishTask), _attempt(), layout, lambda: stop.told)
     if step == "fetch":
         fetch.run(_task(FetchTask), layout)
+        return None
+    if step == "ship":
+        requestlog.ship(_task(ShipTask), _attempt(), layout, lambda: stop.told)
         return None
     if step == "replay":
         return replay.run(_task(ReplayTask), layout)

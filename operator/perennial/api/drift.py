@@ -33,9 +33,23 @@ class Reference(OneOf):
     uri: InputUri | None = Field(None, description=f"{TABLES}: s3://, http(s):// or pvc://claim/path.")
 
 
+class Requests(ApiModel):
+    """What the deployment was asked, by its spec.requestLog."""
+
+    within: Annotated[
+        Duration,
+        Field(
+            json_schema_extra=validations(
+                rule("duration(self) >= duration('5m') && duration(self) <= duration('8760h')", "must be 5m to 8760h")
+            )
+        ),
+    ] = Field("24h", description="Only what was asked in this time counts.")
+
+
 class Current(OneOf):
     """What it sees now: exactly one."""
 
+    requests: Requests | None = Field(None, description="What the deployment was asked, by its spec.requestLog.")
     uri: InputUri | None = Field(None, description=f"{TABLES}: s3://, http(s):// or pvc://claim/path.")
 
 

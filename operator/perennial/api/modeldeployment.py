@@ -24,6 +24,7 @@ from perennial.api.companions import Autoscaling, Disruption, Ingress, Network
 from perennial.api.golden import Golden, GoldenStatus
 from perennial.api.modelversion import DeploymentState
 from perennial.api.oneof import not_in_the_schema
+from perennial.api.requestlog import RequestLog
 from perennial.api.route import Route
 from perennial.api.rules import rule, validations
 from perennial.api.trainingjob import Format, ModelName
@@ -187,6 +188,10 @@ class ModelDeploymentSpec(ApiModel):
         None,
         description="An HTTPRoute of this name: gateways send requests to the deployment, and a canary gets its share "
         "by exact weights. Its pods then come on top of the others, whatever maxSurge says.",
+    )
+    request_log: RequestLog | None = Field(
+        None,
+        description="A sample of the rows that its pods are asked for, with what they answer, is kept. Default: none.",
     )
     strategy: Strategy = Field(
         default=Strategy(rolling_update=RollingUpdate()),

@@ -137,18 +137,29 @@ class DriftMethod(StrEnum):
 class DriftTask(_Task):
     """Compare tables, column by column.
 
-    limit: of a distance; of tests, the probability by chance below which a column has drifted. With fewer than
-    `min_rows` nothing is compared. report: below which URI the report is written; title: of its page.
+    within_seconds: the current data is a log of requests, of which only the last counts. limit: of a distance; of
+    tests, the probability by chance below which a column has drifted. With fewer than `min_rows` nothing is compared.
+    report: below which URI the report is written; title: of its page.
     """
 
     reference: Artifact
     current: Artifact
+    within_seconds: int | None = Field(None, ge=1)
     columns: tuple[str, ...] = Field((), max_length=MAX_COLUMNS)
     method: DriftMethod
     limit: FiniteFloat
     min_rows: int = Field(1, ge=1)
     report: str | None = None
     title: str = ""
+
+
+class ShipTask(_Task):
+    """Take what a server writes to `folder` to `uri`, until told to stop, and remove there what is older than
+    `keep_seconds`."""
+
+    folder: str
+    uri: str
+    keep_seconds: int = Field(ge=0)
 
 
 class RecoverTask(_Task):

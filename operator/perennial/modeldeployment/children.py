@@ -26,7 +26,7 @@ def deployment(
     seen: Snapshot, spec: ModelDeploymentSpec, model: Model, revision: str, replicas: int, config: Config
 ) -> Body:
     """The Deployment of a revision; made once, later only its replicas change. Unrenderable as `pod_template`."""
-    template = pod_template(seen.name, spec, model, revision, config)
+    template = pod_template(seen.namespace, seen.name, spec, model, revision, config)
     selector = {LABEL_MODELDEPLOYMENT: seen.name, LABEL_REVISION: revision}
     runtime = runtime_of(spec, model.format, config.serving_runtimes)
     return {

@@ -158,7 +158,9 @@ def _update_available(scene: Scene) -> Iterable[Said]:
     if deployment is None or model is None:
         return
     try:
-        template = pod_template(scene.seen.name, scene.spec, model, scene.stable or "", scene.config)
+        template = pod_template(
+            scene.seen.namespace, scene.seen.name, scene.spec, model, scene.stable or "", scene.config
+        )
     except Unrenderable:
         return
     if deployment["metadata"].get("annotations", {}).get(ANNOTATION_RENDERED) != digest_of(template):

@@ -10,6 +10,7 @@ from perennial.api.conditions import find
 from perennial.api.task import Failure as Answer
 from perennial.api.task import Reason, parse_prepared
 from perennial.modeldeployment.pod import FETCH
+from perennial.modeldeployment.requestlog import SHIP
 from perennial.plan import Body
 from perennial.podwords import cut, exit_words, lost_node, refused_words
 
@@ -68,12 +69,17 @@ def last_failure(pods: Iterable[Body]) -> Failure | None:
 def unready(pods: Iterable[Body]) -> str | None:
     """What pods do that are not ready and have not failed, as far as it is known."""
     statuses = {pod["metadata"]["name"]: pod.get("status") or {} for pod in pods if ready_since(pod) is None}
+    silent = None
     for name, status in statuses.items():
+        servers = status.get("containerStatuses") or ()
+        if servers and all(map(_runs, servers)):
+            # What still runs of the others are sidecars.
+            silent = SILENT
+            continue
         for container in status.get("initContainerStatuses") or ():
-            if _runs(container):
+            if _runs(container) and container["name"] != SHIP:
                 return f"container {container['name']} of pod {name} has not ended yet"
-    servers = [status.get("containerStatuses") or () for status in statuses.values()]
-    return SILENT if any(containers and all(map(_runs, containers)) for containers in servers) else None
+    return silent
 
 
 def _runs(container: Body) -> bool:

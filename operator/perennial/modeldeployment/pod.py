@@ -7,6 +7,7 @@ from perennial.api.meta import LABEL_MODEL, LABEL_MODEL_VERSION, LABEL_MODELDEPL
 from perennial.api.modeldeployment import ModelDeploymentSpec
 from perennial.api.task import Artifact, FetchTask
 from perennial.config import Config, ServingRuntime
+from perennial.modeldeployment import requestlog
 from perennial.modeldeployment.revision import Model
 from perennial.plan import Body
 from perennial.pods import (
@@ -43,9 +44,9 @@ def runtime_of(spec: ModelDeploymentSpec, format_: str, runtimes: Mapping[str, S
     """The preset that the user's template is laid over; None when that brings a server of its own. Unrenderable when
     there is nothing to serve the format with."""
     for place in ("containers", "initContainers"):
-        if FETCH in _containers(spec.template, place):
+        for taken in sorted({FETCH, requestlog.SHIP} & _containers(spec.template, place)):
             name = f"spec.template.spec.{place}.name"
-            raise Unrenderable("NameTaken", f"{name}: {FETCH!r} is Perennial's own; choose another")
+            raise Unrenderable("NameTaken", f"{name}: {taken!r} is Perennial's own; choose another")
     own, preset = _containers(spec.template), _preset(spec, format_, runtimes)
     template = runtimes[preset].template if preset else {}
     if own or _containers(template):
@@ -75,7 +76,9 @@ def _containers(template: Mapping[str, Any], place: str = "containers") -> set[s
     return {container["name"] for container in (template.get("spec") or {}).get(place) or ()}
 
 
-def pod_template(deployment: str, spec: ModelDeploymentSpec, model: Model, revision: str, config: Config) -> Body:
+def pod_template(
+    namespace: str, deployment: str, spec: ModelDeploymentSpec, model: Model, revision: str, config: Config
+) -> Body:
     """The pod template of a revision. Unrenderable when the spec makes none."""
     runtime = runtime_of(spec, model.format, config.serving_runtimes)
     base = config.serving_runtimes[runtime].template if runtime else {}
@@ -83,10 +86,16 @@ def pod_template(deployment: str, spec: ModelDeploymentSpec, model: Model, revis
     pod = secured(template.get("spec") or {}, config.defaults.pod_security)
     containers = pod["containers"]
     server = next((one for one in containers if one["name"] == SERVER), containers[0])
-    pod["containers"] = [_server(one, deployment, model, revision) if one is server else one for one in containers]
+    pod["containers"] = [
+        _server(one, deployment, spec, model, revision) if one is server else one for one in containers
+    ]
     pod["initContainers"] = [_fetch(deployment, spec, model, config), *(pod.get("initContainers") or ())]
-    claims = _claims(model)
-    ours = [{"name": _VOLUME, "emptyDir": {}}, tmp_volume(), *claim_volumes(claims)]
+    claims, ours = _claims(model), [{"name": _VOLUME, "emptyDir": {}}, tmp_volume()]
+    if spec.request_log:
+        pod["initContainers"].append(requestlog.sidecar(spec.request_log, namespace, deployment, config))
+        ours.append(requestlog.VOLUME)
+        claims = sorted({*claims, *requestlog.claims(spec.request_log)})
+    ours += claim_volumes(claims)
     pod["volumes"] = [*(pod.get("volumes") or ()), *ours]
     if pod.get("terminationGracePeriodSeconds") is None:
         pod["terminationGracePeriodSeconds"] = _GRACE_PERIOD_SECONDS
@@ -132,7 +141,7 @@ def revision_labels(deployment: str, model: Model, revision: str) -> dict[str, s
     return labels
 
 
-def _server(container: Body, deployment: str, model: Model, revision: str) -> Body:
+def _server(container: Body, deployment: str, spec: ModelDeploymentSpec, model: Model, revision: str) -> Body:
     env = {
         "PERENNIAL_MODEL_DIR": MODEL_DIR,
         "PERENNIAL_MODEL_NAME": model.name or deployment,
@@ -141,8 +150,11 @@ def _server(container: Body, deployment: str, model: Model, revision: str) -> Bo
         "PERENNIAL_REVISION": revision,
         "PERENNIAL_DEPLOYMENT": deployment,
     }
-    mounts = {"volumeMounts": [{"name": _VOLUME, "mountPath": MODEL_DIR, "readOnly": True}]}
-    merged = overlay(container, mounts)
+    mounts: list[Body] = [{"name": _VOLUME, "mountPath": MODEL_DIR, "readOnly": True}]
+    if spec.request_log:
+        env |= requestlog.environment(spec.request_log)
+        mounts.append(requestlog.MOUNT)
+    merged = overlay(container, {"volumeMounts": mounts})
     # First, since a variable may refer to those before it.
     merged["env"] = [
         *literals(env),

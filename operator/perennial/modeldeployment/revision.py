@@ -1,7 +1,7 @@
 """Which files a revision serves, and its name: what the user said, hashed; replicas and presets left out."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from perennial.api.base import digest_of
 from perennial.api.modeldeployment import ModelDeploymentSpec, Promotion
@@ -42,10 +42,12 @@ def revision_of(deployment: str, spec: ModelDeploymentSpec, model: Model) -> str
 
     What the operator's presets add is left out on purpose: a new preset must not roll what runs.
     """
-    said = {
+    said: dict[str, Any] = {
         "model": [model.name, model.version, model.uri, model.digest, model.format],
         "storage": model.storage_for(spec),
         "runtime": spec.runtime,
         "template": spec.template,
     }
+    if spec.request_log:
+        said["requestLog"] = spec.request_log.told()
     return f"{deployment}-{digest_of(said)}"

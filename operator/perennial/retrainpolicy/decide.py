@@ -95,6 +95,7 @@ def _look(trigger: Trigger, snapshot: Snapshot, book: Book, config: Config, now:
         config=config,
         jobs=snapshot.errands,
         refusal=snapshot.refusal,
+        request_log=snapshot.request_log,
     )
     return LOOKS[trigger.option](trigger, sight)
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from perennial.api.base import format_time, parse_duration
 from perennial.api.drift import TESTS, DriftTrigger
 from perennial.api.modeldeployment import Promotion
+from perennial.api.requestlog import place_of
 from perennial.api.retrainpolicy import Cause, ColumnSeen, DriftSeen, TriggerState, TriggerStatus
 from perennial.api.task import Artifact, Drifted, DriftTask, Failure, parse_drifted
 from perennial.api.trigger import Trigger
@@ -31,18 +32,19 @@ def look(trigger: Trigger, sight: Sight) -> Look:
     row = TriggerStatus(name=trigger.name, state=TriggerState.WAITING, rule=rule)
     if promotion is None:
         return Look(row.model_copy(update={"message": "waits until the deployment serves a model"}))
-    reference = _reference(drift, promotion, sight)
-    if isinstance(reference, str):
-        return Look(row.model_copy(update={"state": TriggerState.UNAVAILABLE, "message": reference}))
+    reference, current = _reference(drift, promotion, sight), _current(drift, sight)
+    if isinstance(reference, str) or isinstance(current, str):
+        words = reference if isinstance(reference, str) else current
+        return Look(row.model_copy(update={"state": TriggerState.UNAVAILABLE, "message": words}))
     before = sight.before
     if before and (before.rule != rule or before.look_revision != promotion.revision):
         # A new revision has its own reference, and what an earlier one saw is none of its matter.
         before = None
 
     def make(name: str) -> Body:
-        return _job(trigger, drift, reference, sight, name)
+        return _job(trigger, drift, reference, current, sight, name)
 
-    of = [promotion.revision, drift.told(), reference.model_dump(mode="json")]
+    of = [promotion.revision, drift.told(), reference.model_dump(mode="json"), current.model_dump(mode="json")]
     every = parse_duration(drift.every)
     went = visit(replace(sight, before=before), trigger.name, rule, of, every, _CONTAINER, make)
     wakes = (went.wake,) if went.wake and went.wake > sight.now else ()
@@ -66,10 +68,11 @@ def look(trigger: Trigger, sight: Sight) -> Look:
 def describe(drift: DriftTrigger) -> str:
     """The rule in words; another text is another rule."""
     reference = drift.reference.uri or f"input {drift.reference.input}"
+    current = f"requests of {drift.current.requests.within}" if drift.current.requests else drift.current.uri
     columns = f" {', '.join(drift.columns)}" if drift.columns else ""
     held = f" for {drift.for_}" if parse_duration(drift.for_) else ""
     return (
-        f"{drift.current.uri} against {reference}, every {drift.every}: at least {drift.at_least} of its columns"
+        f"{current} against {reference}, every {drift.every}: at least {drift.at_least} of its columns"
         f"{columns} {_limit(drift)}{held}, at least {drift.min_samples} rows"
     )
 
@@ -93,6 +96,15 @@ def _reference(drift: DriftTrigger, promotion: Promotion, sight: Sight) -> Artif
             has = f"it has {', '.join(sorted(inputs))}" if inputs else "it has none"
             return f"drift.reference.input: ModelVersion {called} was trained on no input {wanted}: {has}"
     return "drift.reference.input: what is served is no ModelVersion, or one that is gone: give drift.reference.uri"
+
+
+def _current(drift: DriftTrigger, sight: Sight) -> Artifact | str:
+    """What to compare; or, in words, why there is nothing."""
+    if drift.current.uri:
+        return Artifact(name="current", uri=drift.current.uri)
+    if sight.request_log is None:
+        return "drift.current.requests: the deployment keeps no log of its requests: give it spec.requestLog"
+    return Artifact(name="current", uri=place_of(sight.request_log, sight.namespace, sight.deployment))
 
 
 def _found(
@@ -146,13 +158,18 @@ def _seen(answer: Drifted, now: datetime) -> DriftSeen:
     )
 
 
-def _job(trigger: Trigger, drift: DriftTrigger, reference: Artifact, sight: Sight, name: str) -> Body:
+def _job(
+    trigger: Trigger, drift: DriftTrigger, reference: Artifact, current: Artifact, sight: Sight, name: str
+) -> Body:
+    requests, log = drift.current.requests, sight.request_log
+    storage = drift.storage or (log.storage if requests and log else None)
     below = drift.report or sight.config.defaults.output
     place = f"{sight.namespace}/{sight.deployment}/drift/{sight.policy}/{trigger.name}"
     report = f"{below.rstrip('/')}/{place}" if below else None
     task = DriftTask(
         reference=reference,
-        current=Artifact(name="current", uri=drift.current.uri or ""),
+        current=current,
+        within_seconds=int(parse_duration(requests.within).total_seconds()) if requests else None,
         columns=tuple(drift.columns),
         method=drift.method,
         limit=drift.limit,
@@ -160,7 +177,7 @@ def _job(trigger: Trigger, drift: DriftTrigger, reference: Artifact, sight: Sigh
         report=report,
         title=f"Drift of {sight.namespace}/{sight.deployment}: {trigger.name}",
     )
-    read = {claim for uri in (reference.uri, task.current.uri) if (claim := claim_of(uri))}
+    read = {claim for uri in (reference.uri, current.uri) if (claim := claim_of(uri))}
     written = {claim} if (claim := claim_of(report or "")) else set()
     mounts = [*claim_mounts(written, read_only=False), *claim_mounts(read - written, read_only=True)]
     container = agent_container(
@@ -168,7 +185,7 @@ def _job(trigger: Trigger, drift: DriftTrigger, reference: Artifact, sight: Sigh
         "drift",
         task,
         sight.config,
-        storage=drift.storage.secret_name if drift.storage else None,
+        storage=storage.secret_name if storage else None,
         mounts=mounts,
     )
     return agent_job(beside(sight, name), labels(sight), container, read | written, _LIMITS)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from perennial.api.modeldeployment import ModelDeploymentStatus, Promotion
+from perennial.api.requestlog import RequestLog
 from perennial.api.retrainpolicy import Cause, Run, Skip, TriggerStatus
 from perennial.config import Config
 from perennial.errands import OwnJob
@@ -22,8 +23,9 @@ def stable(serving: ModelDeploymentStatus) -> Promotion | None:
 @dataclass(frozen=True, slots=True)
 class Sight:
     """`before` is the trigger's row of the last look, `runs` the policy's, newest first, `serving` and `series` the
-    deployment's, of this name, `versions` all of the namespace. What time alone brings counts from `begin`, when the
-    policy was made, at its first look. `answers` are those to the questions of the look before.
+    deployment's, of this name, `request_log` what it writes, `versions` all of the namespace. What time alone brings
+    counts from `begin`, when the policy was made, at its first look. `answers` are those to the questions of the look
+    before.
     """
 
     before: TriggerStatus | None
@@ -43,6 +45,7 @@ class Sight:
     config: Config = field(default_factory=Config)
     jobs: Sequence[OwnJob] = ()
     refusal: Refusal | None = None
+    request_log: RequestLog | None = None
 
     @property
     def promotion(self) -> Promotion | None:

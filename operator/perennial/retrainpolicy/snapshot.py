@@ -6,6 +6,7 @@ from typing import Any
 
 from perennial.api.meta import ANNOTATION_RETRAINPOLICY_UID, LABEL_RETRAINPOLICY, LABEL_RUN
 from perennial.api.modeldeployment import ModelDeploymentStatus
+from perennial.api.requestlog import RequestLog
 from perennial.api.resources import METRICSERIES, MODELDEPLOYMENTS, MODELVERSIONS, RETRAINPOLICIES, TRAININGJOBS
 from perennial.api.retrainpolicy import MAX_RUNS, RetrainPolicySpec, RetrainPolicyStatus, Run, RunPhase
 from perennial.errands import OwnJob, own_jobs
@@ -46,6 +47,12 @@ class Snapshot(Subject):
     def target(self) -> str:
         """The name of the deployment."""
         return self.spec.deployment.name if self.spec else ""
+
+    @property
+    def request_log(self) -> RequestLog | None:
+        """Where the deployment writes what it is asked, if it does."""
+        said = (self.deployment or {}).get("spec", {}).get("requestLog")
+        return read_spec(RequestLog, said)[0] if said else None
 
     @property
     def template(self) -> Body:

@@ -14,6 +14,7 @@ from perennial.server.errors import ModelLoadError, StartupError
 from perennial.server.metrics import Metrics
 from perennial.server.predictor import AnyPredictor
 from perennial.server.process import ModelServer
+from perennial.server.requestlog import RequestLog, logged
 from perennial.server.served import Served
 from perennial.server.settings import Settings
 
@@ -55,6 +56,9 @@ def _load(settings: Settings, metrics: Metrics) -> AnyPredictor:
     except Exception as error:  # unreadable folder, missing library: to the operator it is the same
         _log.exception("loading failed")
         raise ModelLoadError(f"{settings.model_format}: {type(error).__name__}: {error}") from error
+    if settings.request_log:
+        log = RequestLog(settings.request_log, settings.request_log_percent, settings.request_log_columns)
+        predictor = logged(predictor, log)
     metrics.model_loaded.set(1)
     _log.info("model loaded", extra={"seconds": round(time.perf_counter() - started, 3)})
     return predictor

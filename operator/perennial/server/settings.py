@@ -1,5 +1,6 @@
 """The server's settings, read once from the environment that the operator (or a person) gives it."""
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ class Settings:
     max_body_bytes: int = 16 * 1024 * 1024
     drain_seconds: float = 10.0
     access_log: bool = False
+    request_log: Path | None = None
+    request_log_percent: float = 100.0
+    request_log_columns: tuple[str, ...] = ()
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
@@ -47,6 +51,9 @@ class Settings:
             max_body_bytes=int(_number(env, "PERENNIAL_MAX_BODY_BYTES", cls.max_body_bytes, 1, 2**31)),
             drain_seconds=_number(env, "PERENNIAL_DRAIN_SECONDS", cls.drain_seconds, 0, 3600),
             access_log=bool(_number(env, "PERENNIAL_ACCESS_LOG", 0, 0, 1)),
+            request_log=Path(folder) if (folder := _text(env, "PERENNIAL_REQUEST_LOG")) else None,
+            request_log_percent=_number(env, "PERENNIAL_REQUEST_LOG_PERCENT", cls.request_log_percent, 0, 100),
+            request_log_columns=_names(env, "PERENNIAL_REQUEST_LOG_COLUMNS"),
         )
 
 
@@ -58,6 +65,16 @@ def _text(env: Mapping[str, str], name: str, *, required: bool = False) -> str:
     if not (value.isascii() and (value.isprintable() or name == "PERENNIAL_TRUSTED_TYPES")):
         raise StartupError(f"{name} must be printable ASCII, is {value!r}")
     return value
+
+
+def _names(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    try:
+        value = json.loads(text) if (text := _text(env, name)) else []
+    except ValueError:
+        value = None
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise StartupError(f"{name} must be a JSON list of names, is {text!r}")
+    return tuple(value)
 
 
 def _number(env: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:

@@ -1,6 +1,7 @@
 """How far data is from a reference: distances against what is known of them, and tables as people have them."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,17 @@ class TestTheStep:
         people(300, 3, age=60.0).write_csv(place / "a.csv")
         found = drift.run(task.model_copy(update={"columns": ("plan",)}), layout)
         assert (found.columns, found.drifted) == (1, 0)
+
+    def test_the_log_of_requests_of_late(self, task: DriftTask, place: Path, layout: Layout) -> None:
+        for hours, age in ((1, 60.0), (30, 40.0)):
+            then = datetime.now(UTC) - timedelta(hours=hours)
+            file = place / f"{then:%Y-%m-%d}" / f"{then:%H%M}-churn-x1-0a.jsonl"
+            file.parent.mkdir(exist_ok=True)
+            people(300, 3, age=age).with_columns(time=pl.lit("x"), prediction=pl.lit(0.1)).write_ndjson(file)
+        found = drift.run(task.model_copy(update={"within_seconds": 7200}), layout)
+        assert (found.rows, found.columns, found.drifted) == (300, 4, 1)
+        nothing = drift.run(task.model_copy(update={"within_seconds": 60}), layout)
+        assert (nothing.rows, nothing.drifted) == (0, 0)
 
     def test_few_rows_are_counted_and_not_compared(self, task: DriftTask, place: Path, layout: Layout) -> None:
         people(99, 3, age=60.0).write_csv(place / "a.csv")

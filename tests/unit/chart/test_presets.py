@@ -68,7 +68,7 @@ def spec(**fields: Any) -> ModelDeploymentSpec:
 
 
 def made(runtime: str, config: Config, **fields: Any) -> Body:
-    return pod_template("shop", spec(runtime=runtime, **fields), MODEL, "shop-0123456789", config)["spec"]
+    return pod_template("team", "shop", spec(runtime=runtime, **fields), MODEL, "shop-0123456789", config)["spec"]
 
 
 def command(container: Body) -> str:

@@ -145,8 +145,12 @@ def test_the_last_of_several_is_told(later: str) -> None:
 def test_pods_that_wait_for_their_model_are_not_said_to_run() -> None:
     fetching: Body = {"initContainerStatuses": [{"name": "fetch", "state": {"running": {}}}]}
     assert unready([pod(fetching)]) == "container fetch of pod p has not ended yet"
+    shipping: Body = {"initContainerStatuses": [{"name": "ship", "state": {"running": {}}}]}
+    assert unready([pod(shipping)]) is None
     assert unready([pod({})]) is None
+    sidecar: Body = {"initContainerStatuses": [{"name": "mesh", "state": {"running": {}}}]}
     serving: Body = {"containerStatuses": [{"name": "server", "state": {"running": {}}}]}
     assert unready([pod({}), pod(serving)]) == "they run, but do not answer ready"
+    assert unready([pod(sidecar | serving)]) == "they run, but do not answer ready"
     ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-20T12:00:00Z"}
     assert unready([pod({**serving, "conditions": [ready]})]) is None

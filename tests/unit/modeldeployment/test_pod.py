@@ -18,7 +18,7 @@ OWN = {"name": "mine", "image": "mine:1"}
 
 def render(model: Model = MODEL, config: Config = CONFIG, **fields: Any) -> Body:
     spec = ModelDeploymentSpec.model_validate({"model": {"name": "churn"}, **fields})
-    return pod_template("shop", spec, model, "shop-0123456789", config)
+    return pod_template("team", "shop", spec, model, "shop-0123456789", config)
 
 
 def template(*containers: Body, **spec: Any) -> Body:
@@ -210,3 +210,34 @@ def test_defaults_hold_where_the_template_says_nothing() -> None:
     assert said["terminationGracePeriodSeconds"] == 5
     assert "automountServiceAccountToken" not in said
     assert said["securityContext"]["runAsUser"] == 1
+
+
+def test_a_log_of_requests_is_taken_away_by_a_sidecar() -> None:
+    log = {"uri": "pvc://logs/churn", "percent": 2.5, "columns": ["age", "ä"], "retention": "48h"}
+    plain, pod = render(), render(requestLog=log | {"storage": {"secretName": "acme-s3"}})
+    ship = pod["spec"]["initContainers"][-1]
+    assert (ship["name"], ship["restartPolicy"], ship["args"]) == ("ship", "Always", ["ship"])
+    assert ship["envFrom"] == [{"secretRef": {"name": "acme-s3"}}]
+    assert json.loads(environment(ship)["PERENNIAL_TASK"]) == {
+        "folder": "/perennial/requests",
+        "uri": "pvc://logs/churn/team/shop",
+        "keepSeconds": 172_800,
+    }
+    told = environment(server(pod)).items() - environment(server(plain)).items()
+    assert dict(told) == {
+        "PERENNIAL_REQUEST_LOG": "/perennial/requests",
+        "PERENNIAL_REQUEST_LOG_PERCENT": "2.5",
+        "PERENNIAL_REQUEST_LOG_COLUMNS": '["age", "\\u00e4"]',
+    }
+    requests = {"name": "perennial-requests", "mountPath": "/perennial/requests"}
+    assert requests in server(pod)["volumeMounts"]
+    assert requests in ship["volumeMounts"]
+    assert {"name": "claim-logs", "mountPath": "/perennial-volumes/logs"} in ship["volumeMounts"]
+    volumes = [one["name"] for one in pod["spec"]["volumes"]]
+    assert volumes == ["perennial-model", "perennial-tmp", "perennial-requests", "claim-logs"]
+
+
+def test_a_model_and_a_log_on_one_claim() -> None:
+    model = Model("churn", 4, "pvc://data/churn/4", digest(4), "sklearn", None)
+    pod = render(model, requestLog={"uri": "pvc://data/requests"})
+    assert [one["name"] for one in pod["spec"]["volumes"]].count("claim-data") == 1

@@ -39,7 +39,12 @@ def test_what_changes_no_pod_changes_no_name(fields: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"template": {"spec": {}}}, {"runtime": "sklearn"}, {"storage": {"secretName": "s"}}],
+    [
+        {"template": {"spec": {}}},
+        {"runtime": "sklearn"},
+        {"storage": {"secretName": "s"}},
+        {"requestLog": {"uri": "s3://acme/requests"}},
+    ],
     ids=lambda fields: next(iter(fields)),
 )
 def test_what_changes_the_pod_changes_the_name(fields: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import itertools
 import json
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -101,6 +101,36 @@ class TestJob:
         assert row(team)["message"].endswith("give drift.reference.uri")
         team.edit(triggers=[drift(reference={"uri": "s3://acme/train.csv"})]).settle()
         assert len(team.sent) == 1
+
+
+class TestRequests:
+    LOG: ClassVar[Body] = {"uri": "pvc://logs/churn/", "storage": {"secretName": "acme-logs"}}
+
+    def a_team(self, *, log: Body | None, **fields: Any) -> Team:
+        team = Team(a_policy(drift(current={"requests": {"within": "6h"}}, **fields)), a_deployment())
+        team.deployment["spec"] |= {"requestLog": log} if log else {}
+        team.world.add(trained_on(1, [TRAIN]))
+        return team.settle()
+
+    def test_what_the_deployment_was_asked_of_late(self) -> None:
+        (container,) = job(self.a_team(log=self.LOG))["spec"]["template"]["spec"]["containers"]
+        task = json.loads(container["env"][0]["value"])
+        assert (task["current"]["uri"], task["withinSeconds"]) == ("pvc://logs/churn/team/churn", 6 * 3600)
+        assert container["envFrom"] == [{"secretRef": {"name": "acme-logs"}}]
+        assert "/perennial-volumes/logs" in [one["mountPath"] for one in container["volumeMounts"]]
+
+    def test_credentials_of_its_own(self) -> None:
+        team = self.a_team(log=self.LOG, storage={"secretName": "acme-all"})
+        (container,) = job(team)["spec"]["template"]["spec"]["containers"]
+        assert container["envFrom"] == [{"secretRef": {"name": "acme-all"}}]
+
+    def test_without_a_log_nothing_is_looked_at_until_there_is_one(self) -> None:
+        team = self.a_team(log=None)
+        assert not team.sent
+        assert row(team)["state"] == "Unavailable"
+        assert row(team)["message"].endswith("give it spec.requestLog")
+        team.deployment["spec"]["requestLog"] = self.LOG
+        assert len(team.settle().sent) == 1
 
 
 class TestWhatFollows:

@@ -31,6 +31,9 @@ def test_trusted_types_are_separated_by_commas_or_blanks() -> None:
         ({"PERENNIAL_PORT": "http"}, "PERENNIAL_PORT must be a number, is 'http'"),
         ({"PERENNIAL_PORT": "70000"}, "PERENNIAL_PORT must be between 0 and 65535"),
         ({"PERENNIAL_THREADS": "0"}, "PERENNIAL_THREADS must be between 1 and 256"),
+        ({"PERENNIAL_REQUEST_LOG_PERCENT": "101"}, "PERENNIAL_REQUEST_LOG_PERCENT must be between 0"),
+        ({"PERENNIAL_REQUEST_LOG_COLUMNS": "age"}, "PERENNIAL_REQUEST_LOG_COLUMNS must be a JSON list of names"),
+        ({"PERENNIAL_REQUEST_LOG_COLUMNS": "[1]"}, "PERENNIAL_REQUEST_LOG_COLUMNS must be a JSON list of names"),
         ({"PERENNIAL_DRAIN_SECONDS": "nan"}, "PERENNIAL_DRAIN_SECONDS must be between"),
     ],
 )

@@ -4,10 +4,11 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from perennial.agent import requestlog
 from perennial.agent.drift.compare import Column, columns_of
 from perennial.agent.drift.page import page
 from perennial.agent.drift.tables import read
@@ -28,7 +29,12 @@ def run(task: DriftTask, layout: Layout) -> Drifted:
         reference, current = Path(folder, "reference"), Path(folder, "current")
         bring("the reference", task.reference, reference, layout.volumes)
         before = read("the reference", reference, task.columns)
-        bring("the current data", task.current, current, layout.volumes)
+        if task.within_seconds is None:
+            bring("the current data", task.current, current, layout.volumes)
+        else:
+            since = datetime.now(UTC) - timedelta(seconds=task.within_seconds)
+            if not requestlog.download(task.current.uri, current, since, layout.volumes):
+                return Drifted(rows=0, reference_rows=before.height, columns=len(before.columns), drifted=0)
         now = read("the current data", current, task.columns)
     if now.height < task.min_rows:
         return Drifted(rows=now.height, reference_rows=before.height, columns=len(now.columns), drifted=0)

@@ -1,0 +1,78 @@
+"""What a real server is asked is kept in a real store, drifts from what its model was trained on, and is trained on."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from e2e.lab import Body, Lab
+from e2e.space import Space, digits, policy, serving
+from e2e.store import BUCKET, Store
+
+# A look is a minute after the one before, and a minute of requests is stored once it is over.
+pytestmark = pytest.mark.full
+
+
+@pytest.fixture(scope="module")
+def space(lab: Lab, store: Store) -> Space:
+    space = Space(lab, "e2e-drift", labels={"pod-security.kubernetes.io/enforce": "restricted"})
+    space.use(store)
+    return space
+
+
+def table(images: np.ndarray) -> bytes:
+    """As the columns are called in the log of a model without names."""
+    header = ",".join(map(str, range(images.shape[1])))
+    return "\n".join([header, *(",".join(f"{value:g}" for value in row) for row in images)]).encode()
+
+
+def ask(space: Space, images: np.ndarray) -> None:
+    tensor = {"name": "x", "shape": list(images.shape), "datatype": "FP64", "data": images.ravel().tolist()}
+    url = f"{space.address('digits')}/v2/models/digits/infer"
+    command = ["curl", "--silent", "--show-error", "--fail", "--data", "@-", url]
+    answer = space.lab.run(*space.lab.cluster.exec_command(command), stdin=json.dumps({"inputs": [tensor]})).stdout
+    assert len(json.loads(answer)["outputs"][0]["data"]) == len(images)
+
+
+def test_requests_drift_and_the_next_version_knows_them(space: Space, store: Store) -> None:
+    images = load_digits().data
+    before = store.put("drift/before", {"train.csv": table(images[:600])})["uri"] + "/"
+    after = store.put("drift/after", {"train.csv": table(16 - images[:600])})["uri"] + "/"
+    space.apply(digits("first", inputs=[{"name": "seen", "uri": before}]))
+    log = {"uri": f"s3://{BUCKET}/requests", "retention": "24h"}
+    space.apply(serving("digits", requestLog=log))
+    space.serves("digits", 1)
+    job = digits("again", inputs=[{"name": "seen", "uri": after}])
+    moved = {"reference": {"input": "seen"}, "current": {"requests": {"within": "1h"}}, "atLeast": 20, "every": "1m"}
+    trigger = {"name": "moved", "drift": moved | {"report": f"s3://{BUCKET}/reports"}}
+    space.apply(policy("digits", job, triggers=[trigger], cooldown="1h"))
+
+    def row() -> Body:
+        rows = ((space.get("rp", "digits") or {}).get("status") or {}).get("triggers") or [{}]
+        return dict(rows[0])
+
+    ask(space, images[600:900])
+    space.until("what was asked is known", lambda: row().get("samples") == 300, 300)
+    assert row()["state"] == "Ok", row()
+    assert row()["drift"]["drifted"] == 0
+    assert not space.every("trainingjobs", "perennial.dev/retrainpolicy=digits")
+    # Somebody changed the scanner.
+    for start in (600, 900, 1200):
+        ask(space, 16 - images[start : start + 300])
+    space.serves("digits", 2, 400)
+    (run,) = (space.get("rp", "digits") or {})["status"]["runs"]
+    print(run["cause"]["message"])
+    cause = run["cause"]
+    assert (cause["type"], cause["drift"]["columns"]) == ("Drift", 64)
+    assert cause["drift"]["drifted"] > 20
+    reports = store.names("reports/e2e-drift/digits/drift/digits/moved")
+    assert cause["drift"]["report"].removeprefix(f"s3://{BUCKET}/") in reports
+    version = space.get("modelversion", "digits-2") or {}
+    assert version["spec"]["inputs"][0]["uri"] == after
+    assert version["spec"]["retrain"]["cause"]["drift"] == cause["drift"]
+    seen = space.until("the second is looked at", lambda: "drift" in row() and row()["lookRevision"], 180)
+    assert seen != cause["revision"]
+    space.until("of what pods were asked that have ended nothing is lost", lambda: row().get("samples") == 1200, 180)
+    days = {name.split("/")[3] for name in store.names("requests/e2e-drift/digits/")}
+    assert all(day.startswith("20") for day in days)
