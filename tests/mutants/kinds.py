@@ -623,6 +623,22 @@ POLICIES = (
         ("tests/unit/retrainpolicy/test_drift.py",),
     ),
     Mutant(
+        "columns-that-nobody-asked-for",
+        "the log of requests has columns that were left out on purpose",
+        "server/requestlog.py",
+        "return not self._columns or column in self._columns",
+        "return True",
+        ("tests/unit/server/test_requestlog.py",),
+    ),
+    Mutant(
+        "a-minute-overwritten",
+        "what is written to a minute after it was taken away replaces it in the store",
+        "agent/requestlog.py",
+        "-{os.urandom(4).hex()}.jsonl",
+        ".jsonl",
+        ("tests/unit/agent/test_requestlog.py",),
+    ),
+    Mutant(
         "many-columns-many-alarms",
         "tests of many columns are not corrected for their number",
         "agent/drift/compare.py",
