@@ -26,7 +26,7 @@ class Column:
 def columns_of(
     reference: pl.DataFrame, current: pl.DataFrame, method: DriftMethod, limit: float, columns: Sequence[str]
 ) -> list[Column]:
-    """Every column of both, or those that are named; those that drifted, and the farthest of them, first.
+    """Every column of both, or those that are named; the farthest first.
 
     TaskFailed where there is none.
     """
@@ -43,11 +43,12 @@ def columns_of(
 
 def _column(name: str, reference: pl.Series, current: pl.Series, method: DriftMethod) -> Column:
     if reference.dtype.is_numeric() and (current.dtype.is_numeric() or current.dtype == pl.Null):
-        samples = _numbers(reference), _numbers(current)
-        used, score = distances.score(method, distances.of_numbers(*samples), samples)
-        return Column(name, used, score, False, distances.of_numbers(*samples))
-    bins = distances.of_categories(_texts(reference), _texts(current))
-    used, score = distances.score(method, bins, None)
+        numbers = _numbers(reference), _numbers(current)
+        bins = distances.of_numbers(*numbers)
+    else:
+        numbers = None
+        bins = distances.of_categories(_texts(reference), _texts(current))
+    used, score = distances.score(method, bins, numbers)
     return Column(name, used, score, False, bins)
 
 
