@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -20,6 +21,8 @@ from tests.apiserver.operators import USER, Perennial, apply_kinds, eventually
 # The controllers are there to be kept busy, not to be waited for.
 FAST = ("--kube-api-qps=1000", "--kube-api-burst=2000", "--concurrent-job-syncs=16", "--concurrent-deployment-syncs=16")
 APART = ("events", "leases")
+# Where this names cores, what is measured has those. Who plays the kubelet and makes the load has the others.
+CORES = "PERENNIAL_BENCH_CORES"
 WRITES = ("create", "update", "patch", "delete")
 
 
@@ -34,7 +37,8 @@ class InPod(Perennial):
         (account / "token").write_text(server.token(USER))
         kubeconfig = self._command.index("--kubeconfig")
         arguments = [*self._command[3:kubeconfig], *self._command[kubeconfig + 2 :]]
-        self._command = [sys.executable, "-m", "tests.bench.pod", str(account), *arguments]
+        pinned = ["taskset", "-c", cores] if (cores := os.environ.get(CORES)) else []
+        self._command = [*pinned, sys.executable, "-m", "tests.bench.pod", str(account), *arguments]
         url = urlsplit(server.url)
         self.environment = {"KUBERNETES_SERVICE_HOST": str(url.hostname), "KUBERNETES_SERVICE_PORT": str(url.port)}
 
@@ -130,11 +134,21 @@ class Scene:
         return took
 
 
+def _share_the_cores(server: ApiServer) -> None:
+    if names := os.environ.get(CORES):
+        cores = {int(name) for name in names.split(",")}
+        servers = [one.pid for one in (server.etcd, server.apiserver, server.controller_manager) if one.pid]
+        for pid, share in [*((one, cores) for one in servers), (os.getpid(), set(range(os.cpu_count() or 1)) - cores)]:
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                os.sched_setaffinity(int(thread.name), share)
+
+
 @asynccontextmanager
 async def scene(folder: Path, *, controllers: bool = True) -> AsyncIterator[Scene]:
     """A new server with the CustomResourceDefinitions, and the operator not yet started."""
     users = {USER: ["system:masters"]}
     with ApiServer(folder, users=users, audit=True, controller_manager=controllers, controller_args=FAST) as server:
+        _share_the_cores(server)
         apply_kinds(server)
         config = folder / "config.yaml"
         template = {"spec": {"containers": [{"name": "server", "image": "server:1"}]}}
