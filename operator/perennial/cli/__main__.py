@@ -78,10 +78,11 @@ def _report(given: argparse.Namespace) -> str:
 
 
 def _replay(given: argparse.Namespace) -> str:
-    from perennial.cli import cluster, replay
+    from perennial.cli import cluster, prometheus, replay
 
     there = cluster.connect(given.kubeconfig, given.context, given.namespace)
-    return replay.run(there, given.policy, given.file, given.since, datetime.now(UTC))
+    asked = prometheus.Prometheus(given.prometheus, given.prometheus_token_file) if given.prometheus else None
+    return replay.run(there, given.policy, given.file, given.since, datetime.now(UTC), asked)
 
 
 _COMMANDS: Mapping[str, Callable[[argparse.Namespace], str]] = {

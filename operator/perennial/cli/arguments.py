@@ -109,6 +109,12 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument(
         "--since", metavar="SPAN", type=_span, default=timedelta(days=7), help="how far back, at most 720h (168h)"
     )
+    replay.add_argument(
+        "--prometheus", metavar="URL", help="asked what it would have answered, for triggers that ask it"
+    )
+    replay.add_argument(
+        "--prometheus-token-file", metavar="FILE", type=Path, help="has a bearer token, for a server at https://"
+    )
 
     digest = commands.add_parser("digest", help="print the digest of a file or folder, as inputs and versions have it")
     digest.add_argument("path", metavar="PATH", type=Path)

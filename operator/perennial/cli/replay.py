@@ -12,26 +12,36 @@ from perennial.api.base import format_time
 from perennial.api.resources import METRICSERIES, MODELDEPLOYMENTS, MODELVERSIONS, RETRAINPOLICIES, TRAININGJOBS
 from perennial.cli.cluster import Body, Cluster
 from perennial.cli.problem import Problem
+from perennial.cli.prometheus import Prometheus
 from perennial.retrainpolicy.replay import History, Replayed, replay
 
 
-def run(cluster: Cluster, name: str | None, file: Path | None, span: timedelta, now: datetime) -> str:
+def run(
+    cluster: Cluster,
+    name: str | None,
+    file: Path | None,
+    span: timedelta,
+    now: datetime,
+    prometheus: Prometheus | None = None,
+) -> str:
     """The runs of a policy, by name or from a file, over the span until now. Problem when it cannot be known."""
     policy = _from(file) if file else cluster.get(RETRAINPOLICIES, name or "")
     target = str(((policy.get("spec") or {}).get("deployment") or {}).get("name") or "")
     deployment = cluster.get(MODELDEPLOYMENTS, target)
-    history = History(deployment, cluster.find(METRICSERIES, target), cluster.every(MODELVERSIONS))
+    asked = prometheus.answer if prometheus else None
+    history = History(deployment, cluster.find(METRICSERIES, target), cluster.every(MODELVERSIONS), asked)
     try:
         found = replay(policy, history, now - span, now)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Problem(f"the policy cannot be replayed: {error}") from None
     model = (deployment["spec"].get("model") or {}).get("name")
-    return text(found, target, now - span, _seconds(cluster.every(TRAININGJOBS), model))
+    told = f"{target} reported" + (f" and {prometheus.url} says" if prometheus else "")
+    return text(found, told, now - span, _seconds(cluster.every(TRAININGJOBS), model))
 
 
-def text(found: Replayed, deployment: str, since: datetime, took: list[int]) -> str:
-    """For people. `took`: seconds that trainings of the model have run."""
-    lines = [f"since {format_time(since)}, by what {deployment} reported:"]
+def text(found: Replayed, told: str, since: datetime, took: list[int]) -> str:
+    """For people. `told`: who told what; `took`: seconds that trainings of the model have run."""
+    lines = [f"since {format_time(since)}, by what {told}:"]
     width = max((len(run.cause.trigger) for run in found.runs), default=0)
     for run in found.runs:
         lines.append(f"  {format_time(run.start_time)}  {run.cause.trigger:{width}}  {run.cause.message}")

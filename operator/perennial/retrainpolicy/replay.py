@@ -6,7 +6,7 @@ What is older is known less sharply: for an hour by the minute, for 12 hours by 
 the day. In between values are taken to have been the same.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -21,8 +21,8 @@ from perennial.metricseries.book import TIERS
 from perennial.metricseries.bucket import read
 from perennial.metricseries.sample import Sample
 from perennial.metricseries.series import Full, fold
-from perennial.plan import Body
-from perennial.questions import Answer, Question
+from perennial.plan import Body, Plan
+from perennial.questions import Answer, Query, Question
 from perennial.retrainpolicy.decide import decide
 from perennial.retrainpolicy.snapshot import gather
 from perennial.view import Refusal
@@ -34,11 +34,13 @@ _STEP, _FINE_STEP, _FINE = timedelta(minutes=5), timedelta(minutes=1), timedelta
 
 @dataclass(frozen=True)
 class History:
-    """What is known of the past: the ModelDeployment with its promotions, its MetricSeries, and the ModelVersions."""
+    """What is known of the past: the ModelDeployment with its promotions, its MetricSeries, and the ModelVersions; and,
+    where somebody knows it, what Prometheus would have answered then."""
 
     deployment: Body
     series: Body | None
     versions: Sequence[Body] = ()
+    prometheus: Callable[[Query], Answer] | None = None
 
 
 @dataclass
@@ -57,7 +59,7 @@ def replay(policy: Body, history: History, since: datetime, until: datetime) -> 
     known = deepcopy(policy)
     known["spec"]["dryRun"], known["spec"]["suspend"] = True, False
     triggers = known["spec"].get("triggers") or []
-    result.left_out = {one["name"]: words for one in triggers if (words := _unknown(one))}
+    result.left_out = {one["name"]: words for one in triggers if (words := _unknown(one, history))}
     known["spec"]["triggers"] = [one for one in triggers if one["name"] not in result.left_out]
     if not known["spec"]["triggers"]:
         raise ValueError("none of its triggers can be replayed")
@@ -80,11 +82,13 @@ def replay(policy: Body, history: History, since: datetime, until: datetime) -> 
     return result
 
 
-def _unknown(trigger: Body) -> str:
+def _unknown(trigger: Body, history: History) -> str:
     """Why the past of a trigger is not known; empty where it is."""
     if trigger.keys() & {"data", "drift"}:
         return "what its data was like is not on record"
     source = next(iter((trigger.get("metric") or {}).get("source") or {"reported": {}}))
+    if source == "prometheus":
+        return "" if history.prometheus else "nobody says what Prometheus would have answered: give --prometheus"
     return "" if source == "reported" else f"what {source} said is not on record"
 
 
@@ -104,6 +108,7 @@ class _Past:
         self._next = 0
         self._series: Body | None = None
         self._deployment = deepcopy(history.deployment)
+        self._answers: dict[Question, Answer] = {}
 
     def look(self, now: datetime) -> timedelta:
         """Decide once more, with what is known by then; how long it is sure to stay so."""
@@ -121,16 +126,24 @@ class _Past:
         status["stableRevision"] = next((one["revision"] for one in status["promotions"]), None)
         status.pop("rollout", None)
         namespace, name = self._policy["metadata"]["namespace"], self._policy["metadata"]["name"]
-        snapshot = gather(self, namespace, name)
-        assert snapshot
-        if snapshot.spec is None:
-            raise ValueError(snapshot.invalid)
-        plan = decide(snapshot, now, Config())
+        self._answers = {}
+        plan = self._decide(namespace, name, now)
+        if asked := [question for question in plan.questions if isinstance(question, Query)]:
+            assert self._history.prometheus
+            self._answers = {question: self._history.prometheus(question) for question in asked}
+            plan = self._decide(namespace, name, now)
         self._policy["status"] = plan.status
         again = gather(self, namespace, name)
         assert again
         self.snapshot = again
         return timedelta(days=1) if plan.requeue_after is None else timedelta(seconds=plan.requeue_after)
+
+    def _decide(self, namespace: str, name: str, now: datetime) -> Plan:
+        snapshot = gather(self, namespace, name)
+        assert snapshot
+        if snapshot.spec is None:
+            raise ValueError(snapshot.invalid)
+        return decide(snapshot, now, Config())
 
     def news_after(self, now: datetime) -> datetime:
         """When the next sample came."""
@@ -161,7 +174,7 @@ class _Past:
         return None
 
     def answers(self, resource: Resource, namespace: str, name: str) -> Mapping[Question, Answer]:
-        return {}
+        return self._answers
 
 
 def _samples(series: Body | None) -> Iterator[Sample]:

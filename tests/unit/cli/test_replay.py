@@ -1,8 +1,12 @@
 """A policy over the past: the same decisions, with the clock of then."""
 
+import json
+import threading
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -11,6 +15,7 @@ from perennial.api.resources import METRICSERIES, MODELDEPLOYMENTS, RETRAINPOLIC
 from perennial.cli import arguments, replay
 from perennial.cli.cluster import Cluster
 from perennial.cli.problem import Problem
+from perennial.cli.prometheus import Prometheus
 from perennial.metricseries.series import Sample, fold
 from perennial.plan import Body
 
@@ -102,11 +107,11 @@ def test_only_what_the_revision_of_then_reported_counts() -> None:
 
 def test_what_is_not_on_record_is_said() -> None:
     data = {"name": "new-data", "data": {"uri": "s3://acme/churn/"}}
-    asked = {"name": "sales", "metric": {"name": "sales", "below": 1, "source": {"prometheus": {"query": "up"}}}}
+    asked = {"name": "sales", "metric": {"name": "sales", "below": 1, "source": {"webhook": {"name": "sales"}}}}
     lines = said(There(a_policy(NIGHTLY, data, asked), lambda _: None))
     assert lines[-2:] == [
         "not replayed: new-data: what its data was like is not on record",
-        "not replayed: sales: what prometheus said is not on record",
+        "not replayed: sales: what webhook said is not on record",
     ]
     with pytest.raises(Problem, match="none of its triggers can be replayed"):
         said(There(a_policy(data), lambda _: 0.95))
@@ -149,3 +154,87 @@ def test_what_is_no_command(words: list[str], capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         arguments.parser().parse_args(words)
     assert capsys.readouterr().err.startswith("error: ")
+
+
+class Server:
+    """A Prometheus server's HTTP interface over one number for each time."""
+
+    def __init__(self, value: Any) -> None:
+        self.asked: list[tuple[str, float]] = []
+        told = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                form = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+                told.asked.append((form["query"], float(form["time"])))
+                code, body = 200, {"status": "success", "data": {"resultType": "vector", "result": []}}
+                if "bad" in form["query"]:
+                    code, body = 400, {"status": "error", "error": "parse error"}
+                elif (found := value(float(form["time"]))) is not None:
+                    body["data"] = {"resultType": "vector", "result": [{"value": [float(form["time"]), str(found)]}]}
+                self.send_response(code)
+                self.end_headers()
+                self.wfile.write(json.dumps(body).encode())
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class TestPrometheus:
+    @staticmethod
+    def a_trigger(**source: Any) -> Body:
+        query = {"query": "churn_accuracy{ns='$namespace'}"} | source
+        return {"name": "live", "metric": {"name": "accuracy", "below": 0.9, "source": {"prometheus": query}}}
+
+    def test_it_is_asked_as_of_then(self) -> None:
+        policy = a_policy(self.a_trigger(), cooldown="100h")
+        broke = NOW - timedelta(hours=5)
+        with Server(lambda time: 0.8 if time >= broke.timestamp() else 0.95) as server:
+            told = replay.run(There(policy, lambda ago: None), "churn", None, SPAN, NOW, Prometheus(server.url + "/"))
+        first, line, runs = told.splitlines()[:3]
+        assert first == f"since 2026-11-18T12:00:00Z, by what churn reported and {server.url} says:"
+        assert line.split()[0].startswith("2026-11-20T07:0")
+        assert "accuracy is 0.8 (1 sample by prometheus), below 0.9" in line
+        assert runs == "1 run"
+        assert {query for query, _ in server.asked} == {"churn_accuracy{ns='team'}"}
+        times = [time for _, time in server.asked]
+        assert times == sorted(times)
+        assert times[-1] <= NOW.timestamp()
+
+    def test_nothing_to_say_starts_nothing(self) -> None:
+        with Server(lambda time: None) as server:
+            there = There(a_policy(self.a_trigger()), lambda ago: None)
+            assert "no runs" in replay.run(there, "churn", None, SPAN, NOW, Prometheus(server.url))
+
+    def test_without_one_the_trigger_is_left_out(self) -> None:
+        there = There(a_policy(self.a_trigger(), NIGHTLY), lambda ago: None)
+        told = replay.run(there, "churn", None, SPAN, NOW)
+        assert "not replayed: live: nobody says what Prometheus would have answered: give --prometheus" in told
+
+    @pytest.mark.parametrize(
+        ("url", "query", "words"),
+        [
+            ("", "bad query", "answers 400 to bad query: .*parse error"),
+            ("http://127.0.0.1:9", "up", "--prometheus: http://127.0.0.1:9 cannot be asked: "),
+            ("localhost:9090", "up", "is no URL: http://localhost:9090, say"),
+        ],
+    )
+    def test_what_is_wrong_is_said(self, url: str, query: str, words: str) -> None:
+        there = There(a_policy(self.a_trigger(query=query)), lambda ago: None)
+        with Server(lambda time: 1.0) as server, pytest.raises(Problem, match=words):
+            replay.run(there, "churn", None, SPAN, NOW, Prometheus(url or server.url))
+
+    def test_a_token_is_sent_to_https_only(self, tmp_path: Path) -> None:
+        with pytest.raises(Problem, match="a token is sent to https:// only"):
+            Prometheus("http://localhost:9090", tmp_path / "token")
