@@ -132,6 +132,13 @@ def test_a_policy_retrains_by_it_and_starts_nothing_while_it_is_away(
     print(run["cause"]["message"])
     assert run["cause"]["value"] > 50
     assert "by prometheus" in run["cause"]["message"]
+    words = ["-n", space.name, "replay", "watched", "--since", "1h", "--prometheus", prometheus.url]
+    path = f"PYTHONPATH={ROOT / 'operator'}"
+    command = space.lab.cluster.exec_command(["env", path, sys.executable, "-m", "perennial.cli", *words])
+    replayed = space.lab.run(*command).stdout
+    print(replayed)
+    assert "by prometheus), above 50" in replayed
+    assert "\n1 run" in replayed
 
 
 def test_the_alerts_fire_when_they_should(tmp_path: Path) -> None:

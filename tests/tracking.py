@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from e2e.cluster.apiserver import _free_ports
+from e2e.cluster.apiserver import free_ports
 from e2e.cluster.cache import cache_dir, digest, locked, progress
 
 LOCK = Path(__file__).parents[1] / "requirements" / "mlflow.txt"
@@ -70,7 +70,7 @@ def _started(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     environment.pop("PYTHONPATH", None)
     for _ in range(_TRIES):
-        (port,) = _free_ports(1)
+        (port,) = free_ports(1)
         where = ("--host", "127.0.0.1", "--port", str(port), "--workers", "1")
         command = [str(_python()), "-m", "mlflow", "server", *where, *store]
         with log.open("ab") as output:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import random
 import secrets
 import signal
-import socket
 import ssl
 import subprocess
 import time
@@ -26,6 +24,7 @@ from cryptography.x509.oid import NameOID
 
 from e2e.cluster import tools
 from e2e.cluster.cache import ClusterError
+from e2e.cluster.ports import free_ports
 from e2e.cluster.processes import Server
 
 ADMIN = "admin"
@@ -65,7 +64,7 @@ class ApiServer:
         self._tokens = {name: secrets.token_hex(16) for name in self._groups}
         self._audit, self._controllers, self._extra = audit, controller_manager, tuple(apiserver_args)
         self._controller_args = tuple(controller_args)
-        self._etcd_port, self._peer_port, self._port = _free_ports(3)
+        self._etcd_port, self._peer_port, self._port = free_ports(3)
         self.etcd = Server(self.folder, "etcd")
         self.apiserver = Server(self.folder, "kube-apiserver")
         self.controller_manager = Server(self.folder, "kube-controller-manager")
@@ -214,7 +213,7 @@ class ApiServer:
                 self._bin["kube-controller-manager"],
                 f"--kubeconfig={self.kubeconfig}",
                 "--bind-address=127.0.0.1",
-                f"--secure-port={_free_ports(1)[0]}",
+                f"--secure-port={free_ports(1)[0]}",
                 f"--cert-dir={self.folder / 'controllers'}",
                 "--leader-elect=false",
                 "--use-service-account-credentials=true",
@@ -277,14 +276,3 @@ class ApiServer:
 def _pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
     kind, none = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     return key.private_bytes(serialization.Encoding.PEM, kind, none)
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return ports nobody listens on, below the range that the kernel gives to outgoing connections."""
-    found: list[int] = []
-    while len(found) < count:
-        port = random.randrange(20000, 32000)
-        with socket.socket() as probe:
-            if port not in found and probe.connect_ex(("127.0.0.1", port)):
-                found.append(port)
-    return found

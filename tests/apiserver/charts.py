@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from e2e.cluster import tools
-from e2e.cluster.apiserver import ADMIN, ApiServer, _free_ports
+from e2e.cluster.apiserver import ADMIN, ApiServer, free_ports
 from perennial.api.resources import DEPLOYMENTS
 from perennial.plan import Body
 from tests.apiserver.operators import Perennial
@@ -37,7 +37,7 @@ class Deployed(Perennial):
     def __init__(self, server: ApiServer, folder: Path, namespace: str = SYSTEM) -> None:
         self.account = f"system:serviceaccount:{namespace}:perennial"
         self._audit_log = server.audit_log
-        self.reports = _free_ports(1)[0]
+        self.reports = free_ports(1)[0]
         token = server.service_account_token(namespace, "perennial")
         path = f"/api/v1/namespaces/{namespace}/configmaps/perennial"
         config = folder / f"{namespace}.yaml"

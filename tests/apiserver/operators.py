@@ -14,7 +14,8 @@ from typing import Self, TypeVar
 from prometheus_client.parser import text_string_to_metric_families
 
 from e2e.cluster import tools
-from e2e.cluster.apiserver import ApiServer, _free_ports
+from e2e.cluster.apiserver import ApiServer
+from e2e.cluster.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 USER = "operator"
@@ -77,7 +78,7 @@ class Operator:
 
     def __init__(self, server: ApiServer, identity: str, *, lease_seconds: float = 5.0) -> None:
         self.identity = identity
-        self.port = _free_ports(1)[0]
+        self.port = free_ports(1)[0]
         self.log = server.folder / "logs" / f"{identity}.log"
         arguments = [str(server.kubeconfig_of(USER)), identity, str(self.port), str(lease_seconds)]
         self._command = [sys.executable, "-m", "tests.apiserver.toy", *arguments]

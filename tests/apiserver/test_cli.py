@@ -18,7 +18,8 @@ import pytest
 import yaml
 
 from e2e.cluster import tools
-from e2e.cluster.apiserver import ApiServer, _free_ports
+from e2e.cluster.apiserver import ApiServer
+from e2e.cluster.ports import free_ports
 from perennial.api.resources import METRICSERIES, MODELDEPLOYMENTS, MODELVERSIONS, RETRAINPOLICIES, TRAININGJOBS
 from perennial.kube import login
 from perennial.plan import Body
@@ -54,7 +55,7 @@ class Serving:
 @pytest.fixture(scope="module")
 def operator(server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """The process that the chart's Deployment would start."""
-    deployed, (port,) = Deployed(server, tmp_path_factory.mktemp("operator")), _free_ports(1)
+    deployed, (port,) = Deployed(server, tmp_path_factory.mktemp("operator")), free_ports(1)
     deployed._command += ["--ingest-host", "127.0.0.1", "--ingest-port", str(port), "--ingest-name", "localhost"]
     with deployed:
         deployed.started()
@@ -319,7 +320,7 @@ class TestTheCluster:
 
     def test_a_server_that_is_down_is_said(self, place: Place, tmp_path: Path) -> None:
         config = json.loads(place.server.kubeconfig.read_text())
-        config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{_free_ports(1)[0]}"
+        config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{free_ports(1)[0]}"
         (tmp_path / "config").write_text(json.dumps(config))
         line = Person(place.scripts, tmp_path / "config").kubectl("trace", "churn").error()
         assert "cannot be reached" in line
@@ -497,7 +498,7 @@ ModelDeployment churn  in namespace {place.name}
             assert pod_name in {pod["metadata"]["name"] for pod in found}
             assert port == "8443"
 
-            forwarding.target = _free_ports(1)[0]
+            forwarding.target = free_ports(1)[0]
             assert "The kubelet says: error forwarding port 8443: connection refused" in root.kubectl(*words).error()
         words_of_editor = place.person(EDITOR).kubectl(*words).error()
         assert 'User "editor" cannot list resource "services"' in words_of_editor

@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from e2e.cluster.apiserver import _free_ports
+from e2e.cluster.apiserver import free_ports
 from tests.bench.measure import Result
 
 # What `mlflow models serve` starts.
@@ -109,7 +109,7 @@ def by_itself(predict: Callable[[Any], Any], row: Any) -> float:
 
 async def main(folder: Path) -> Result:
     model, row = saved(folder / "model")
-    body, ports = json.dumps({"inputs": np.asarray(row).tolist()}).encode(), _free_ports(2)
+    body, ports = json.dumps({"inputs": np.asarray(row).tolist()}).encode(), free_ports(2)
     path = str(folder / "model")
     bundled = {"PERENNIAL_MODEL_DIR": path, "PERENNIAL_MODEL_FORMAT": "mlflow", "PERENNIAL_PORT": str(ports[0])}
     commands = {

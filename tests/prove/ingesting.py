@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from e2e.cluster.apiserver import ApiServer, _free_ports
+from e2e.cluster.apiserver import ApiServer
+from e2e.cluster.ports import free_ports
 from perennial.ingest.tls import _make
 from tests.apiserver.operators import Perennial, eventually
 from tests.apiserver.reporting import Place, Reporter
@@ -46,7 +47,7 @@ class Ingesting(Perennial):
         kubeconfig: Path | None = None,
     ) -> None:
         super().__init__(server, f"{home.name}-{replica}", config, kubeconfig=kubeconfig, namespace=home.name)
-        self.reports = _free_ports(1)[0]
+        self.reports = free_ports(1)[0]
         self.bundle = (trusted / "ca.crt").read_text()
         self.trust = ssl.create_default_context(cadata=self.bundle)
         self._command += [

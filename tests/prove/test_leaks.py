@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from e2e.cluster.apiserver import ApiServer, _free_ports
+from e2e.cluster.apiserver import ApiServer
+from e2e.cluster.ports import free_ports
 from perennial.api.resources import (
     CHILD_KINDS,
     CONFIGMAPS,
@@ -75,7 +76,7 @@ def talkative(controlled: ApiServer, config: Path, perennial: Perennial) -> Iter
     perennial.signal(signal.SIGTERM)
     perennial.exit_code()
     operator = Perennial(controlled, "perennial-loud", config)
-    operator.ingest_port = _free_ports(1)[0]  # type: ignore[attr-defined]
+    operator.ingest_port = free_ports(1)[0]  # type: ignore[attr-defined]
     operator._command += ["--log-level", "DEBUG", "--ingest-port", str(operator.ingest_port)]  # type: ignore[attr-defined]
     with operator:
         operator.started()
