@@ -132,7 +132,7 @@ def test_a_policy_retrains_by_it_and_starts_nothing_while_it_is_away(
     print(run["cause"]["message"])
     assert run["cause"]["value"] > 50
     assert "by prometheus" in run["cause"]["message"]
-    words = ["-n", space.name, "replay", "watched", "--since", "1h", "--prometheus", prometheus.url]
+    words = ["replay", "watched", "-n", space.name, "--since", "1h", "--prometheus", prometheus.url]
     path = f"PYTHONPATH={ROOT / 'operator'}"
     command = space.lab.cluster.exec_command(["env", path, sys.executable, "-m", "perennial.cli", *words])
     replayed = space.lab.run(*command).stdout
