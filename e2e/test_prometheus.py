@@ -128,6 +128,9 @@ def test_a_policy_retrains_by_it_and_starts_nothing_while_it_is_away(
         assert not space.every("trainingjobs", "perennial.dev/retrainpolicy=watched"), "not to know is no breach"
         prometheus.start()
         space.serves("watched", 2, 240)
+        # What is played over again is looked at once a minute.
+        served = load.sent()
+        space.until("it is known for minutes", lambda: load.sent() > served + 20 * 130)
     (run,) = (space.get("rp", "watched") or {})["status"]["runs"]
     print(run["cause"]["message"])
     assert run["cause"]["value"] > 50
