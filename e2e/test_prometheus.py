@@ -130,7 +130,7 @@ def test_a_policy_retrains_by_it_and_starts_nothing_while_it_is_away(
         space.serves("watched", 2, 240)
         # What is played over again is looked at once a minute.
         served = load.sent()
-        space.until("it is known for minutes", lambda: load.sent() > served + 20 * 130)
+        space.until("it is known for minutes", lambda: load.sent() > served + 20 * 80)
     (run,) = (space.get("rp", "watched") or {})["status"]["runs"]
     print(run["cause"]["message"])
     assert run["cause"]["value"] > 50

@@ -121,8 +121,7 @@ class _Past:
             with suppress(Full):
                 self._series = fold(self._series, new, now)
         status = self._deployment.setdefault("status", {})
-        promotions = (self._history.deployment.get("status") or {}).get("promotions") or []
-        status["promotions"] = [one for one in promotions if parse_time(one["time"]) <= now]
+        status["promotions"] = [one for one in self._promotions() if parse_time(one["time"]) <= now]
         status["stableRevision"] = next((one["revision"] for one in status["promotions"]), None)
         status.pop("rollout", None)
         namespace, name = self._policy["metadata"]["namespace"], self._policy["metadata"]["name"]
@@ -146,10 +145,14 @@ class _Past:
         return decide(snapshot, now, Config())
 
     def news_after(self, now: datetime) -> datetime:
-        """When the next sample came."""
-        if self._next == len(self._samples):
-            return datetime.max.replace(tzinfo=now.tzinfo)
-        return datetime.fromtimestamp(self._samples[self._next].time, now.tzinfo)
+        """When the next sample came, or another revision was promoted."""
+        news = [time for one in self._promotions() if (time := parse_time(one["time"])) > now]
+        if self._next < len(self._samples):
+            news.append(datetime.fromtimestamp(self._samples[self._next].time, now.tzinfo))
+        return min(news, default=datetime.max.replace(tzinfo=now.tzinfo))
+
+    def _promotions(self) -> Sequence[Body]:
+        return (self._history.deployment.get("status") or {}).get("promotions") or ()
 
     def get(self, resource: Resource, namespace: str, name: str) -> Body | None:
         known = {RETRAINPOLICIES: self._policy, MODELDEPLOYMENTS: self._deployment, METRICSERIES: self._series}

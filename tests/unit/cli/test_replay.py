@@ -212,6 +212,14 @@ class TestPrometheus:
         assert times == sorted(times)
         assert times[-1] <= NOW.timestamp()
 
+    def test_it_is_asked_from_the_first_promotion_on(self) -> None:
+        promoted = timedelta(minutes=3)
+        there = There(a_policy(self.a_trigger(query="accuracy{revision='$revision'}")), lambda ago: None, promoted)
+        with Server(lambda time: 0.8) as server:
+            told = replay.run(there, "churn", None, timedelta(hours=1), NOW, Prometheus(server.url))
+        assert "\n1 run" in told
+        assert {query for query, _ in server.asked} == {"accuracy{revision='churn-r1'}"}
+
     def test_nothing_to_say_starts_nothing(self) -> None:
         with Server(lambda time: None) as server:
             there = There(a_policy(self.a_trigger()), lambda ago: None)
