@@ -183,9 +183,9 @@ ROLLOUTS = (
     Mutant(
         "golden-as-servers",
         "the Service sends requests to the pod that sends golden requests",
-        "modeldeployment/golden.py",
-        'labels = {LABEL_OWNED: "true", LABEL_GOLDEN: scene.seen.name}',
-        'labels = {LABEL_OWNED: "true", LABEL_GOLDEN: scene.seen.name, "perennial.dev/modeldeployment": "churn"}',
+        "modeldeployment/trial.py",
+        'labels = {LABEL_OWNED: "true", self.label: scene.seen.name}',
+        'labels = {LABEL_OWNED: "true", self.label: scene.seen.name, "perennial.dev/modeldeployment": "churn"}',
         ("tests/unit/modeldeployment/test_golden.py", "tests/apiserver/test_golden.py"),
     ),
     Mutant(

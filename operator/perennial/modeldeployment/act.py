@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 from perennial.api.resources import DEPLOYMENTS, SERVICES
-from perennial.modeldeployment import autoscaler, children
+from perennial.modeldeployment import autoscaler, children, trials
 from perennial.modeldeployment.checks import checks
 from perennial.modeldeployment.companions import companions
-from perennial.modeldeployment.golden import replays
 from perennial.modeldeployment.route import routing
 from perennial.modeldeployment.scene import Scene
 from perennial.modeldeployment.snapshot import preview_name
@@ -65,7 +64,7 @@ def act(scene: Scene) -> Act:
         *then,
         *_sought(scene, wanted),
         *companions(scene),
-        *replays(scene),
+        *trials.jobs(scene),
         *late,
         *checks(scene),
     )

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from perennial.api.modelversion import DeploymentState
 from perennial.config import Config
-from perennial.modeldeployment import checks, golden
+from perennial.modeldeployment import checks, trials
 from perennial.modeldeployment.act import act
 from perennial.modeldeployment.analysis import questions
 from perennial.modeldeployment.scene import Scene, look
@@ -61,7 +61,7 @@ def _next_look(scene: Scene) -> float | None:
     """Seconds until time alone changes something: endpoints settle, a deadline passes, a warm revision may go."""
     due = [scene.settled_at]
     if scene.memory.rollout:
-        due += [scene.deadline, scene.stage_ends, scene.next_look, golden.lost_at(scene), checks.lost_at(scene)]
+        due += [scene.deadline, scene.stage_ends, scene.next_look, trials.lost_at(scene), checks.lost_at(scene)]
     if scene.warm and scene.pods(scene.warm).count:
         due.append(scene.warm_until)
     return min(((at - scene.now).total_seconds() for at in due if at and at > scene.now), default=None)

@@ -159,7 +159,7 @@ class Scene:
             return True
         if self.stage.analysed and not self.passed:
             return False
-        if self.stage.replayed and (self.memory.rollout is None or self.memory.rollout.golden is None):
+        if self.stage.trial and getattr(self.memory.rollout, self.stage.trial, None) is None:
             return False
         if self.stage.hold == timedelta():
             return True

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from perennial.api.modeldeployment import Rollout
+from perennial.modeldeployment import trials
 from perennial.modeldeployment.analysis import ANALYSIS
-from perennial.modeldeployment.golden import replayed
 from perennial.modeldeployment.route import ACCEPTED, mirrored, refused
 from perennial.modeldeployment.scene import Scene
 from perennial.modeldeployment.turn import Turn, about, rolled_back, rolling_on, without_steps
@@ -69,4 +69,4 @@ def following(scene: Scene, rolling: Rollout, event: Event) -> Turn:
     return rolling_on(scene, rolling, event, **then)
 
 
-STEPS: Sequence[Callable[[Scene], Turn | None]] = (_replanned, _refused, _hastened, replayed, *ANALYSIS, _advanced)
+STEPS: Sequence[Callable[[Scene], Turn | None]] = (_replanned, _refused, _hastened, trials.ended, *ANALYSIS, _advanced)

@@ -2,10 +2,9 @@
 
 from perennial.analysis import Verdict
 from perennial.api.meta import ANNOTATION_SKIP_STEP
-from perennial.modeldeployment import checks
+from perennial.modeldeployment import checks, trials
 from perennial.modeldeployment.candidate import by_annotation
 from perennial.modeldeployment.children import address
-from perennial.modeldeployment.golden import unanswered
 from perennial.modeldeployment.route import pending
 from perennial.modeldeployment.scene import Scene
 from perennial.modeldeployment.snapshot import preview_name
@@ -39,8 +38,8 @@ def _waiting_words(scene: Scene) -> str:
         waits = (pending(scene.seen.route) or _no_share(scene) or _untaken(scene)) if scene.routed else ""
         return f"{words}; traffic moves over{f': {waits}' if waits else ''}"
     got = share_words(scene)
-    if scene.stage.replayed:
-        why = unanswered(scene)
+    if scene.stage.trial:
+        why = trials.unanswered(scene)
         return f"its answers are compared with those of the stable revision{f'; {why}' if why else ''}"
     if scene.previewed and not scene.stage.asked:
         got = f"answers at {preview_address(scene)}"

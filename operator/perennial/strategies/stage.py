@@ -33,7 +33,8 @@ class Stage:
     on. `pods`: so many of the incoming revision at most, at 0 percent. `alone`: at 100 percent the Service is pinned to
     the incoming revision, while the stable one is kept; `at_once`: and requests are never shared on the way there.
     `most_error`: by how many percent the weight may be missed. `analysis`: what is looked at meanwhile; `analysed`: the
-    stage ends only when that has passed since. `replayed`: it ends when the golden requests have been answered.
+    stage ends only when that has passed since. `trial`: it ends when this field of the rollout is there,
+    what a Job found before the incoming revision gets requests.
     `words`: the stage as the user wrote it. With a gateway, `match`: the incoming revision gets these requests, too;
     `mirrored`: a copy of so many percent of all; `scale`: percent of the pods or, by themselves, so many.
     """
@@ -47,7 +48,7 @@ class Stage:
     most_error: int | None = None
     analysis: Analysis | None = None
     analysed: bool = False
-    replayed: bool = False
+    trial: str = ""
     match: tuple[RequestMatch | HashedKey, ...] = ()
     mirrored: int = 0
     scale: Scale | None = None
@@ -102,7 +103,7 @@ class Stage:
 
 
 EVERYTHING = Stage("all requests", 100)
-GOLDEN = Stage("golden requests", 0, replayed=True)
+GOLDEN = Stage("golden requests", 0, trial="golden")
 
 
 def _no_room(words: str, state: State) -> str:
