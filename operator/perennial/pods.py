@@ -7,19 +7,14 @@ from perennial.api.meta import DEFAULT_STORAGE_SECRET
 from perennial.api.task import (
     ATTEMPT_ENV,
     TASK_ENV,
-    DriftTask,
-    FetchTask,
-    LookTask,
-    PrepareTask,
-    PublishTask,
-    RecoverTask,
-    ReplayTask,
-    ShipTask,
+    Task,
 )
 from perennial.config import Config, PodSecurity
 from perennial.plan import Body
 
 CLAIMS_DIR = "/perennial-volumes"
+# Steps of the agent that need libraries which only the image `drift` has.
+_BY_NUMBERS = ("drift", "evaluate")
 
 # Lists of a pod template that are merged by the name of their items; every other list is replaced as a whole.
 _KEYS = {
@@ -106,7 +101,7 @@ def literals(values: Mapping[str, str]) -> list[Body]:
 def agent_container(
     name: str,
     command: str,
-    task: PrepareTask | PublishTask | FetchTask | LookTask | RecoverTask | ReplayTask | DriftTask | ShipTask,
+    task: Task,
     config: Config,
     *,
     storage: str | None,
@@ -116,7 +111,7 @@ def agent_container(
     secret = {"name": storage} if storage else {"name": DEFAULT_STORAGE_SECRET, "optional": True}
     return {
         "name": name,
-        "image": config.images.drift if command == "drift" else config.images.agent,
+        "image": config.images.drift if command in _BY_NUMBERS else config.images.agent,
         "imagePullPolicy": config.images.pull_policy,
         "args": [command],
         "env": [

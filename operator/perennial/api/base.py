@@ -171,6 +171,8 @@ InputUri = Annotated[
     Field(pattern=rf"^(https?|s3|pvc)://{_TEXT}+$", max_length=1024, json_schema_extra=_CLAIM_URI),
     AfterValidator(_sound),
 ]
+# What may lie there, of data that the agent reads itself.
+TABLES = "CSV, JSON Lines or Parquet, one file or all below a prefix"
 # Besides, where a Git repository's reference points. Who may read it is said by the Secret of the store.
 DataUri = Annotated[
     str,

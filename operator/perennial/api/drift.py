@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from perennial.api.base import DNS_LABEL, SET, ApiModel, Duration, InputUri, Number, Storage, StorageUri
+from perennial.api.base import DNS_LABEL, SET, TABLES, ApiModel, Duration, InputUri, Number, Storage, StorageUri
 from perennial.api.oneof import OneOf
 from perennial.api.rules import rule, validations
 from perennial.api.task import MAX_COLUMNS, DriftMethod
@@ -21,7 +21,6 @@ LIMITS = {
 }
 TESTS = (DriftMethod.KOLMOGOROV_SMIRNOV, DriftMethod.CHI_SQUARED)
 _TESTED = f"self.method in {[str(one) for one in TESTS]}"
-TABLES = "CSV, JSON Lines or Parquet, one file or all below a prefix"
 
 
 class Reference(OneOf):

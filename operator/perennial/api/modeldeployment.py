@@ -14,13 +14,12 @@ from perennial.api.base import (
     Digest,
     Duration,
     IntOrPercent,
-    MetricName,
-    Number,
     Storage,
     StorageUri,
     Time,
 )
 from perennial.api.companions import Autoscaling, Disruption, Ingress, Network
+from perennial.api.gate import EvaluationStatus, Gate
 from perennial.api.golden import Golden, GoldenStatus
 from perennial.api.modelversion import DeploymentState
 from perennial.api.oneof import not_in_the_schema
@@ -70,36 +69,6 @@ class Approval(StrEnum):
 
     AUTOMATIC = "Automatic"
     MANUAL = "Manual"
-
-
-class GateMetric(ApiModel):
-    """One limit that a version must keep."""
-
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "has(self.min) || has(self.max) || has(self.noWorseThanChampionBy)",
-                "give at least one limit: min, max or noWorseThanChampionBy",
-            ),
-            rule("!has(self.min) || !has(self.max) || self.min <= self.max", "min must not be above max", ".min"),
-        )
-    )
-
-    name: MetricName = Field(description="Name of the metric on the ModelVersion.")
-    min: Number | None = Field(None, description="At least this.")
-    max: Number | None = Field(None, description="At most this.")
-    no_worse_than_champion_by: Annotated[Number, Field(ge=0)] | None = Field(
-        None, description="At most this much worse than the champion's score on the same data."
-    )
-    lower_is_better: bool = Field(False, description="For errors and losses: worse is higher.")
-
-
-class Gate(ApiModel):
-    """What a version must show before it may take this deployment's traffic."""
-
-    metrics: Annotated[list[GateMetric], Field(min_length=1, max_length=16)] = Field(
-        description="All must hold. A limit that cannot be computed does not hold."
-    )
 
 
 class ReadyWhen(StrEnum):
@@ -248,6 +217,9 @@ class Veto(ApiModel):
     reason: str = Field(description="One CamelCase word for programs.")
     message: str = Field("", description="What happened.")
     time: Time = Field(description="When.")
+    evaluation: str | None = Field(
+        None, description="Hash of the evaluation that it did not pass: by another one it is tried again."
+    )
 
 
 class Promotion(ApiModel):
@@ -261,6 +233,7 @@ class Promotion(ApiModel):
     format: Format = Field(description="Format of its model.")
     storage: str | None = Field(None, description="The Secret with the credentials for its store.")
     time: Time = Field(description="When it took over.")
+    evaluation: EvaluationStatus | None = Field(None, description="What the evaluation of spec.gate found.")
 
 
 class Traffic(ApiModel):
@@ -303,6 +276,7 @@ class Rollout(ApiModel):
     strategy: str | None = Field(None, description="Hash of the strategy that the steps are of.")
     steps_skipped: str | None = Field(None, description="Why its steps are left out.")
     golden: GoldenStatus | None = Field(None, description="What its answers to the golden requests showed.")
+    evaluation: EvaluationStatus | None = Field(None, description="What the evaluation of spec.gate found.")
     analysis: AnalysisStatus | None = Field(None, description="What was found since it gets requests.")
     held: str | None = Field(None, description="Why it may not go on: Paused, WeightNotPossible or MirrorNotPossible.")
     message: str = Field("", description="What it waits for.")

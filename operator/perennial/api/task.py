@@ -56,7 +56,9 @@ def size_of(text: str) -> int:
     return int(found[1]) * _UNITS[found[2]]
 
 
-class _Message(BaseModel):
+class Message(BaseModel):
+    """What is said in JSON."""
+
     # What was wrong may be a secret.
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True, hide_input_in_errors=True
@@ -67,7 +69,9 @@ class _Message(BaseModel):
         return self.model_dump_json(by_alias=True, exclude_none=True)
 
 
-class _Task(_Message):
+class Task(Message):
+    """What the agent is told to do."""
+
     model_config = ConfigDict(extra="forbid")
 
 
@@ -75,7 +79,7 @@ Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 MetricName = Annotated[str, Field(pattern=METRIC_NAME)]
 
 
-class Artifact(_Task):
+class Artifact(Task):
     """One object, or all objects below a prefix, in a store (`s3`, `http(s)` or `pvc`)."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", max_length=253)
@@ -83,7 +87,7 @@ class Artifact(_Task):
     digest: Digest | None = None
 
 
-class PrepareTask(_Task):
+class PrepareTask(Task):
     """Lay out /perennial before the training starts."""
 
     inputs: tuple[Artifact, ...] = Field((), max_length=MAX_INPUTS)
@@ -93,7 +97,7 @@ class PrepareTask(_Task):
     destination: str | None = None
 
 
-class PublishTask(_Task):
+class PublishTask(Task):
     """Wait for the training's end and publish its output below `<destination>/<attempt>`."""
 
     destination: str
@@ -101,7 +105,7 @@ class PublishTask(_Task):
     publish_deadline_seconds: int = Field(ge=0)
 
 
-class FetchTask(_Task):
+class FetchTask(Task):
     """Put a model's files into the folder `target`, which is emptied first. cache: URL of the node's cache."""
 
     model: Artifact
@@ -109,7 +113,7 @@ class FetchTask(_Task):
     cache: str | None = None
 
 
-class ReplayTask(_Task):
+class ReplayTask(Task):
     """Post each line of a file to two servers, by their URLs, and compare what they answer."""
 
     requests: Artifact
@@ -117,7 +121,7 @@ class ReplayTask(_Task):
     incoming: str
 
 
-class LookTask(_Task):
+class LookTask(Task):
     """See what lies at a URI, without reading it; or where a Git repository's reference points:
     `git+https://host/repository@reference`."""
 
@@ -134,7 +138,7 @@ class DriftMethod(StrEnum):
     WASSERSTEIN = "Wasserstein"
 
 
-class DriftTask(_Task):
+class DriftTask(Task):
     """Compare tables, column by column.
 
     within_seconds: the current data is a log of requests, of which only the last counts. limit: of a distance; of
@@ -153,7 +157,7 @@ class DriftTask(_Task):
     title: str = ""
 
 
-class ShipTask(_Task):
+class ShipTask(Task):
     """Take what a server writes to `folder` to `uri`, until told to stop, and remove there what is older than
     `keep_seconds`."""
 
@@ -162,20 +166,20 @@ class ShipTask(_Task):
     keep_seconds: int = Field(ge=0)
 
 
-class RecoverTask(_Task):
+class RecoverTask(Task):
     """Find what was published last below `destination`, when the agent's own message was lost."""
 
     destination: str
 
 
-class Prepared(_Message):
+class Prepared(Message):
     """Answer of `prepare`: digests of the inputs; of one on a claim only if the task gave one. Should they not all fit
     into a message, those that the task gave are left out first."""
 
     inputs: dict[str, Digest] = {}
 
 
-class Result(_Message):
+class Result(Message):
     """Answer of `publish` and `recover`: a model as it lies in its store."""
 
     uri: str = Field(min_length=1, max_length=1024)
@@ -185,7 +189,7 @@ class Result(_Message):
     evaluation: str | None = Field(None, max_length=253)
 
 
-class Replayed(_Message):
+class Replayed(Message):
     """Answer of `replay`: how far the answers of the two servers are apart.
 
     requests: that both answered. skipped: that the stable one did not answer with 200. failed: that only the new one
@@ -203,7 +207,7 @@ class Replayed(_Message):
     worst: int | None = None
 
 
-class Looked(_Message):
+class Looked(Message):
     """Answer of `look`: how many objects lie there, of how many bytes, and a digest that changes when one of them does.
     revision: the commit of a Git reference."""
 
@@ -213,14 +217,14 @@ class Looked(_Message):
     revision: str = Field("", pattern=r"^([0-9a-f]{40,64})?$")
 
 
-class DriftedColumn(_Message):
+class DriftedColumn(Message):
     """How far one column is, or of a test the probability to be as far by chance."""
 
     name: str = Field(max_length=63)
     score: FiniteFloat
 
 
-class Drifted(_Message):
+class Drifted(Message):
     """Answer of `drift`: how many of the columns have drifted, the farthest of all, and where the report lies."""
 
     rows: int = Field(ge=0)
@@ -231,7 +235,7 @@ class Drifted(_Message):
     report: str | None = Field(None, max_length=1024)
 
 
-class Failure(_Message):
+class Failure(Message):
     """Answer of every step that failed, wrapped in `{"error": ...}`; the exit code is then not 0."""
 
     reason: str = Field(pattern=r"^[A-Z][A-Za-z0-9]{0,62}$")
@@ -248,36 +252,37 @@ class Failure(_Message):
         return '{"error":' + self.model_copy(update={"message": message}).model_dump_json() + "}"
 
 
-M = TypeVar("M", Drifted, Looked, Prepared, Replayed, Result)
+M = TypeVar("M", bound=Message)
 
 
 def parse_result(text: str | None) -> Result | Failure | None:
     """What `publish`, `recover`, or a training with output.mode External left. None: nothing meant as an answer.
     Never raises."""
-    return _parse(text, Result)
+    return parse(text, Result)
 
 
 def parse_prepared(text: str | None) -> Prepared | Failure | None:
     """What `prepare` left. Never raises."""
-    return _parse(text, Prepared)
+    return parse(text, Prepared)
 
 
 def parse_replayed(text: str | None) -> Replayed | Failure | None:
     """What `replay` left. Never raises."""
-    return _parse(text, Replayed)
+    return parse(text, Replayed)
 
 
 def parse_looked(text: str | None) -> Looked | Failure | None:
     """What `look` left. Never raises."""
-    return _parse(text, Looked)
+    return parse(text, Looked)
 
 
 def parse_drifted(text: str | None) -> Drifted | Failure | None:
     """What `drift` left. Never raises."""
-    return _parse(text, Drifted)
+    return parse(text, Drifted)
 
 
-def _parse(text: str | None, kind: type[M]) -> M | Failure | None:
+def parse(text: str | None, kind: type[M]) -> M | Failure | None:
+    """An answer of this kind, or of a step that failed. None: nothing meant as an answer. Never raises."""
     try:
         body: Any = from_json(text or "", allow_inf_nan=True)
     except ValueError:

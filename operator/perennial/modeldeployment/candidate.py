@@ -83,6 +83,8 @@ def _rejected(_: Situation, entrant: _Entrant) -> Verdict | None:
 def _vetoed(situation: Situation, entrant: _Entrant) -> Verdict | None:
     revision = situation.revision(entrant.model)
     for veto in situation.vetoes:
+        if veto.evaluation:
+            continue
         if veto.revision == revision or (veto.reason == RELAPSED and _is_of(situation, veto, entrant.model)):
             how = "" if veto.reason in _BY_HAND else "failed here: "
             words = f"{entrant.words} {how}{veto.message}"
@@ -116,9 +118,21 @@ def _gate(situation: Situation, entrant: _Entrant) -> Verdict | None:
     if not missed:
         return None
     # A limit that was measured and missed says more than one that could not be computed.
-    first = min(missed, key=lambda miss: miss.reason == "GateNotComputable")
+    first = min(missed, key=lambda miss: miss.reason == gate.NOT_COMPUTABLE)
     words = "; ".join(dict.fromkeys(miss.message for miss in missed))
     return Verdict(DeploymentState.REJECTED, first.reason, f"{entrant.words} does not pass spec.gate: {words}")
+
+
+def _evaluation(situation: Situation, entrant: _Entrant) -> Verdict | None:
+    revision, asked = situation.revision(entrant.model), gate.evaluation_hash(situation.spec.gate)
+    for veto in situation.vetoes:
+        if veto.revision == revision and veto.evaluation and veto.evaluation == asked:
+            again = by_annotation(situation.name, ANNOTATION_RETRY)
+            words = (
+                f"{entrant.words} does not pass spec.gate.evaluation: {veto.message}. On other data, try again: {again}"
+            )
+            return Verdict(DeploymentState.REJECTED, veto.reason, words)
+    return None
 
 
 def _unserved_format(situation: Situation, entrant: _Entrant) -> Verdict | None:
@@ -134,6 +148,7 @@ RULES: tuple[Callable[[Situation, _Entrant], Verdict | None], ...] = (
     _vetoed,
     _unapproved,
     _gate,
+    _evaluation,
     _unserved_format,
 )
 

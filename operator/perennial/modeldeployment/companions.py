@@ -41,7 +41,9 @@ def _network_policy(scene: Scene, asked: Network) -> Body:
     callers = [*asked.allow_from]
     if seen.spec and seen.spec.golden:
         callers.append({"podSelector": {"matchLabels": {LABEL_GOLDEN: seen.name}}})
-    if seen.examined or (seen.spec and seen.spec.strategy.chosen.checked):
+    gate = seen.spec.gate if seen.spec else None
+    checked = seen.examined or (seen.spec and seen.spec.strategy.chosen.checked)
+    if checked or (gate and gate.evaluation):
         callers.append({"podSelector": {"matchLabels": {LABEL_CHECK: seen.name}}})
     entry = {"from": callers, "ports": [{"port": PORT_NAME, "protocol": "TCP"}]}
     return {

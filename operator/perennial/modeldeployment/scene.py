@@ -7,6 +7,7 @@ from functools import cached_property
 
 from perennial.analysis import Verdict
 from perennial.api.base import digest_of, parse_duration
+from perennial.api.gate import Evaluation
 from perennial.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
 from perennial.config import Config
 from perennial.modeldeployment.candidate import Choice, Situation, choose, version_name
@@ -17,7 +18,7 @@ from perennial.modeldeployment.route import accepted, matched, matches, mirrored
 from perennial.modeldeployment.snapshot import Snapshot
 from perennial.plan import Body
 from perennial.strategies import Rollout, Stage
-from perennial.strategies.stage import GOLDEN
+from perennial.strategies.stage import EVALUATION, GOLDEN
 from perennial.strategies.step import Aim, Limits, Pods, Route, State, Traffic, reached
 
 # From a change of the Service until every node routes by it; nothing that was selected before is taken away earlier.
@@ -79,7 +80,18 @@ class Scene:
         plain = self.stable is None or (rolling is not None and rolling.steps_skipped)
         if plain:
             return (stages[-1].plain,)
-        return (GOLDEN, *stages) if self.spec.golden else stages
+        trials = ((self.spec.golden, GOLDEN), (self.evaluation, EVALUATION))
+        return (*(stage for asked, stage in trials if asked), *stages)
+
+    @cached_property
+    def evaluation(self) -> Evaluation | None:
+        """What the rollout's revision must show on labelled rows. Of a version that served here before, nothing: going
+        back is no contest with the one left."""
+        gate, rolling = self.spec.gate, self.memory.rollout
+        if gate is None or rolling is None:
+            return None
+        served = {past.version for past in self.memory.promotions if past.model == self.spec.model.name}
+        return None if rolling.version is not None and rolling.version in served else gate.evaluation
 
     @cached_property
     def stage(self) -> Stage:
@@ -95,13 +107,14 @@ class Scene:
     @cached_property
     def strategy_hash(self) -> str:
         """By which a change of the stages is seen."""
-        golden = {"golden": self.spec.golden.told()} if self.spec.golden else {}
-        return digest_of(self.spec.strategy.told() | golden)
+        trials = {"golden": self.spec.golden, "evaluation": self.spec.gate.evaluation if self.spec.gate else None}
+        return digest_of(self.spec.strategy.told() | {name: one.told() for name, one in trials.items() if one})
 
     @cached_property
     def previewed(self) -> bool:
         """Whether a Service of its own leads to the new revision."""
-        return self.strategy.preview or self.spec.golden is not None or self.strategy.checked
+        gated = self.spec.gate is not None and self.spec.gate.evaluation is not None
+        return self.strategy.preview or self.spec.golden is not None or gated or self.strategy.checked
 
     @cached_property
     def step(self) -> int:

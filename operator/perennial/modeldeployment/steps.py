@@ -20,7 +20,7 @@ def _replanned(scene: Scene) -> Turn | None:
     event = about(scene, rolling, "StrategyChanged", "spec.strategy was changed, and begins with its first step")
     again = {
         "step": 0, "step_time": None, "strategy": scene.strategy_hash, "progress_time": scene.now, "analysis": None,
-        "golden": None,
+        "golden": None, "evaluation": None,
     }  # fmt: skip
     return rolling_on(scene, rolling, event, **again)
 

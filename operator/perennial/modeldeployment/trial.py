@@ -10,7 +10,7 @@ from perennial.api.base import ApiModel, digest_of
 from perennial.api.meta import LABEL_OWNED
 from perennial.api.modeldeployment import Rollout
 from perennial.api.resources import JOBS
-from perennial.api.task import Artifact, Failure, ReplayTask
+from perennial.api.task import Artifact, Failure, Task
 from perennial.errands import OwnJob, ends, found, given_up_at, lost
 from perennial.jobs import agent_job, job_condition
 from perennial.modeldeployment.children import address, beside
@@ -50,7 +50,7 @@ class Trial(ABC, Generic[S, A]):
         """What is sent to both."""
 
     @abstractmethod
-    def task(self, asked: S, stable: str, incoming: str) -> ReplayTask:
+    def task(self, asked: S, stable: str, incoming: str) -> Task:
         """What the Job does with the two, by their URLs."""
 
     @abstractmethod

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from perennial.modeldeployment.evaluation import ByEvaluation
 from perennial.modeldeployment.golden import GoldenRequests
 from perennial.modeldeployment.scene import Scene
 from perennial.modeldeployment.trial import Trial
 from perennial.modeldeployment.turn import Turn
 from perennial.plan import Action
 
-_TRIALS: dict[str, Trial[Any, Any]] = {one.field: one for one in (GoldenRequests(),)}
+_TRIALS: dict[str, Trial[Any, Any]] = {one.field: one for one in (GoldenRequests(), ByEvaluation())}
 
 
 def _of(scene: Scene) -> Trial[Any, Any] | None:

@@ -105,6 +105,7 @@ def _promoted(scene: Scene) -> Turn | None:
         format=model.format,
         storage=model.storage,
         time=scene.now,
+        evaluation=rolling.evaluation,
     )
     memory = scene.memory.model_copy(
         update={"rollout": None, "promotions": [record, *scene.memory.promotions][:REMEMBERED]}

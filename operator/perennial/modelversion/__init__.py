@@ -78,7 +78,7 @@ def verdict(deployment: Body, version: int) -> DeploymentVerdict | None:
                 message=candidate.get("message", ""),
             )
     for veto in status.get("vetoes") or ():
-        if veto.get("version") == version:
+        if veto.get("version") == version and not veto.get("evaluation"):
             return DeploymentVerdict(
                 name=name, state=DeploymentState.VETOED, reason=veto["reason"], message=veto.get("message", "")
             )

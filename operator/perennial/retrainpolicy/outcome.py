@@ -25,7 +25,7 @@ def outcome(version: Body, deployment: Body | None, serving: ModelDeploymentStat
     if spec.approval == "Rejected":
         return RunPhase.REJECTED, f"{name} was rejected by {spec.approved_by or 'a person'}"
     for veto in serving.vetoes:
-        if veto.version == spec.version:
+        if veto.version == spec.version and not veto.evaluation:
             return RunPhase.ROLLED_BACK, f"{name}: {veto.message}"
     if candidate := _candidate(spec.version, serving):
         phase = RunPhase.AWAITING_APPROVAL if candidate.reason == NOT_APPROVED else _OF_STATE[candidate.state]

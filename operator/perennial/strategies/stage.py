@@ -104,6 +104,7 @@ class Stage:
 
 EVERYTHING = Stage("all requests", 100)
 GOLDEN = Stage("golden requests", 0, trial="golden")
+EVALUATION = Stage("evaluation", 0, trial="evaluation")
 
 
 def _no_room(words: str, state: State) -> str:

@@ -23,6 +23,7 @@ from perennial.agent import layout as layout_module
 from perennial.agent import prepare, storage, transfer
 from perennial.agent.layout import Layout
 from perennial.api.task import PrepareTask
+from tests.unit.agent.asked import Server, serving
 
 LAUNCHER_SOURCE = Path(layout_module.__file__).with_name("launcher.c")
 
@@ -213,3 +214,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "FIRST_DELAY", 0.02)
     monkeypatch.setattr(transfer, "LONGEST_DELAY", 0.05)
     monkeypatch.setattr(transfer, "PATIENCE", 0.3)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Server]]:
+    with serving() as start:
+        yield start

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from perennial.api.resources import METRICSERIES
+from perennial.api.base import format_time
+from perennial.api.resources import JOBS, METRICSERIES
+from perennial.api.task import Message
 from perennial.metricseries.series import Sample, fold
 from perennial.plan import Body
 from tests.unit.modeldeployment.world import NAME, NAMESPACE, World, a_version
@@ -57,3 +59,23 @@ def reported(world: World, revision: str | None, right: float, count: int) -> No
     series = fold(world.objects.get((METRICSERIES, NAME)), samples, world.now)
     kind = {"apiVersion": METRICSERIES.api_version, "kind": METRICSERIES.kind}
     world.put({**series, **kind, "metadata": {"name": NAME, "namespace": NAMESPACE}})
+
+
+def jobs(world: World) -> list[Body]:
+    return list(world.list(JOBS, NAMESPACE))
+
+
+def job_ends(world: World, container: str, answer: Message | None, *, number: int = -1, code: int = 0) -> None:
+    """The pod of a Job ends, and its Job with it."""
+    job = jobs(world)[number]
+    ended: Body = {"exitCode": code} | ({"message": answer.to_json()} if answer else {})
+    owner = {"uid": job["metadata"]["uid"], "controller": True, "kind": "Job", "name": job["metadata"]["name"]}
+    labels = job["spec"]["template"]["metadata"]["labels"]
+    name = f"{job['metadata']['name']}-x"
+    status = {"containerStatuses": [{"name": container, "state": {"terminated": ended}}]}
+    head = {"apiVersion": "v1", "kind": "Pod"}
+    metadata = {"name": name, "namespace": NAMESPACE, "uid": name, "labels": labels, "ownerReferences": [owner]}
+    world.put({**head, "metadata": metadata, "spec": {"containers": []}, "status": status})
+    type_ = "Failed" if code else "Complete"
+    condition = {"type": type_, "status": "True", "message": "", "lastTransitionTime": format_time(world.now)}
+    job["status"] = {"conditions": [condition]}

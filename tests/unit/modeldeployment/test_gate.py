@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perennial.api.modeldeployment import Gate
+from perennial.api.gate import Gate
 from perennial.modeldeployment.gate import Champion, Scores, misses
 
 CHAMPION = Champion("sha256:old", Scores({"accuracy": 0.94}, evaluation="test-set"))

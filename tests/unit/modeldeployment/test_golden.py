@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from perennial.api.base import format_time
 from perennial.api.meta import (
     ANNOTATION_ABORT,
     ANNOTATION_RETRY,
@@ -14,10 +13,10 @@ from perennial.api.meta import (
     LABEL_OWNED,
     LABEL_REVISION,
 )
-from perennial.api.resources import JOBS, NETWORKPOLICIES, PODS, SERVICES
+from perennial.api.resources import NETWORKPOLICIES, PODS, SERVICES
 from perennial.api.task import Failure, Reason, Replayed
 from perennial.plan import Body
-from tests.unit.modeldeployment.play import ask, at, passes, reasons, rolling
+from tests.unit.modeldeployment.play import ask, at, job_ends, jobs, passes, reasons, rolling
 from tests.unit.modeldeployment.world import NAME, NAMESPACE, World, a_version, waiting
 
 GOLDEN: Body = {"uri": "s3://acme/golden.jsonl", "maxDifference": 0.5}
@@ -30,24 +29,8 @@ def compared(strategy: Body | None = None, **spec: Any) -> World:
     return rolling(strategy or {"rollingUpdate": {}}, **{"golden": GOLDEN, **spec})
 
 
-def jobs(world: World) -> list[Body]:
-    return list(world.list(JOBS, NAMESPACE))
-
-
 def answers(world: World, answer: Replayed | Failure | None, *, number: int = -1, code: int = 0) -> None:
-    """The pod of a Job ends, and its Job with it."""
-    job = jobs(world)[number]
-    ended: Body = {"exitCode": code} | ({"message": answer.to_json()} if answer else {})
-    owner = {"uid": job["metadata"]["uid"], "controller": True, "kind": "Job", "name": job["metadata"]["name"]}
-    labels = job["spec"]["template"]["metadata"]["labels"]
-    name = f"{job['metadata']['name']}-x"
-    status = {"containerStatuses": [{"name": "replay", "state": {"terminated": ended}}]}
-    head = {"apiVersion": "v1", "kind": "Pod"}
-    metadata = {"name": name, "namespace": NAMESPACE, "uid": name, "labels": labels, "ownerReferences": [owner]}
-    world.put({**head, "metadata": metadata, "spec": {"containers": []}, "status": status})
-    type_ = "Failed" if code else "Complete"
-    condition = {"type": type_, "status": "True", "message": "", "lastTransitionTime": format_time(world.now)}
-    job["status"] = {"conditions": [condition]}
+    job_ends(world, "replay", answer, number=number, code=code)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 from perennial.agent import requestlog
 from perennial.agent.drift.compare import Column, columns_of
 from perennial.agent.drift.page import page
-from perennial.agent.drift.tables import read
 from perennial.agent.layout import Layout
 from perennial.agent.storage import locate
+from perennial.agent.tables import read
 from perennial.agent.transfer import bring, patiently
 from perennial.api.task import MAX_SHOWN_COLUMNS, Drifted, DriftedColumn, DriftTask
 

@@ -8,7 +8,7 @@ import polars as pl
 from perennial.agent.failure import TaskFailed
 from perennial.api.task import Reason
 
-# Of more rows a sample is looked at: the distances below hardly differ then.
+# Of more rows a sample is looked at: what is measured of them hardly differs then.
 MOST_ROWS = 1_000_000
 _SEED = 0
 _GUESSED_FROM = 10_000  # rows, of which type a column is
