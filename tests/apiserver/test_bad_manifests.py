@@ -125,6 +125,10 @@ def looked_at(*metrics: dict[str, Any], **analysis: Any) -> dict[str, Any]:
     return {"spec.strategy": {"canary": canary}}
 
 
+def _evaluated(limit: dict[str, Any]) -> dict[str, Any]:
+    return {"spec.gate": {"evaluation": {"uri": "s3://acme/holdout.csv", "label": "churned", "metrics": [limit]}}}
+
+
 MODELDEPLOYMENT = [
     ({"metadata.name": "1-churn"}, "metadata.name: becomes the Service's name"),
     ({"metadata.name": "c" * 46}, "metadata.name: becomes the Service's name: at most 45 characters"),
@@ -138,7 +142,16 @@ MODELDEPLOYMENT = [
     ({"spec.model.digest": DIGEST}, "digest and format go with uri"),
     ({"spec.model.version": 0}, "spec.model.version in body should be greater than or equal to 1"),
     ({"spec.approval": "Never"}, 'spec.approval: Unsupported value: "Never": supported values: "Automatic", "Manual"'),
-    ({"spec.gate": {"metrics": []}}, "spec.gate.metrics in body should have at least 1 items"),
+    ({"spec.gate": {"metrics": []}}, "give metrics, evaluation or both"),
+    ({"spec.gate": {}}, "give metrics, evaluation or both"),
+    (_evaluated({"name": "Accuracy"}), "min, max, noWorseThanChampionBy, betterThanChampionBy or maxGap"),
+    (_evaluated({"name": "Accuracy", "maxGap": 0.1}), "goes with segment: it is between its values"),
+    (
+        _evaluated({"name": "Accuracy", "min": 1, "max": 0.5}),
+        'evaluation.metrics[0].min: Invalid value: "object": min must',
+    ),
+    (_evaluated({"name": "Latency", "max": 5, "segment": "a"}), "a request has no segment: leave it out for Latency"),
+    (_evaluated({"name": "accuracy", "min": 1}), 'spec.gate.evaluation.metrics[0].name: Unsupported value: "accuracy"'),
     ({"spec.gate": {"metrics": [{"name": "accuracy"}]}}, "give at least one limit: min, max or noWorseThanChampionBy"),
     ({"spec.gate": {"metrics": [{"name": "a", "min": 2, "max": 1}]}}, "min must not be above max"),
     ({"spec.gate": {"metrics": [{"name": "a", "min": "0.9"}]}}, "spec.gate.metrics[0].min in body must be of type num"),

@@ -17,6 +17,7 @@ EDITOR, ADMINISTRATOR, VIEWER = "editor", "lead", "viewer"
 WRITER, STARTER = "writer", "starter"
 # May create pods and services besides, and nothing that a ModelDeployment may have beside them.
 SERVER = "server"
+EVALUATION = {"uri": "s3://acme/rows.csv", "label": "odd", "metrics": [{"name": "Accuracy", "min": 0.5}]}
 USERS = (EDITOR, ADMINISTRATOR, VIEWER, WRITER, STARTER, SERVER)
 MERGE = "application/merge-patch+json"
 
@@ -307,12 +308,13 @@ class TestWhoWritesWhatBecomesPods:
             ("ingresses", "ingress", {}, {"hosts": ["churn.acme.dev"]}),
             ("httproutes", "route", {"parentRefs": [{"name": "a"}]}, {"parentRefs": [{"name": "b"}]}),
             ("jobs", "golden", {"uri": "s3://acme/golden", "maxDifference": 1}, {"maxDifference": 2}),
+            ("jobs", "gate", {"evaluation": EVALUATION}, {"evaluation": {"label": "other"}}),
         ],
     )
     def test_may_create_what_a_deployment_asks_for_beside_its_pods(
         self, server: ApiServer, place: str, plural: str, field: str, asked: Body, changed: Body
     ) -> None:
-        words = f"spec.{field}: becomes a .*, and server may not create {plural}: the verb `create` on {plural} in the"
+        words = f"spec.{field}[.a-z]*: becomes a .*, and server may not create {plural}: the verb `create` on {plural}"
         plain = OBJECTS[MODELDEPLOYMENTS]
         body = {**plain, "metadata": {"name": "other"}, "spec": {**plain["spec"], field: asked}}
         with pytest.raises(Refused, match=words):
@@ -329,6 +331,11 @@ class TestWhoWritesWhatBecomesPods:
         server.kubectl("create", "role", plural, "--verb=create", f"--resource={plural}", "-n", place)
         server.kubectl("create", "rolebinding", plural, f"--role={plural}", f"--user={SERVER}", "-n", place)
         eventually(lambda: self.edits(server, path, **{field: asked}))
+        # Another field becomes the same.
+        server.kubectl("delete", "rolebinding", plural, "-n", place)
+        eventually(lambda: not self.edits(server, path, **{field: changed}))
+        server.kubectl("delete", "role", plural, "-n", place)
+        server.request("DELETE", path)
 
     @staticmethod
     def edits(server: ApiServer, path: str, **spec: Any) -> bool:

@@ -23,8 +23,8 @@ _TOKEN = re.compile("kube-api-access" + _RANDOM)
 # A bucket of a MetricSeries: its minute, what was measured in it, and in which second last.
 _BUCKET = re.compile(r'"\d{4}-\d\d-\d\dT\d\d:\d\dZ((?: [^" ]+)*) \d+"')
 _CHILDREN = {resource.kind for resource in CHILD_KINDS}
-# A Job of golden requests, or of a look: in its name is when its rollout began, or when the look was due.
-_BY_TIME = re.compile(r"-(golden|check|look)-[0-9a-f]{10}\b")
+# A Job of golden requests, an evaluation or a look: in its name is when its rollout began, or the look was due.
+_BY_TIME = re.compile(r"-(golden|eval|check|look)-[0-9a-f]{10}\b")
 _SPAN = re.compile(r"\b\d+(\.\d+)? ?(s|seconds?)\b")
 
 

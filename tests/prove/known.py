@@ -171,6 +171,44 @@ _FILES = {
     "spec.model.format": "onnx",
 }
 _GATE = {"spec.gate.metrics": [{"name": "accuracy", "min": 0.5}]}
+_EVALUATED = {
+    "spec.gate.evaluation": {
+        "uri": "s3://acme/holdout.csv",
+        "label": "churned",
+        "metrics": [{"name": "Accuracy", "min": 0.5, "segment": "country"}],
+    }
+}
+_COLUMN = (Wrong(""), Wrong("c" * 257))
+_EVALUATION = {
+    "uri": Known(
+        good=("s3://acme/holdout", "https://acme.dev/holdout.csv", "pvc://claim/h.parquet"),
+        also=_EVALUATED,
+        needed="uri",
+        wrong=_URI,
+    ),
+    "digest": Known(good=(DIGEST,), also=_EVALUATED),
+    "label": Known(good=("churned", "Änderung %"), also=_EVALUATED, needed="label", wrong=_COLUMN),
+    "columns": Known(good=(["age"],), also=_EVALUATED),
+    "columns[]": Known(good=("age",), also=_EVALUATED, wrong=(Wrong(""),)),
+    "path": Known(good=("/", "/v1/score"), also=_EVALUATED, wrong=(Wrong("invocations"), Wrong("/a b"))),
+    "minRows": Known(also=_EVALUATED),
+    "confidence": Known(good=(0.5, 0.9999), also=_EVALUATED, wrong=(Wrong(1), Wrong(0.4))),
+    "metrics": Known(good=([{"name": "Accuracy", "min": 0.5}],), also=_EVALUATED, wrong=(Wrong([]),)),
+    "metrics[].name": Known(
+        also=_EVALUATED, needed="name", wrong=(Wrong("accuracy"), Wrong("Latency", "spec.gate.evaluation"))
+    ),
+    "metrics[].segment": Known(good=("country",), also=_EVALUATED, wrong=_COLUMN),
+    "metrics[].minRows": Known(also=_EVALUATED),
+    "metrics[].min": Known(good=(0.5, -1e300), also=_EVALUATED, needed="min"),
+    "metrics[].max": Known(good=(0.9, 1e300), also=_EVALUATED, wrong=(Wrong(0.4, "spec.gate.evaluation"),)),
+    "metrics[].noWorseThanChampionBy": Known(also=_EVALUATED),
+    "metrics[].betterThanChampionBy": Known(also=_EVALUATED),
+    "metrics[].maxGap": Known(
+        good=(0, 0.1),
+        also=_EVALUATED,
+        wrong=(Wrong(0.1, "maxGap", {"spec.gate.evaluation.metrics[].segment": ABSENT}),),
+    ),
+}
 _LOOK = {"name": "accuracy", "min": 0.5, "noWorseThanStableBy": 0.1}
 _CPU = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}
 _ERRORS = {"metric": "errors_total", "labels": {"code": "5*"}}
@@ -448,6 +486,7 @@ KNOWN: Mapping[str, Mapping[str, Known]] = {
         ),
         "spec.gate.metrics[].noWorseThanChampionBy": Known(also=_GATE),
         "spec.gate.metrics[].lowerIsBetter": Known(also=_GATE),
+        **{f"spec.gate.evaluation.{field}": known for field, known in _EVALUATION.items()},
         **{f"spec.strategy.{field}": known for field, known in _STRATEGIES.items()},
         "spec.runtime": Known(good=("auto", "sklearn"), wrong=_NO_RUNTIME),
         "spec.storage.secretName": Known(wrong=_NO_SECRET),

@@ -246,6 +246,37 @@ def golden_requests_fail(lane: Lane) -> None:
     lane.until("it is gone", lambda: len(lane.space.every(DEPLOYMENTS)) == 1)
 
 
+def _evaluation(worse: float) -> Body:
+    limit = {"name": "Accuracy", "noWorseThanChampionBy": worse}
+    return {"evaluation": {"uri": "s3://acme/holdout.csv", "label": "churned", "metrics": [limit]}}
+
+
+def _held_back(lane: Lane) -> list[tuple[int, str]]:
+    status = (lane.space.get(MODELDEPLOYMENTS, "churn") or {}).get("status") or {}
+    return [(one["version"], one["reason"]) for one in status.get("candidates") or () if one["state"] == "Rejected"]
+
+
+@workload
+def an_evaluation_passes(lane: Lane) -> None:
+    lane.version(1)
+    lane.deploy(gate=_evaluation(0.02))
+    lane.serves(1)
+    lane.version(2)
+    lane.serves(2)
+
+
+@workload
+def an_evaluation_fails_and_a_milder_one_passes(lane: Lane) -> None:
+    lane.version(1)
+    lane.deploy(gate=_evaluation(0.005))
+    lane.serves(1)
+    lane.version(2)
+    lane.until("it is held back", lambda: _held_back(lane) == [(2, "GateNotPassed")])
+    lane.until("it is gone", lambda: len(lane.space.every(DEPLOYMENTS)) == 1)
+    lane.space.patch(MODELDEPLOYMENTS, "churn", {"spec": {"gate": _evaluation(0.02)}})
+    lane.serves(2)
+
+
 @workload
 def a_job_that_says_no(lane: Lane) -> None:
     lane.version(1)
