@@ -114,6 +114,10 @@ bench: venv ## Measure against a real API server, and print a table
 bench-servers: venv ## Measure the bundled server beside MLflow's own, on the same model
 	@$(PY) -m tests.bench.servers
 
+.PHONY: quality
+quality: venv ## Measure how good decisions are where the truth is known, and print the tables of the docs
+	@$(PY) -m tests.quality
+
 .PHONY: soak
 soak: venv ## Let trainings, rollouts and runs come and go for an hour, and print what grew (ARGS="--seconds 600")
 	@$(PY) -m tests.bench.soak $(ARGS)

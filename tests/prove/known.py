@@ -195,7 +195,10 @@ _EVALUATION = {
     "confidence": Known(good=(0.5, 0.9999), also=_EVALUATED, wrong=(Wrong(1), Wrong(0.4))),
     "metrics": Known(good=([{"name": "Accuracy", "min": 0.5}],), also=_EVALUATED, wrong=(Wrong([]),)),
     "metrics[].name": Known(
-        also=_EVALUATED, needed="name", wrong=(Wrong("accuracy"), Wrong("Latency", "spec.gate.evaluation"))
+        good=("F1", "RocAuc"),
+        also=_EVALUATED,
+        needed="name",
+        wrong=(Wrong("accuracy"), Wrong("Latency", "spec.gate.evaluation")),
     ),
     "metrics[].segment": Known(good=("country",), also=_EVALUATED, wrong=_COLUMN),
     "metrics[].minRows": Known(also=_EVALUATED),

@@ -108,7 +108,10 @@ class Gate(ApiModel):
 
     model_config = ConfigDict(
         json_schema_extra=validations(
-            rule("size(self.metrics) > 0 || has(self.evaluation)", "give metrics, evaluation or both"),
+            rule(
+                "(has(self.metrics) && size(self.metrics) > 0) || has(self.evaluation)",
+                "give metrics, evaluation or both",
+            ),
         )
     )
 

@@ -30,7 +30,9 @@ class Reason(StrEnum):
     """Why a step of the agent failed."""
 
     INPUT_NOT_FOUND = "InputNotFound"
-    INPUT_INVALID = "InputInvalid"  # drift: what is to be compared is no table
+    INPUT_INVALID = (
+        "InputInvalid"  # drift, evaluate: what is to be compared is no table, or not of the kind that is needed
+    )
     DIGEST_MISMATCH = "DigestMismatch"
     STORE_UNAVAILABLE = "StoreUnavailable"
     ACCESS_DENIED = "AccessDenied"
@@ -42,7 +44,9 @@ class Reason(StrEnum):
     OUTPUT_EMPTY = "OutputEmpty"
     OUTPUT_INVALID = "OutputInvalid"
     METRICS_INVALID = "MetricsInvalid"
-    REQUESTS_INVALID = "RequestsInvalid"  # replay: there is no request, or one is no JSON
+    REQUESTS_INVALID = (
+        "RequestsInvalid"  # replay: there is no request, or one is no JSON; evaluate: the stable one refuses
+    )
     SERVER_UNAVAILABLE = "ServerUnavailable"  # replay: a server does not answer at all
     MESSAGE_INVALID = "MessageInvalid"  # meant as a result, but a field is missing or wrong (output.mode External)
     AGENT_FAILED = "AgentFailed"  # a fault of ours, or a task that the agent does not understand
