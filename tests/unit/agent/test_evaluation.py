@@ -76,7 +76,7 @@ class TestMetrics:
         row = np.array(said, dtype=float)
         for metric in EvaluationMetric:
             pairs = Pairs(row % 2, row, row)
-            assert least_lead(metric, pairs, 0.95) == 0
+            assert least_lead(metric, pairs, 0.95) <= 0
             assert not surely_better(metric, pairs, 0.95, 0.0)
 
 
@@ -99,6 +99,12 @@ class TestJudge:
     def test_few_rows_are_no_proof_that_it_is_not_worse(self) -> None:
         assert judged(of_accuracy(0.9, 0.9, 40), noWorseThanChampionBy=0.01).missed == ("noWorseThanChampionBy",)
         assert judged(of_accuracy(0.9, 0.9, 40_000), noWorseThanChampionBy=0.01).missed == ()
+
+    def test_few_rows_that_are_the_same_are_no_proof(self) -> None:
+        labels = np.zeros(50)
+        assert judged(Pairs(labels, labels, labels), noWorseThanChampionBy=0.01).missed == ("noWorseThanChampionBy",)
+        labels = np.zeros(500)
+        assert judged(Pairs(labels, labels, labels), noWorseThanChampionBy=0.01).missed == ()
 
     def test_what_is_not_defined_does_not_hold(self) -> None:
         alone = Pairs(np.ones(50), np.linspace(0, 1, 50), np.linspace(0, 1, 50)[::-1])
