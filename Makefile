@@ -110,6 +110,10 @@ mutants: venv ## Seed known bug patterns one at a time, and show which test catc
 bench: venv ## Measure against a real API server, and print a table
 	@$(PY) -m tests.bench $(ARGS)
 
+.PHONY: bench-policies
+bench-policies: venv ## Measure 1,000 policies that ask Prometheus, what crosses, and how many samples are taken
+	@$(PY) -m tests.bench.policies $(ARGS)
+
 .PHONY: bench-servers
 bench-servers: venv ## Measure the bundled server beside MLflow's own, on the same model
 	@$(PY) -m tests.bench.servers

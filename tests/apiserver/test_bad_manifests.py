@@ -151,6 +151,10 @@ MODELDEPLOYMENT = [
         'evaluation.metrics[0].min: Invalid value: "object": min must',
     ),
     (_evaluated({"name": "Latency", "max": 5, "segment": "a"}), "a request has no segment: leave it out for Latency"),
+    (
+        {"spec.requestLog": {"uri": "s3://acme/log", "percent": 0}},
+        'percent: Invalid value: "number": must be at least 0.001',
+    ),
     (_evaluated({"name": "accuracy", "min": 1}), 'spec.gate.evaluation.metrics[0].name: Unsupported value: "accuracy"'),
     ({"spec.gate": {"metrics": [{"name": "accuracy"}]}}, "give at least one limit: min, max or noWorseThanChampionBy"),
     ({"spec.gate": {"metrics": [{"name": "a", "min": 2, "max": 1}]}}, "min must not be above max"),
@@ -303,6 +307,11 @@ MODELDEPLOYMENT = [
     ({"spec.template": {"spec": {"containers": [{"image": "x"}]}}}, f"{CONTAINERS}[0].name: Required value"),
 ]
 
+DRIFT = {
+    "reference": {"uri": "s3://acme/train.csv"},
+    "current": {"uri": "s3://acme/now.csv"},
+    "method": "ChiSquared",
+}
 METRIC, SCHEDULE = "spec.triggers.0.metric", "spec.triggers.1.schedule"
 TEMPLATE = "spec.trainingJobTemplate.spec"
 RETRAINPOLICY = [
@@ -317,6 +326,10 @@ RETRAINPOLICY = [
     ({"spec.triggers.0.name": "request"}, "this name tells of runs that were asked for by hand"),
     ({"spec.triggers.0.schedule": {"cron": "0 3 * * *"}}, "give exactly one of metric, drift, data and schedule"),
     ({METRIC: GONE}, "give exactly one of metric, drift, data and schedule"),
+    (
+        {"spec.triggers.0": {"name": "moved", "drift": {**DRIFT, "significance": 0}}},
+        'spec.triggers[0].drift.significance: Invalid value: "number": must be at least 1e-07',
+    ),
     ({f"{METRIC}.below": GONE}, "give exactly one of below, above and outside"),
     ({f"{METRIC}.above": 0.95}, "give exactly one of below, above and outside"),
     ({f"{METRIC}.source": {"wandb": {}}}, 'unknown field "spec.triggers[0].metric.source.wandb"'),

@@ -46,7 +46,7 @@ async def trainings(stage: Scene, size: int) -> Result:
     # For some seconds the API server lets the first of a new kind wait.
     await stage.namespace(FIRST)
     await stage.client.create(load.trainingjob(FIRST, 0, suspend=True))
-    await _settled(stage)
+    await settled(stage)
     stage.requests()
     result: Result = {"size": size, "memory before (MiB)": stage.rss}
     stage.peak, cpu = stage.rss, stage.cpu
@@ -60,7 +60,7 @@ async def trainings(stage: Scene, size: int) -> Result:
         await making
         result["all Complete (s)"] = await stage.until(lambda: stage.complete(RUNS), size, 0.5) - began
         result["all ModelVersions (s)"] = await stage.until(lambda: stage.count(MODELVERSIONS, RUNS), size) - began
-        await _settled(stage)
+        await settled(stage)
         memory.cancel()
         result["operator CPU per run (ms)"] = (stage.cpu - cpu) / size * 1000
         result["memory peak (MiB)"], result["memory after (MiB)"] = stage.peak, stage.rss
@@ -81,7 +81,7 @@ async def trainings(stage: Scene, size: int) -> Result:
 
 async def idle(stage: Scene, seconds: float) -> Result:
     """What the operator writes while nothing changes."""
-    await _settled(stage)
+    await settled(stage)
     stage.requests()
     cpu = stage.cpu
     await asyncio.sleep(seconds)
@@ -96,11 +96,11 @@ async def all_kinds(stage: Scene, runs: int) -> Result:
         for make in (load.modeldeployment, load.retrainpolicy):
             await load.create_all(stage.client, (make(RUNS, n, n % runs) for n in range(OF_OTHER_KINDS)))
         await stage.until(lambda: stage.count(DEPLOYMENTS, RUNS), OF_OTHER_KINDS)
-        await _settled(stage)
+        await settled(stage)
         result: Result = {"memory (MiB)": stage.rss}
     stage.operator.kill()
     result["synced after (s)"] = stage.start()
-    await _settled(stage)
+    await settled(stage)
     return result | {"memory after a restart (MiB)": stage.rss}
 
 
@@ -114,7 +114,7 @@ async def rollouts(stage: Scene) -> Result:
         await load.create_all(stage.client, (load.modelversion(RUNS, n, 2) for n in range(OF_OTHER_KINDS)))
         result: Result = {"deployments": OF_OTHER_KINDS}
         result["all promoted (s)"] = await stage.until(lambda: _serving(stage, 2), OF_OTHER_KINDS, 0.5) - began
-        await _settled(stage, 15)
+        await settled(stage, 15)
     memory.cancel()
     asked = stage.requests()
     writes = sum(n for what, n in asked.items() if what.split()[0] in WRITES)
@@ -161,17 +161,17 @@ async def start_up(folder: Path, objects: int) -> Result:
         await stage.namespace(RUNS)
         await load.create_all(stage.client, (load.trainingjob(RUNS, n, suspend=True) for n in range(objects)))
         stage.start()
-        await _settled(stage, 5)
+        await settled(stage, 5)
         stage.operator.kill()
         stage.requests()
         result: Result = {"objects": objects, "synced after (s)": stage.start()}
-        await _settled(stage, 5)
+        await settled(stage, 5)
         asked = stage.requests()
         writes = sum(n for what, n in asked.items() if what.split()[0] in WRITES)
         return result | {"writes": writes, "memory (MiB)": stage.rss}
 
 
-async def _settled(stage: Scene, seconds: float = 3.0) -> None:
+async def settled(stage: Scene, seconds: float = 3.0) -> None:
     """Wait until the operator has neither written nor worked for a while."""
     last, since = -1.0, time.monotonic()
     while time.monotonic() - since < seconds:

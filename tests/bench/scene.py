@@ -16,6 +16,7 @@ from e2e.cluster.apiserver import ApiServer
 from perennial.api.resources import JOBS, Resource
 from perennial.kube import login
 from perennial.kube.http import HttpClient
+from perennial.plan import Body
 from tests.apiserver.operators import USER, Perennial, apply_kinds, eventually
 
 # The controllers are there to be kept busy, not to be waited for.
@@ -144,18 +145,20 @@ def _share_the_cores(server: ApiServer) -> None:
 
 
 @asynccontextmanager
-async def scene(folder: Path, *, controllers: bool = True) -> AsyncIterator[Scene]:
-    """A new server with the CustomResourceDefinitions, and the operator not yet started."""
+async def scene(folder: Path, *, controllers: bool = True, config: Body | None = None) -> AsyncIterator[Scene]:
+    """A new server with the CustomResourceDefinitions, and the operator not yet started. config: of the operator,
+    beside a serving runtime."""
     users = {USER: ["system:masters"]}
     with ApiServer(folder, users=users, audit=True, controller_manager=controllers, controller_args=FAST) as server:
         _share_the_cores(server)
         apply_kinds(server)
-        config = folder / "config.yaml"
+        file = folder / "config.yaml"
         template = {"spec": {"containers": [{"name": "server", "image": "server:1"}]}}
-        config.write_text(json.dumps({"servingRuntimes": {"sklearn": {"formats": ["sklearn"], "template": template}}}))
+        runtimes = {"servingRuntimes": {"sklearn": {"formats": ["sklearn"], "template": template}}}
+        file.write_text(json.dumps(runtimes | (config or {})))
         credentials = login.load(str(server.kubeconfig))
         async with HttpClient(credentials) as client:
-            operator = InPod(server, config)
+            operator = InPod(server, file)
             try:
                 yield Scene(server, client, credentials, operator)
             finally:

@@ -192,7 +192,7 @@ _EVALUATION = {
     "columns[]": Known(good=("age",), also=_EVALUATED, wrong=(Wrong(""),)),
     "path": Known(good=("/", "/v1/score"), also=_EVALUATED, wrong=(Wrong("invocations"), Wrong("/a b"))),
     "minRows": Known(also=_EVALUATED),
-    "confidence": Known(good=(0.5, 0.9999), also=_EVALUATED, wrong=(Wrong(1), Wrong(0.4))),
+    "confidence": Known(good=(0.5, 0.9999), also=_EVALUATED, wrong=(Wrong(1), Wrong(0.4), Wrong(0))),
     "metrics": Known(good=([{"name": "Accuracy", "min": 0.5}],), also=_EVALUATED, wrong=(Wrong([]),)),
     "metrics[].name": Known(
         good=("F1", "RocAuc"),

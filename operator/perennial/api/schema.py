@@ -80,6 +80,13 @@ class _Walk:
             exclusive = f"exclusive{bound.capitalize()}"
             if exclusive in node:
                 result |= {bound: node[exclusive], exclusive: True}
+        least = result.get("minimum")
+        if isinstance(least, float) and not least.is_integer():
+            # The API server cuts such a bound to a whole number where it is given one.
+            result[RULES] = [
+                *result.get(RULES, ()),
+                {"rule": f"self >= {least}", "message": f"must be at least {least:g}"},
+            ]
         return result | self._map(node, path) | self._choice(node, path)
 
     def _resolved(self, node: Schema, path: str) -> Schema:

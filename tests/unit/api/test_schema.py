@@ -33,6 +33,7 @@ class Bike(ApiModel):
     spare: list[Wheel] = Field(default=[], description="More wheels.")
     bell: Literal["Ding", "Dong"] = Field(description="What it says.")
     tax: Annotated[float, Field(gt=0)] | None = Field(None, description="What it costs.")
+    rent: Annotated[float, Field(ge=0.5)] | None = Field(None, description="What it costs a day.")
     notes: dict[str, Any] = Field(default={}, description="Anything.")
     scores: Annotated[dict[Annotated[str, Field(pattern="^[a-z]+$", max_length=5)], float], Field(max_length=3)] = (
         Field(default={}, description="Numbers by name.")
@@ -55,6 +56,15 @@ def bike() -> Schema:
         ("colour", {"type": "string", "enum": ["Red", "Blue"], "default": "Red", "description": "Its colour."}),
         ("bell", {"type": "string", "enum": ["Ding", "Dong"], "description": "What it says."}),
         ("tax", {"type": "number", "minimum": 0, "exclusiveMinimum": True, "description": "What it costs."}),
+        (
+            "rent",
+            {
+                "type": "number",
+                "minimum": 0.5,
+                "description": "What it costs a day.",
+                "x-kubernetes-validations": [{"rule": "self >= 0.5", "message": "must be at least 0.5"}],
+            },
+        ),
         (
             "notes",
             {
