@@ -367,7 +367,11 @@ RETRAINPOLICY = [
         {"spec.concurrencyPolicy": "Skip"},
         'spec.concurrencyPolicy: Unsupported value: "Skip": supported values: "Forbid", "Replace", "Allow"',
     ),
-    ({"spec.budget": {"per": "24h"}}, "spec.budget.runs: Required value"),
+    ({"spec.budget": {"per": "24h"}}, "give at least one limit: runs or acceleratorHours"),
+    (
+        {"spec.budget": {"acceleratorHours": 0}},
+        "spec.budget.acceleratorHours in body should be greater than or equal to 1",
+    ),
     ({"spec.budget": {"runs": 100}}, "spec.budget.runs in body should be less than or equal to 20"),
     ({"spec.unpromotedLimit": 0}, "spec.unpromotedLimit in body should be greater than or equal to 1"),
     ({"spec.dryRun": 1}, "spec.dryRun in body must be of type boolean"),

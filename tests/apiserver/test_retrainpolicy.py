@@ -4,6 +4,7 @@ Versions and promotions are written as their controllers write them, at the mome
 """
 
 import asyncio
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 
 from e2e.cluster.apiserver import ApiServer
 from perennial import app, retrainpolicy
-from perennial.api.base import format_time
+from perennial.api.base import format_time, parse_time
 from perennial.api.resources import (
     MODELDEPLOYMENTS,
     MODELVERSIONS,
@@ -253,6 +254,29 @@ def test_a_training_deleted_by_hand_fails_its_run(loop: Loop) -> None:
     assert "was deleted before it finished" in status["runs"][0]["message"]
     time.sleep(1)
     assert loop.jobs() == set()
+
+
+def test_accelerator_hours_are_counted_also_of_a_training_that_was_deleted(loop: Loop) -> None:
+    container = {"name": "train", "image": "train:1", "command": ["train"], "resources": {"limits": {"amd.com/gpu": 4}}}
+    template = {"spec": TRAINING | {"template": {"spec": {"containers": [container]}}}}
+    loop.policy(trainingJobTemplate=template, budget={"acceleratorHours": 8, "per": "3h"})
+    loop.ask("one")
+    loop.reaches((1, "Training"))
+    begun = (datetime.now(UTC) - timedelta(hours=1)).replace(microsecond=0)
+    running = {"status": {"runningSince": format_time(begun), "runningSeconds": 3600}}
+    loop.space.patch(TRAININGJOBS, "churn-1", running, "status")
+    known = {"accelerators": 4, "acceleratorSeconds": 14400, "since": format_time(begun)}
+    assert eventually(lambda: loop.status["runs"][0].get("acceleratorUse")) == known
+    loop.space.delete(TRAININGJOBS, "churn-1")
+    use = loop.reaches((1, "Failed"))["runs"][0]["acceleratorUse"]
+    assert use["acceleratorSeconds"] == pytest.approx(28800, abs=100)
+    loop.ask("two")
+    said = re.search(r"8 of 8 accelerator-hours in 3h are spent until (\S+) ", loop.says("Ready", "True", "Held"))
+    assert said
+    assert timedelta() < parse_time(said[1]) - begun - timedelta(hours=2) < timedelta(seconds=100)
+    assert loop.jobs() == set()
+    loop.edit(budget={"acceleratorHours": 9})
+    loop.reaches((2, "Training"), (1, "Failed"))
 
 
 def test_a_policy_that_goes_leaves_its_trainings_and_a_new_one_counts_on(loop: Loop) -> None:

@@ -721,7 +721,15 @@ KNOWN: Mapping[str, Mapping[str, Known]] = {
         "spec.notify[].receiver": Known(
             good=("oncall",), also={"spec.notify[].events": ["Failed"]}, wrong=(Wrong("http://evil"), Wrong("../x"))
         ),
-        "spec.budget.per": Known(good=("0s", "8760h"), wrong=(*_DURATION, Wrong("8761h"))),
+        "spec.budget.runs": Known(needed="budget"),
+        "spec.budget.acceleratorHours": Known(
+            also={"spec.budget": {"runs": 3}},
+            # The training asks for none: it would limit nothing.
+            wrong=(Wrong(8, "spec.budget.acceleratorHours", {"spec.budget.runs": ABSENT}),),
+        ),
+        "spec.budget.per": Known(
+            good=("0s", "8760h"), also={"spec.budget": {"runs": 3}}, wrong=(*_DURATION, Wrong("8761h"))
+        ),
     },
     "ModelVersion": {
         "spec.model": Known(good=("a", "b" * 40)),

@@ -57,7 +57,7 @@ SPECS: dict[Resource, dict[str, Body]] = {
                 {"name": "churn", "metric": {"name": "accuracy", "above": 5, "aggregate": "Sum", "window": "720h"}},
                 {"name": "request-1", "schedule": {"cron": "* * * * *", "startingDeadlineSeconds": 60}},
             ],
-            "budget": {"runs": 3, "per": "24h"},
+            "budget": {"runs": 3, "acceleratorHours": 8, "per": "24h"},
             "cooldown": "1h",
             "concurrencyPolicy": "Allow",
         }

@@ -2,14 +2,15 @@
 
 import hashlib
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
 from perennial.api.base import (
     DNS_NAME,
     MAP_BY_NAME,
     MAP_BY_TYPE,
+    MOST,
     SET,
     ApiModel,
     Condition,
@@ -38,12 +39,15 @@ OBJECT_RULES = (
 # So many runs are remembered, and so many may a budget count.
 MAX_RUNS = 20
 MAX_SKIPPED = 20
+# What runs that are not remembered used is known in so many parts of the period; it begins and ends within one.
+MAX_PAST_USE = 21
 MAX_REQUESTS = 20
 _MAX_ID = 128
 
 # A message of nothing would be an empty line on `kubectl describe`.
 _NOTHING = "".__eq__
 _NO_LIST = [].__eq__
+_NO_BUDGET = "give at least one limit: runs or acceleratorHours"
 
 
 class DeploymentReference(ApiModel):
@@ -61,9 +65,27 @@ class ConcurrencyPolicy(StrEnum):
 
 
 class Budget(ApiModel):
-    """How many runs a policy may start."""
+    """What the runs of a policy may come to in a period."""
 
-    runs: Annotated[int, Field(ge=1, le=MAX_RUNS)] = Field(description="Runs that may start in the period.")
+    model_config = ConfigDict(
+        json_schema_extra=validations(rule("has(self.runs) || has(self.acceleratorHours)", _NO_BUDGET))
+    )
+
+    @model_validator(mode="after")
+    def _some_limit(self) -> Self:
+        if self.runs is None and self.accelerator_hours is None:
+            raise ValueError(_NO_BUDGET)
+        return self
+
+    runs: Annotated[int, Field(ge=1, le=MAX_RUNS)] | None = Field(
+        None, description="Runs that may start in the period."
+    )
+    # No more than what the status can hold of one run.
+    accelerator_hours: Annotated[int, Field(ge=1, le=500_000)] | None = Field(
+        None,
+        description="Once the trainings of runs have used so many accelerators times hours in the period, none starts. "
+        "An accelerator is one of any extended resource (nvidia.com/gpu, ...) in the limits of the pod.",
+    )
     per: Annotated[
         Duration, Field(json_schema_extra=validations(rule(f"duration(self) <= {_YEAR}", "must be at most 8760h")))
     ] = Field("24h", description="The period, sliding.")
@@ -167,7 +189,7 @@ class RetrainPolicySpec(ApiModel):
     quiet_hours: Annotated[list[QuietHours], Field(max_length=16, json_schema_extra=MAP_BY_NAME)] = Field(
         default=[], description="Times in which no run starts; a request by hand ignores them."
     )
-    budget: Budget | None = Field(None, description="How many runs may start in a period.")
+    budget: Budget | None = Field(None, description="What runs may come to in a period.")
     unpromoted_limit: Annotated[int, Field(ge=1, le=1000)] = Field(
         3,
         description="So many runs in a row without a promotion, and the policy is Stalled until a person asks for one.",
@@ -256,6 +278,17 @@ class PendingNotice(ApiModel):
     time: Time = Field(description="When that happened.")
 
 
+class AcceleratorUse(ApiModel):
+    """How many accelerators a training had, and for how long."""
+
+    accelerators: Annotated[int, Field(ge=1, le=MOST)] = Field(description="How many its pod asked for.")
+    accelerator_seconds: Count = Field(
+        description="Accelerators times the seconds that it ran; while it runs, those before `since`."
+    )
+    since: Time | None = Field(None, description="Since when it runs, after the last suspension.")
+    until: Time | None = Field(None, description="Until when it ran, when it does not run.")
+
+
 class Run(ApiModel):
     """One run: cause, TrainingJob, gate, approval, rollout, outcome."""
 
@@ -270,6 +303,9 @@ class Run(ApiModel):
     model_version: str | None = Field(None, description="The ModelVersion that came of it.")
     start_time: Time = Field(description="When it was decided.")
     completion_time: Time | None = Field(None, description="When it ended.")
+    accelerator_use: AcceleratorUse | None = Field(
+        None, description="What its training used of accelerators, if it asked for any."
+    )
     watched_until: Time | None = Field(None, description="Until when its version is on probation.")
     relapse_time: Time | None = Field(None, description="When its version relapsed: it is not to serve any more.")
     pending_notices: Annotated[list[PendingNotice], Field(max_length=32)] = Field(
@@ -364,6 +400,9 @@ class RetrainPolicyStatus(ApiModel):
     )
     runs: Annotated[list[Run], Field(max_length=MAX_RUNS)] = Field(
         default=[], description="The last 20 runs, newest first."
+    )
+    past_accelerator_use: Annotated[list[AcceleratorUse], Field(max_length=MAX_PAST_USE)] = Field(
+        default=[], description="What runs before those used, as far as spec.budget.acceleratorHours counts it."
     )
     skipped: Annotated[list[Skip], Field(max_length=MAX_SKIPPED)] = Field(
         default=[], description="The last 20 causes that started nothing, newest first, and why."

@@ -29,14 +29,16 @@ def run(
     target = str(((policy.get("spec") or {}).get("deployment") or {}).get("name") or "")
     deployment = cluster.get(MODELDEPLOYMENTS, target)
     asked = prometheus.answer if prometheus else None
-    history = History(deployment, cluster.find(METRICSERIES, target), cluster.every(MODELVERSIONS), asked)
+    model = (deployment["spec"].get("model") or {}).get("name")
+    took = _seconds(cluster.every(TRAININGJOBS), model)
+    each = timedelta(seconds=median(took)) if took else None
+    history = History(deployment, cluster.find(METRICSERIES, target), cluster.every(MODELVERSIONS), asked, each)
     try:
         found = replay(policy, history, now - span, now)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Problem(f"the policy cannot be replayed: {error}") from None
-    model = (deployment["spec"].get("model") or {}).get("name")
     told = f"{target} reported" + (f" and {prometheus.url} says" if prometheus else "")
-    return text(found, told, now - span, _seconds(cluster.every(TRAININGJOBS), model))
+    return text(found, told, now - span, took)
 
 
 def text(found: Replayed, told: str, since: datetime, took: list[int]) -> str:

@@ -8,6 +8,7 @@ from typing import Literal
 from perennial.api.retrainpolicy import (
     MAX_RUNS,
     MAX_SKIPPED,
+    AcceleratorUse,
     Cause,
     Notification,
     Occasion,
@@ -50,6 +51,7 @@ class Book:
         self.now = now
         self._notify = notify
         self.runs = list(status.runs)
+        self.past_accelerator_use = list(status.past_accelerator_use)
         self.skipped = list(status.skipped)
         self.last_run = status.last_run
         self.unpromoted = status.unpromoted
@@ -59,6 +61,8 @@ class Book:
         # What holds the cause of a trigger, by its name, and what a run waits for before it begins, by its number.
         self.held: dict[str, str] = {}
         self.waits: dict[int, str] = {}
+        # How many accelerators the next training asks for, where that is known.
+        self.accelerators: int | None = None
         # That many policies have the same trouble, if it is this one that tells of it.
         self.storm: Storm | None = None
 
@@ -66,6 +70,11 @@ class Book:
     def under_way(self) -> list[Run]:
         """The runs that have not ended."""
         return [run for run in self.runs if run.phase in UNDER_WAY]
+
+    @property
+    def accelerator_use(self) -> list[AcceleratorUse]:
+        """What all runs used of accelerators, those that are not remembered among them."""
+        return [*self.past_accelerator_use, *(run.accelerator_use for run in self.runs if run.accelerator_use)]
 
     def start(self, cause: Cause, number: int, job: str | None) -> None:
         """A new run with its TrainingJob's name; without one it is a dry run, and over."""
@@ -90,13 +99,18 @@ class Book:
                 completion_time=self.now,
             )
             self.events.append(Event("Normal", "DryRun", f"{words}; no TrainingJob was made"))
-        self.runs = [run, *self.runs][:MAX_RUNS]
+        self.runs, dropped = [run, *self.runs[: MAX_RUNS - 1]], self.runs[MAX_RUNS - 1 :]
+        self.past_accelerator_use += [one.accelerator_use for one in dropped if one.accelerator_use]
         self.last_run = number
         if cause.type == "Request":
             self.last_request = cause.request
             self.unpromoted = 0
         elif cause.type == "Event":
             self.requests = [one.model_copy(update={"run": one.run or number}) for one in self.requests]
+
+    def meter(self, run: Run, use: AcceleratorUse | None) -> None:
+        """What its training used of accelerators by now."""
+        self._put(run.number, run.model_copy(update={"accelerator_use": use}))
 
     def unwatch(self, run: Run, *, lasted: bool) -> None:
         """The probation of its version is over."""

@@ -8,7 +8,19 @@ from perennial.api.trigger import Trigger
 from perennial.config import Config
 from perennial.plan import Event, Plan, news
 from perennial.questions import Question
-from perennial.retrainpolicy import data, drift, fleet, metric, notices, probation, request, runs, schedule, status
+from perennial.retrainpolicy import (
+    accelerators,
+    data,
+    drift,
+    fleet,
+    metric,
+    notices,
+    probation,
+    request,
+    runs,
+    schedule,
+    status,
+)
 from perennial.retrainpolicy.book import Book
 from perennial.retrainpolicy.causes import Causes
 from perennial.retrainpolicy.look import Look, Sight
@@ -39,6 +51,7 @@ def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
     begins = [one for one in book.runs if one.phase is RunPhase.PENDING and snapshot.job_of(one) is None]
     waits = fleet.waits(snapshot.uid, begins, snapshot.fleet, rules, book.now)
     book.waits = {number: wait.message for number, wait in waits.items()}
+    accelerators.meter(snapshot, book, config)
     runs.advance(snapshot, spec, book)
     probation.end(snapshot.serving, book)
     causes = Causes(snapshot, spec, book, rules)

@@ -8,6 +8,7 @@ from perennial.api.base import format_time, parse_duration
 from perennial.api.meta import ANNOTATION_RUN_REQUEST
 from perennial.api.retrainpolicy import MAX_RUNS, Cause, ConcurrencyPolicy, RetrainPolicySpec, RunPhase
 from perennial.config import Retraining
+from perennial.retrainpolicy import accelerators
 from perennial.retrainpolicy.book import UNDER_WAY, UNPROMOTED, Book
 from perennial.retrainpolicy.children import WORDS, unknown_words
 from perennial.retrainpolicy.fleet import crossings
@@ -63,7 +64,7 @@ def suspended(attempt: Attempt) -> Hold | None:
 
 def misconfigured(attempt: Attempt) -> Hold | None:
     """A run whose model could not be served would be wasted."""
-    return trouble(attempt.snapshot, attempt.spec)
+    return trouble(attempt.snapshot, attempt.spec, attempt.book)
 
 
 def unpromoted(attempt: Attempt) -> Hold | None:
@@ -130,7 +131,7 @@ def cooldown(attempt: Attempt) -> Hold | None:
 def budget(attempt: Attempt) -> Hold | None:
     """So many runs in a sliding period; those asked for by hand count and are counted."""
     limit = attempt.spec.budget
-    if limit is None:
+    if limit is None or limit.runs is None:
         return None
     starts = sorted((run.start_time for run in attempt.book.runs), reverse=True)
     if len(starts) < limit.runs:
@@ -139,6 +140,23 @@ def budget(attempt: Attempt) -> Hold | None:
     if attempt.book.now >= until:
         return None
     words = f"{limit.runs} runs in {limit.per} are spent until {format_time(until)} (spec.budget)"
+    return Hold("BudgetSpent", words, until)
+
+
+def accelerator_hours(attempt: Attempt) -> Hold | None:
+    """So many accelerator-hours in a sliding period. How many a run will use nobody knows: the last may go beyond."""
+    limit, book = attempt.spec.budget, attempt.book
+    if limit is None or limit.accelerator_hours is None:
+        return None
+    per, allowed = parse_duration(limit.per), limit.accelerator_hours * 3600
+    used = accelerators.used(book.accelerator_use, per, book.now)
+    if used < allowed:
+        return None
+    until = accelerators.room(book.accelerator_use, allowed, per, book.now)
+    when = f"until {format_time(until)}" if until else "until a training that goes on has ended"
+    words = (
+        f"{used // 3600} of {limit.accelerator_hours} accelerator-hours in {limit.per} are spent {when} (spec.budget)"
+    )
     return Hold("BudgetSpent", words, until)
 
 
@@ -185,6 +203,7 @@ RULES: tuple[Callable[[Attempt], Hold | None], ...] = (
     too_many,
     cooldown,
     budget,
+    accelerator_hours,
     quiet,
     storm,
 )
@@ -195,7 +214,7 @@ def first(attempt: Attempt) -> Hold | None:
     return next((hold for rule in RULES if (hold := rule(attempt))), None)
 
 
-def trouble(snapshot: Snapshot, spec: RetrainPolicySpec) -> Hold | None:
+def trouble(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book) -> Hold | None:
     """What a person must change before any run may start."""
     name = spec.deployment.name
     if snapshot.deployment is None:
@@ -211,6 +230,12 @@ def trouble(snapshot: Snapshot, spec: RetrainPolicySpec) -> Hold | None:
     if unknown := unknown_words(snapshot.template):
         words = f"spec.trainingJobTemplate.spec: $(run.{unknown[0]}) is unknown; use {', '.join(WORDS)}"
         return Hold("InvalidTemplate", words)
+    if spec.budget and spec.budget.runs is None and book.accelerators == 0:
+        words = (
+            "spec.budget.acceleratorHours: limits nothing, the pod of spec.trainingJobTemplate has no accelerators in "
+            "its resources.limits (nvidia.com/gpu, ...); give spec.budget.runs"
+        )
+        return Hold("InvalidBudget", words)
     for hours in spec.quiet_hours:
         try:
             parse(hours)

@@ -23,6 +23,7 @@ from perennial.metricseries.sample import Sample
 from perennial.metricseries.series import Full, fold
 from perennial.plan import Body, Plan
 from perennial.questions import Answer, Query, Question
+from perennial.retrainpolicy.accelerators import asked_for
 from perennial.retrainpolicy.decide import decide
 from perennial.retrainpolicy.snapshot import gather
 from perennial.view import Refusal
@@ -35,18 +36,19 @@ _STEP, _FINE_STEP, _FINE = timedelta(minutes=5), timedelta(minutes=1), timedelta
 @dataclass(frozen=True)
 class History:
     """What is known of the past: the ModelDeployment with its promotions, its MetricSeries, and the ModelVersions; and,
-    where somebody knows it, what Prometheus would have answered then."""
+    where somebody knows it, what Prometheus would have answered then, and how long a training takes."""
 
     deployment: Body
     series: Body | None
     versions: Sequence[Body] = ()
     prometheus: Callable[[Query], Answer] | None = None
+    took: timedelta | None = None
 
 
 @dataclass
 class Replayed:
-    """`runs` that would have started, and causes that were `held`, oldest first; `left_out` are triggers of which the
-    past is not known, by name, with why."""
+    """`runs` that would have started, and causes that were `held`, oldest first; `left_out` is of what the past
+    is not known, triggers by their names, with why."""
 
     runs: list[Run] = field(default_factory=list)
     held: list[Skip] = field(default_factory=list)
@@ -65,6 +67,8 @@ def replay(policy: Body, history: History, since: datetime, until: datetime) -> 
         raise ValueError("none of its triggers can be replayed")
     if result.left_out and known["spec"].get("when") == "All":
         raise ValueError(f"spec.when is All, and nothing is known of {', '.join(result.left_out)}")
+    if (known["spec"].get("budget") or {}).get("acceleratorHours") and (words := _unmetered(known, history)):
+        result.left_out["budget.acceleratorHours"] = words
     past = _Past(known, history, since)
     runs: dict[int, Run] = {}
     held: dict[tuple[str, datetime], Skip] = {}
@@ -90,6 +94,13 @@ def _unknown(trigger: Body, history: History) -> str:
     if source == "prometheus":
         return "" if history.prometheus else "nobody says what Prometheus would have answered: give --prometheus"
     return "" if source == "reported" else f"what {source} said is not on record"
+
+
+def _unmetered(policy: Body, history: History) -> str:
+    """Why nobody knows what a run would have used of accelerators; empty where somebody does."""
+    if asked_for(policy["spec"]["trainingJobTemplate"]["spec"], Config()) is None:
+        return "what the preset of spec.runtime asks for is not known here"
+    return "" if history.took else "no training of the model has succeeded yet, which would say how long one takes"
 
 
 class _Past:
@@ -131,7 +142,7 @@ class _Past:
             assert self._history.prometheus
             self._answers = {question: self._history.prometheus(question) for question in asked}
             plan = self._decide(namespace, name, now)
-        self._policy["status"] = plan.status
+        self._policy["status"] = self._metered(plan.status or {})
         again = gather(self, namespace, name)
         assert again
         self.snapshot = again
@@ -143,6 +154,16 @@ class _Past:
         if snapshot.spec is None:
             raise ValueError(snapshot.invalid)
         return decide(snapshot, now, Config())
+
+    def _metered(self, status: Body) -> Body:
+        """The same with what the trainings of its runs would have used."""
+        each = asked_for(self._policy["spec"]["trainingJobTemplate"]["spec"], Config())
+        if each and (took := self._history.took):
+            for run in status.get("runs") or ():
+                use = {"accelerators": each, "acceleratorSeconds": each * int(took.total_seconds())}
+                until = format_time(parse_time(run["startTime"]) + took)
+                run.setdefault("acceleratorUse", use | {"until": until})
+        return status
 
     def news_after(self, now: datetime) -> datetime:
         """When the next sample came, or another revision was promoted."""

@@ -7,6 +7,7 @@ from perennial.api.base import format_time, parse_duration
 from perennial.api.conditions import Said, merge
 from perennial.api.retrainpolicy import RetrainPolicySpec, RetrainPolicyStatus, RunPhase, TriggerState, TriggerStatus
 from perennial.plan import Body
+from perennial.retrainpolicy import accelerators
 from perennial.retrainpolicy.book import Book
 from perennial.retrainpolicy.limits import Hold, stalled_by_runs, trouble
 from perennial.retrainpolicy.snapshot import Snapshot
@@ -35,6 +36,7 @@ def build(
         next_schedule_time=next_schedule_time,
         triggers=rows,
         runs=book.runs,
+        past_accelerator_use=accelerators.kept(book.past_accelerator_use, spec.budget, book.now),
         skipped=book.skipped,
     )
     said = _conditions(snapshot, spec, book, rows)
@@ -67,7 +69,7 @@ def _with_conditions(snapshot: Snapshot, status: Body, said: Iterable[Said], now
 
 
 def _conditions(snapshot: Snapshot, spec: RetrainPolicySpec, book: Book, rows: list[TriggerStatus]) -> list[Said]:
-    hold = trouble(snapshot, spec) or _invalid(rows) or stalled_by_runs(snapshot, spec, book) or _held_up(book)
+    hold = trouble(snapshot, spec, book) or _invalid(rows) or stalled_by_runs(snapshot, spec, book) or _held_up(book)
     if hold:
         return _stalled(hold.reason, hold.message)
     pending = next((run for run in book.runs if run.phase is RunPhase.PENDING and run.message), None)

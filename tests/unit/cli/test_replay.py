@@ -98,6 +98,28 @@ def test_ticks_and_what_holds_them_back() -> None:
     assert lines[-1].startswith("held back: Cooldown ")
 
 
+def test_accelerator_hours_are_spent_by_trainings_as_long_as_the_last() -> None:
+    pod = {"containers": [{"name": "train", "resources": {"limits": {"nvidia.com/gpu": 4}}}]}
+    template = {"spec": {"model": {"name": "churn"}, "template": {"spec": pod}}}
+    policy = a_policy(NIGHTLY, trainingJobTemplate=template, budget={"acceleratorHours": 12, "per": "48h"})
+    there = There(policy, lambda _: None)
+    free = said(there, timedelta(days=7))
+    assert [line.split()[0][8:10] for line in free[1:-2]] == ["14", "15", "16", "17", "18", "19", "20"]
+    words = "no training of the model has succeeded yet, which would say how long one takes"
+    assert free[-1] == f"not replayed: budget.acceleratorHours: {words}"
+    there.trained(3600, 7200, 9000)
+    lines = said(there, timedelta(days=7))
+    ticks = [line.split()[0] for line in lines[1:-2]]
+    # Two of 8 hours are above 12, until an hour of the older one is left behind.
+    assert ticks[:3] == ["2026-11-14T03:00:00Z", "2026-11-15T03:00:00Z", "2026-11-16T04:00:01Z"]
+    assert lines[-1].startswith("held back: BudgetSpent ")
+    preset = a_policy(NIGHTLY, trainingJobTemplate={"spec": template["spec"] | {"runtime": "torch"}})
+    preset["spec"]["budget"] = policy["spec"]["budget"]
+    there.objects[RETRAINPOLICIES] = preset
+    words = "what the preset of spec.runtime asks for is not known here"
+    assert said(there, timedelta(days=7))[-1] == f"not replayed: budget.acceleratorHours: {words}"
+
+
 def test_only_what_the_revision_of_then_reported_counts() -> None:
     there = There(a_policy(ACCURACY), lambda _: 0.8, promoted=timedelta(hours=3))
     lines = said(there)
