@@ -109,7 +109,7 @@ def kept(uses: Iterable[AcceleratorUse], budget: Budget | None, now: datetime) -
     for use in uses:
         ended = _ended(use, now)
         until = _second(ended.until or now)
-        if until + period > second:
+        if period and until + period > second:
             part = min(until, second) * _PARTS // period
             parts[part] = _sum(parts[part], ended) if part in parts else ended
     return [parts[part] for part in sorted(parts)]
