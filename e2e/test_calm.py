@@ -16,6 +16,8 @@ from e2e.store import BUCKET, Store
 pytestmark = pytest.mark.full
 
 NAME = "calm"
+# Of the same model. Nothing was reported of it before.
+FRESH = "fresh"
 ALWAYS: Body = {"name": "always", "cron": "* * * * *", "duration": "1h"}
 
 
@@ -25,12 +27,14 @@ def space(lab: Lab, store: Store) -> Space:
     space.use(store)
     monitor(space)
     space.apply(tried(store, NAME, 1), serving(NAME, template=odd_server()))
+    space.apply(serving(FRESH, template=odd_server(), model={"name": NAME, "version": 1}))
     space.serves(NAME, 1)
+    space.says("mdep", FRESH, "Ready", "True")
     return space
 
 
-def watching(name: str, metric: Body | None = None, **spec: Any) -> Body:
-    """A policy of the one deployment that looks at what is reported."""
+def watching(name: str, metric: Body | None = None, deployment: str = NAME, **spec: Any) -> Body:
+    """A policy that looks at what is reported."""
     job = training(
         NAME,
         shell('echo fine > "$PERENNIAL_OUTPUT_DIR/behaviour.txt"'),
@@ -39,7 +43,7 @@ def watching(name: str, metric: Body | None = None, **spec: Any) -> Body:
     )
     asked = {"name": "accuracy", "below": 0.9, "minSamples": 5} | (metric or {})
     body = policy(name, job, triggers=[{"name": "accuracy", "metric": asked}], cooldown="1h", **spec)
-    body["spec"]["deployment"]["name"] = NAME
+    body["spec"]["deployment"]["name"] = deployment
     return body
 
 
@@ -51,8 +55,8 @@ def skipped(space: Space, name: str) -> set[str]:
     return {one["reason"] for one in status(space, name).get("skipped") or ()}
 
 
-def revision(space: Space) -> str:
-    return str((space.get("mdep", NAME) or {})["status"]["stableRevision"])
+def revision(space: Space, deployment: str = NAME) -> str:
+    return str((space.get("mdep", deployment) or {})["status"]["stableRevision"])
 
 
 def trained(space: Space) -> int:
@@ -64,7 +68,8 @@ def ask(space: Space, folder: Path, path: str, body: Body, kind: str = "applicat
     service = space.lab.get("service", SERVICE, SYSTEM) or {}
     host, port = f"{SERVICE}.{SYSTEM}.svc", service["spec"]["ports"][0]["port"]
     authorities = folder / "ca.crt"
-    authorities.write_text((space.get("configmap", "perennial-ca") or {})["data"]["ca.crt"])
+    trusted = space.until("there is a CA", lambda: space.get("configmap", "perennial-ca"), 60)
+    authorities.write_text(trusted["data"]["ca.crt"])
     token = space.kubectl("create", "token", "monitor", "--audience=perennial").strip()
     resolve = f"{host}:{port}:{service['spec']['clusterIP']}"
     command = [
@@ -130,8 +135,8 @@ def test_each_rule_holds_one_back(space: Space, tmp_path: Path) -> None:
 def test_an_outage_that_fifty_see_starts_nothing(space: Space, tmp_path: Path) -> None:
     before = trained(space)
     names = [f"p{number}" for number in range(50)]
-    space.apply(*(watching(name) for name in names))
-    with reporting(space, tmp_path, NAME, revision(space), 0.5) as acknowledged:
+    space.apply(*(watching(name, deployment=FRESH) for name in names))
+    with reporting(space, tmp_path, FRESH, revision(space, FRESH), 0.5) as acknowledged:
 
         def held() -> bool:
             found = space.every("rp")
