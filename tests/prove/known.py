@@ -476,6 +476,7 @@ KNOWN: Mapping[str, Mapping[str, Known]] = {
         "spec.gate.metrics": Known(
             good=([{"name": "accuracy", "min": 0.5}], [{"name": "accuracy", "min": n / 32} for n in range(16)]),
             also=_GATE,
+            needed="give metrics, evaluation or both",
             wrong=(Wrong([]),),
         ),
         "spec.gate.metrics[].name": Known(
