@@ -1,7 +1,7 @@
 """What is asked of others than the Kubernetes API, and what they answer."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 
@@ -17,10 +17,12 @@ class Sampled:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is known now; None when there is nothing. `error`: why it could not be found out."""
+    """What is known now; None when there is nothing. `error`: why it could not be found out. `since`: what was before
+    that is not known."""
 
     sampled: Sampled | None = None
     error: str = ""
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,12 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """Which part of `denominator` is `numerator`, by how much both grew on the pages of some pods since the last time.
+    """Which part of `denominator` is `numerator`, by how much both grew on the pages of some pods.
 
     pages: the uid and the URL of each. at: one moment is one question, however often it is asked. since: of what was
     asked before, only what belongs to the same beginning counts. mean: the numerator is no part, but a sum over what
-    the denominator counts, and what is wanted is so many times the mean.
+    the denominator counts, and what is wanted is so many times the mean. window: how far back; without it, since the
+    last time. of: whose pages they are; others may be asked for the next time.
     """
 
     at: datetime
@@ -53,6 +56,8 @@ class Scrape:
     numerator: Counter
     denominator: Counter
     mean: float | None = None
+    window: timedelta | None = None
+    of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ https://prometheus.io/docs/instrumenting/exposition_formats/
 
 import asyncio
 from collections.abc import Iterable
-from datetime import datetime
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from math import isfinite
 
@@ -13,13 +13,22 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from perennial.answers.counted import Counted, Totals
 from perennial.answers.page import read
 from perennial.questions import Answer, Counter, Sampled, Scrape
 
 _REMEMBERED = 10_000
-_Totals = tuple[float, float]
 # What the series of a histogram or a summary add to its name, and a counter's in the format of OpenMetrics.
 _SUFFIXES = ("", "_bucket", "_count", "_sum", "_total")
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """What is known of the same counters of the same pods. One look at a time: else what was read first might come in
+    last, and look like a container that was started again."""
+
+    counted: Counted
+    alone: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Scraper:
@@ -27,46 +36,55 @@ class Scraper:
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
-        self._before: dict[tuple[str, datetime, Counter, Counter], _Totals] = {}
+        self._memories: dict[object, _Memory] = {}
 
     async def answer(self, question: Scrape) -> Answer:
         """The part of the one in the other. An error when no page can be read, else those that can be count."""
-        pages = await asyncio.gather(
-            *(self._grown(uid, url, question) for uid, url in question.pages), return_exceptions=True
-        )
-        grown = [page for page in pages if not isinstance(page, BaseException)]
-        if not grown:
-            raise next(page for page in pages if isinstance(page, BaseException))
-        part, whole = (sum(one[which] for one in grown) for which in (0, 1))
+        memory = self._memory(question)
+        async with memory.alone:
+            part, whole = memory.counted.look(question.at, await self._pages(question))
+        since = memory.counted.since
         if part > whole and question.mean is None:
             names = f"{question.numerator.metric} grew more than {question.denominator.metric}"
             raise ValueError(f"{names}: it is no part of it")
         if whole < 1:
-            return Answer()
+            return Answer(since=since)
         if question.mean is None:
-            return Answer(Sampled(round(whole), part / whole, 0.0, 1.0))
-        # How the single ones lie around a mean is not known: it is one sample, whatever it is of.
+            return Answer(Sampled(round(whole), part / whole, 0.0, 1.0), since=since)
         mean = part / whole * question.mean
-        return Answer(Sampled(1, mean, mean, mean))
+        # How the single ones lie around a mean is not known: where many such are put together, it is one sample,
+        # whatever it is of.
+        return Answer(Sampled(round(whole) if question.window else 1, mean, mean, mean), since=since)
 
-    async def _grown(self, uid: str, url: str, question: Scrape) -> _Totals:
+    def _memory(self, question: Scrape) -> _Memory:
+        # Another rollout begins anew: what the stable pods counted meanwhile says nothing of it.
+        key = (question.of, question.since, question.numerator, question.denominator, question.window)
+        memory = self._memories.pop(key, None) or _Memory(Counted(question.window))
+        self._memories[key] = memory
+        if len(self._memories) > _REMEMBERED:
+            del self._memories[next(iter(self._memories))]
+        return memory
+
+    async def _pages(self, question: Scrape) -> dict[str, Totals]:
+        """What the pages say that can be read, by the uids of their pods."""
+        wanted = (question.numerator, question.denominator)
+        found = await asyncio.gather(*(self._page(url, wanted) for _, url in question.pages), return_exceptions=True)
+        pages = {
+            uid: page
+            for (uid, _), page in zip(question.pages, found, strict=True)
+            if not isinstance(page, BaseException)
+        }
+        if not pages:
+            raise next(page for page in found if isinstance(page, BaseException))
+        return pages
+
+    async def _page(self, url: str, wanted: tuple[Counter, Counter]) -> Totals:
         async with self._session.get(url, allow_redirects=False) as response:
             page = await read(response)
-        wanted = (question.numerator, question.denominator)
-        now = totals(page.decode(errors="replace"), wanted)
-        # Another rollout begins anew: what the stable pods counted meanwhile says nothing of it.
-        key = (uid, question.since, *wanted)
-        before = self._before.pop(key, now)
-        self._before[key] = now
-        if len(self._before) > _REMEMBERED:
-            del self._before[next(iter(self._before))]
-        # A container that was started again counts from 0.
-        again = now[1] < before[1]
-        part, whole = (now[which] - (0.0 if again else before[which]) for which in (0, 1))
-        return max(0.0, part), whole
+        return totals(page.decode(errors="replace"), wanted)
 
 
-def totals(page: str, wanted: tuple[Counter, Counter]) -> _Totals:
+def totals(page: str, wanted: tuple[Counter, Counter]) -> Totals:
     """The sums of two counters on a page. ValueError when it does not have the second."""
     numerator, denominator = wanted
     samples, there = _read(page, {*numerator.names, *denominator.names})
@@ -75,7 +93,7 @@ def totals(page: str, wanted: tuple[Counter, Counter]) -> _Totals:
     part, whole = _sum(samples, numerator), _sum(samples, denominator)
     if not isfinite(part + whole):
         raise ValueError(f"{numerator.metric} or {denominator.metric} is no finite number")
-    return part, whole
+    return Totals(part, whole)
 
 
 def _read(page: str, names: set[str]) -> tuple[list[Sample], set[str]]:

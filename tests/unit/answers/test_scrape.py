@@ -1,5 +1,7 @@
 """Counters on pages of metrics, and by how much they grew."""
 
+import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -199,3 +201,73 @@ async def test_a_mean_is_one_sample_of_each_look() -> None:
             assert found == [Answer(), Answer(Sampled(1, 500.0, 500.0, 500.0)), Answer()]
     finally:
         await server.runner.cleanup()
+
+
+async def test_over_a_window_it_is_of_all_that_was_counted_in_it_and_says_since_when() -> None:
+    server = Server()
+    url = await server.start()
+    try:
+        async with Answers(Config()) as answers:
+            found = []
+            for turn, (seconds, count) in enumerate(((3.0, 6), (5.0, 10), (6.0, 20))):
+                server.page = f"seconds_sum {seconds}\nseconds_count {count}\n"
+                at = NOW + timedelta(seconds=30 * turn)
+                counters = Counter("seconds_sum"), Counter("seconds_count")
+                question = Scrape(at, NOW, (("pod", url),), *counters, mean=1000, window=timedelta(hours=1))
+                found.append(await answers.answer(question))
+            assert found == [
+                Answer(since=NOW),
+                Answer(Sampled(4, 500.0, 500.0, 500.0), since=NOW),
+                Answer(Sampled(14, 3000 / 14, 3000 / 14, 3000 / 14), since=NOW),
+            ]
+    finally:
+        await server.runner.cleanup()
+
+
+async def test_who_else_asks_the_same_takes_nothing_away() -> None:
+    server = Server()
+    url = await server.start()
+    try:
+        async with Answers(Config()) as answers:
+            analysis = Scrape(NOW, NOW, (("pod", url),), FAILED, ALL, of="team/churn-r1:http/metrics")
+            hourly = replace(analysis, window=timedelta(hours=1))
+            daily = replace(analysis, window=timedelta(days=1))
+            elsewhere = replace(hourly, of="team/churn-r1:admin/metrics")
+            server.counts(0, 0)
+            for question in (analysis, hourly, daily, elsewhere):
+                await answers.answer(question)
+            server.counts(9, 1)
+            # The same of two policies, at once, too.
+            both = await asyncio.gather(answers.answer(hourly), answers.answer(hourly))
+            others = [await answers.answer(question) for question in (analysis, daily, elsewhere)]
+            assert [one.sampled for one in (*both, *others)] == [Sampled(10, 0.1, 0.0, 1.0)] * 5
+    finally:
+        await server.runner.cleanup()
+
+
+async def test_an_answer_that_comes_late_is_no_restart() -> None:
+    """Two ask the same at once, and who asked first is answered last."""
+    first, counts = asyncio.Event(), iter((0, 100, 110))
+
+    async def metrics(_: web.Request) -> web.Response:
+        count = next(counts)
+        if count == 100:
+            await first.wait()
+        return web.Response(text=f'requests_total{{code="200"}} {count}\n')
+
+    app = web.Application()
+    app.router.add_get("/metrics", metrics)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/metrics"
+    try:
+        async with Answers(Config()) as answers:
+            question = Scrape(NOW, NOW, (("pod", url),), FAILED, ALL, window=timedelta(hours=1))
+            await answers.answer(question)
+            both = [asyncio.create_task(answers.answer(question)) for _ in range(2)]
+            await asyncio.sleep(0.05)
+            first.set()
+            assert [one.sampled and one.sampled.count for one in await asyncio.gather(*both)] == [100, 110]
+    finally:
+        await runner.cleanup()
