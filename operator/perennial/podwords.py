@@ -1,8 +1,11 @@
-"""What is said of pods in words, whoever made them: how a container ended, why none is made, that a node is lost."""
+"""What is said of pods, whoever made them: how a container ended, why none is made, a lost node, since when it is
+ready."""
 
 import re
 import signal
+from datetime import datetime
 
+from perennial.api.base import read_time
 from perennial.api.conditions import find
 from perennial.plan import Body
 
@@ -51,3 +54,9 @@ def lost_node(pod: Body) -> str | None:
         return None
     node = (pod.get("spec") or {}).get("nodeName", "")
     return f"node {node} is not ready since {ready.get('lastTransitionTime')}: its kubelet is not heard of"
+
+
+def ready_since(pod: Body) -> datetime | None:
+    """Since when a pod has been ready; None when it is not."""
+    condition = find((pod.get("status") or {}).get("conditions"), "Ready")
+    return read_time(condition.get("lastTransitionTime")) if condition and condition["status"] == "True" else None

@@ -343,6 +343,16 @@ RETRAINPOLICY = [
         {f"{METRIC}.source": {"webhook": {"name": "a"}}, f"{METRIC}.breaches": {"atLeast": 1, "of": 2}},
         "the source gives one value, of now: give `for`, or look back in its expression or program",
     ),
+    (
+        {f"{METRIC}.source": {"pods": COUNTED}, f"{METRIC}.window": "25h"},
+        "pods are read every 30s, and what they counted is remembered for a day at most: must be 1m to 24h",
+    ),
+    ({f"{METRIC}.source": {"pods": COUNTED}, f"{METRIC}.window": "59s"}, "must be 1m to 24h"),
+    (
+        {f"{METRIC}.source": {"pods": COUNTED}, f"{METRIC}.labelDelay": "1h"},
+        "pods count what has come already: give none with source.pods",
+    ),
+    ({f"{METRIC}.source": {"pods": {}}}, "spec.triggers[0].metric.source.pods.numerator: Required value"),
     ({f"{METRIC}.window": "1d"}, "spec.triggers[0].metric.window in body should match"),
     ({f"{METRIC}.window": "900h"}, "window must be more than 0s, and at most 720h"),
     ({f"{METRIC}.aggregate": "Mean"}, 'spec.triggers[0].metric.aggregate: Unsupported value: "Mean"'),

@@ -623,6 +623,22 @@ POLICIES = (
         ("tests/unit/retrainpolicy/test_asked.py",),
     ),
     Mutant(
+        "first-look-is-a-window",
+        "after a restart a baseline is taken of the few requests that pods counted since",
+        "retrainpolicy/asking.py",
+        "answer.since > at - interval + EVERY",
+        "answer.since > at",
+        ("tests/unit/retrainpolicy/test_asking.py",),
+    ),
+    Mutant(
+        "reads-all-pods",
+        "pods of another revision than the one that serves are read for a trigger",
+        "retrainpolicy/snapshot.py",
+        "return of == revision and ",
+        "return ",
+        ("tests/unit/retrainpolicy/test_asking.py",),
+    ),
+    Mutant(
         "another-job-at-each-pass",
         "the name of a Job that looks follows from when it is made, and each pass makes one more",
         "retrainpolicy/visit.py",

@@ -254,6 +254,26 @@ def _job(also: Body) -> dict[str, Known]:
     }
 
 
+def _pods(also: Body) -> dict[str, Known]:
+    """The fields of counters of pods, in a manifest that has some."""
+    return {
+        **{
+            f"{counter}.{field}": known
+            for counter in ("numerator", "denominator")
+            for field, known in {
+                "metric": Known(also=also, needed=counter, wrong=_COUNTER),
+                "labels": Known(also=also, wrong=(Wrong({"a-b": "1"}, "labels"),)),
+                "labels.*": Known(also=also),
+                "plus": Known(also=also),
+                "plus[]": Known(also=also, wrong=_COUNTER),
+            }.items()
+        },
+        "path": Known(good=("/metrics", "/v2/a.b"), also=also, wrong=(Wrong("metrics"), Wrong("/a?b"))),
+        "port": Known(also=also),
+        "mean.times": Known(good=(0.000001, 1000, 1000000), also=also, wrong=(Wrong(0), Wrong(-1), Wrong(1000001))),
+    }
+
+
 def _analysis(place: Callable[[Body], Body]) -> dict[str, Known]:
     """The fields of an analysis that is there already, with one metric, in a manifest."""
     also, pods, prometheus = (place(_LOOK | more) for more in ({}, {"source": _PODS}, {"source": _PROMETHEUS}))
@@ -268,24 +288,7 @@ def _analysis(place: Callable[[Body], Body]) -> dict[str, Known]:
         "metrics[].name": Known(also=also),
         "metrics[].source.reported": Known(also=also),
         "metrics[].source.runtime": Known(also=also),
-        **{
-            f"metrics[].source.pods.{counter}.{field}": known
-            for counter in ("numerator", "denominator")
-            for field, known in {
-                "metric": Known(also=pods, needed=counter, wrong=_COUNTER),
-                "labels": Known(also=pods, wrong=(Wrong({"a-b": "1"}, "labels"),)),
-                "labels.*": Known(also=pods),
-                "plus": Known(also=pods),
-                "plus[]": Known(also=pods, wrong=_COUNTER),
-            }.items()
-        },
-        "metrics[].source.pods.path": Known(
-            good=("/metrics", "/v2/a.b"), also=pods, wrong=(Wrong("metrics"), Wrong("/a?b"))
-        ),
-        "metrics[].source.pods.port": Known(also=pods),
-        "metrics[].source.pods.mean.times": Known(
-            good=(0.000001, 1000, 1000000), also=pods, wrong=(Wrong(0), Wrong(-1), Wrong(1000001))
-        ),
+        **{f"metrics[].source.pods.{path}": known for path, known in _pods(pods).items()},
         "metrics[].source.prometheus.server": Known(good=("main",), also=prometheus, wrong=(Wrong("http://evil"),)),
         "metrics[].source.prometheus.query": Known(also=prometheus, needed="query"),
         "metrics[].source.prometheus.samples": Known(also=prometheus),
@@ -415,6 +418,7 @@ _SCHEDULE = {"spec.triggers[]": {"name": "yearly", "schedule": {"cron": "0 3 1 1
 _ABOVE = {"spec.triggers[].metric": {"name": "accuracy", "above": 0.9}}
 _QUERIED = {"spec.triggers[].metric": {"name": "accuracy", "below": 0.9, "source": {"prometheus": {"query": "up"}}}}
 _LOGGED = {"spec.triggers[].metric": {"name": "accuracy", "below": 0.9, "source": {"mlflow": {"experiment": "held"}}}}
+_COUNTED = {"spec.triggers[].metric": {"name": "errors", "above": 0.1, "source": _PODS}}
 _CALLED = {"spec.triggers[].metric": {"name": "accuracy", "below": 0.9, "source": {"webhook": {"name": "truth"}}}}
 _EVALUATED = {"spec.triggers[].metric": {"name": "accuracy", "below": 0.9, "source": _JOB}}
 _DATA = {"spec.triggers[]": {"name": "new-data", "data": {"uri": "s3://acme/churn/"}}}
@@ -631,6 +635,7 @@ KNOWN: Mapping[str, Mapping[str, Known]] = {
         "spec.triggers[].metric.source.webhook.name": Known(
             good=("truth",), also=_CALLED, wrong=(Wrong("http://evil"),)
         ),
+        **{f"spec.triggers[].metric.source.pods.{path}": known for path, known in _pods(_COUNTED).items()},
         **{f"spec.triggers[].metric.source.job.{path}": known for path, known in _job(_EVALUATED).items()},
         "spec.triggers[].metric.source.job.every": Known(
             good=("1m", "720h"), also=_EVALUATED, wrong=(*_DURATION, Wrong("59s"), Wrong("721h"))
@@ -691,11 +696,18 @@ KNOWN: Mapping[str, Mapping[str, Known]] = {
             good=("s3://acme/reports", "pvc://data/reports"), also=_DRIFT, wrong=(*_URI, Wrong("https://acme.dev/a"))
         ),
         "spec.triggers[].metric.window": Known(
-            good=("1s", "720h", "1h1m1s"), wrong=(*_DURATION, Wrong("0s"), Wrong("721h"))
+            good=("1s", "720h", "1h1m1s"),
+            wrong=(*_DURATION, Wrong("0s"), Wrong("721h"), Wrong("59s", "window", _COUNTED)),
         ),
         "spec.triggers[].metric.for": Known(good=("0s", "720h"), wrong=(*_DURATION, Wrong("721h"))),
         "spec.triggers[].metric.labelDelay": Known(
-            good=("0s", "719h"), wrong=(*_DURATION, Wrong("720h"), Wrong("1h", "breaches", _LONG_BREACHES))
+            good=("0s", "719h"),
+            wrong=(
+                *_DURATION,
+                Wrong("720h"),
+                Wrong("1h", "breaches", _LONG_BREACHES),
+                Wrong("1s", "labelDelay", _COUNTED),
+            ),
         ),
         "spec.triggers[].metric.relativeTo.baseline": Known(needed="baseline"),
         "spec.triggers[].metric.relativeTo.metric": Known(

@@ -1,11 +1,12 @@
 """What sets off a run of a RetrainPolicy: a metric that crosses a limit, drift, new data, or a time."""
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from perennial.api.base import DNS_LABEL, MOST, ApiModel, DataUri, Duration, MetricName, Number, Storage
+from perennial.api.base import DNS_LABEL, MOST, ApiModel, DataUri, Duration, MetricName, Number, Storage, parse_duration
 from perennial.api.drift import DriftTrigger
 from perennial.api.oneof import OneOf
 from perennial.api.rules import rule, validations
@@ -62,6 +63,9 @@ _FINE = (
 
 
 _ASKED = "(has(self.source) && !has(self.source.reported))"
+_PODS = "(has(self.source) && has(self.source.pods))"
+_COUNTED = "pods are read every 30s, and what they counted is remembered for a day at most: must be 1m to 24h"
+_NO_DELAY = "pods count what has come already: give none with source.pods"
 
 
 class Baseline(StrEnum):
@@ -130,6 +134,12 @@ class MetricTrigger(ApiModel):
                 ".window",
             ),
             rule(
+                f"!{_PODS} || duration(self.window) >= duration('1m') && duration(self.window) <= duration('24h')",
+                _COUNTED,
+                ".window",
+            ),
+            rule(f"!{_PODS} || duration(self.labelDelay) == duration('0s')", _NO_DELAY, ".labelDelay"),
+            rule(
                 f"duration(self.labelDelay) + duration(self.window) <= {_DAYS_30}",
                 "window and labelDelay must be at most 720h together: samples are not kept longer",
                 ".labelDelay",
@@ -167,6 +177,10 @@ class MetricTrigger(ApiModel):
             raise ValueError(
                 f"{self.source.option} gives one value, of now: it goes with neither aggregate nor breaches"
             )
+        if self.source.pods and not timedelta(minutes=1) <= parse_duration(self.window) <= timedelta(days=1):
+            raise ValueError(f"window: {_COUNTED}")
+        if self.source.pods and parse_duration(self.label_delay):
+            raise ValueError(f"labelDelay: {_NO_DELAY}")
         return self
 
     name: MetricName = Field(description="Name of the metric.")

@@ -9,9 +9,9 @@ from perennial.api.meta import LABEL_RUNTIME
 from perennial.api.modeldeployment import Rollout
 from perennial.modeldeployment import checks
 from perennial.modeldeployment.checks import Opinion
-from perennial.modeldeployment.failure import ready_since
 from perennial.modeldeployment.scene import Scene
 from perennial.modeldeployment.turn import Turn, about, rolled_back, rolling_on
+from perennial.podwords import ready_since
 from perennial.questions import Answer, Question, Sampled
 from perennial.sources import Asked, Evidence, Job, Matter, Source, Unanswerable
 

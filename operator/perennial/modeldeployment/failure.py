@@ -12,7 +12,7 @@ from perennial.api.task import Reason, parse_prepared
 from perennial.modeldeployment.pod import FETCH
 from perennial.modeldeployment.requestlog import SHIP
 from perennial.plan import Body
-from perennial.podwords import cut, exit_words, lost_node, refused_words
+from perennial.podwords import cut, exit_words, lost_node, ready_since, refused_words
 
 MODEL_LOAD_FAILED = 78  # the exit code of a model server that cannot load its model
 CRASHES = 3
@@ -84,12 +84,6 @@ def unready(pods: Iterable[Body]) -> str | None:
 
 def _runs(container: Body) -> bool:
     return "running" in (container.get("state") or {})
-
-
-def ready_since(pod: Body) -> datetime | None:
-    """Since when a pod has been ready; None when it is not."""
-    condition = find((pod.get("status") or {}).get("conditions"), "Ready")
-    return read_time(condition.get("lastTransitionTime")) if condition and condition["status"] == "True" else None
 
 
 def _of_pod(pod: Body) -> Iterable[Failure]:

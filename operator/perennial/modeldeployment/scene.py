@@ -11,12 +11,13 @@ from perennial.api.gate import Evaluation
 from perennial.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
 from perennial.config import Config
 from perennial.modeldeployment.candidate import Choice, Situation, choose, version_name
-from perennial.modeldeployment.failure import Failure, failure_of, ready_since
+from perennial.modeldeployment.failure import Failure, failure_of
 from perennial.modeldeployment.led import Led, led
 from perennial.modeldeployment.revision import Model, revision_of
 from perennial.modeldeployment.route import accepted, matched, matches, mirrored, unmirrored, weight_of
 from perennial.modeldeployment.snapshot import Snapshot
 from perennial.plan import Body
+from perennial.podwords import ready_since
 from perennial.strategies import Rollout, Stage
 from perennial.strategies.stage import EVALUATION, GOLDEN
 from perennial.strategies.step import Aim, Limits, Pods, Route, State, Traffic, reached

@@ -26,13 +26,15 @@ def find(
     versions: Sequence[Body],
     before: float | None,
     value: float,
+    begun: datetime,
     now: datetime,
 ) -> Base:
-    """The baseline. `before`: the one that the served revision showed already; `value`: what it shows now."""
+    """The baseline. `before`: the one that the served revision showed already; `value`: what it shows now; `begun`:
+    since when that is known."""
     if relative.baseline is Baseline.RECORDED:
         found = _recorded(relative.metric or metric.name, promotion, versions)
     else:
-        found = _shown(metric, promotion, before, value, now)
+        found = _shown(metric, before, value, begun, now)
     if found.value is not None and found.value <= 0 and relative.by is By.RATIO:
         return Base(None, f"the baseline is {found.value:g}, of which there is no ratio: give relativeTo.by Difference")
     return found
@@ -83,10 +85,10 @@ def _recorded(name: str, promotion: Promotion, versions: Sequence[Body]) -> Base
     return Base(None, f"ModelVersion {promotion.version} of {promotion.model} is gone, and with it what was on record")
 
 
-def _shown(metric: MetricTrigger, promotion: Promotion, before: float | None, value: float, now: datetime) -> Base:
+def _shown(metric: MetricTrigger, before: float | None, value: float, begun: datetime, now: datetime) -> Base:
     if before is not None:
         return Base(before, f"{before:g} at first")
-    whole = promotion.time + _back(metric)
+    whole = begun + _back(metric)
     if now < whole:
         return Base(None, f"gathers its baseline until {format_time(whole)}", whole)
     return Base(float(f"{value:.6g}"), "its baseline from now on")

@@ -109,6 +109,7 @@ def _look(trigger: Trigger, snapshot: Snapshot, book: Book, config: Config, now:
         jobs=snapshot.errands,
         refusal=snapshot.refusal,
         request_log=snapshot.request_log,
+        pods=snapshot.pods,
     )
     return LOOKS[trigger.option](trigger, sight)
 

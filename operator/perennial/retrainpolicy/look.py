@@ -23,9 +23,9 @@ def stable(serving: ModelDeploymentStatus) -> Promotion | None:
 @dataclass(frozen=True, slots=True)
 class Sight:
     """`before` is the trigger's row of the last look, `runs` the policy's, newest first, `serving` and `series` the
-    deployment's, of this name, `request_log` what it writes, `versions` all of the namespace. What time alone brings
-    counts from `begin`, when the policy was made, at its first look. `answers` are those to the questions of the look
-    before.
+    deployment's, of this name, `pods` those that serve, `request_log` what it writes, `versions` all of the namespace.
+    What time alone brings counts from `begin`, when the policy was made, at its first look. `answers` are those to the
+    questions of the look before.
     """
 
     before: TriggerStatus | None
@@ -46,6 +46,7 @@ class Sight:
     jobs: Sequence[OwnJob] = ()
     refusal: Refusal | None = None
     request_log: RequestLog | None = None
+    pods: Sequence[Body] = ()
 
     @property
     def promotion(self) -> Promotion | None:

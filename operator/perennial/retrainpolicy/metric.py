@@ -10,12 +10,10 @@ from perennial.api.retrainpolicy import Cause, TriggerState, TriggerStatus
 from perennial.api.trigger import Aggregate, MetricTrigger, Trigger
 from perennial.errands import objection
 from perennial.metricseries.sample import KEPT
-from perennial.retrainpolicy import baseline, crossing, evaluator
+from perennial.retrainpolicy import asking, baseline, crossing, evaluator
+from perennial.retrainpolicy.asking import EVERY
 from perennial.retrainpolicy.look import Look, Sight, turn
-from perennial.sources import Asked, Evaluator, Evidence, Matter, Source, Summary
-
-# How often a source is asked.
-EVERY = timedelta(seconds=30)
+from perennial.sources import Asked, Evaluator, Evidence, Source, Summary
 
 
 def look(trigger: Trigger, sight: Sight) -> Look:
@@ -77,12 +75,14 @@ class _Value:
     """A value, of how many samples it is, and how it came about, in words.
 
     judge: whether it crosses the limits of a trigger, where it did or did not before, and what was seen, in words.
+    since: since when it is known, where that is less than the window.
     """
 
     value: float
     samples: int
     origin: str
     judge: Callable[[MetricTrigger, bool], tuple[bool, str]]
+    since: datetime | None = None
 
 
 def _asked(trigger: Trigger, source: Asked, sight: Sight, promotion: Promotion) -> Look:
@@ -93,38 +93,25 @@ def _asked(trigger: Trigger, source: Asked, sight: Sight, promotion: Promotion) 
     rule, told = describe(metric), promotion.time + parse_duration(metric.label_delay)
     if begin <= told and parse_duration(metric.label_delay):
         return _no_truth_yet(trigger, rule, told)
-    matter = Matter(
-        metric=metric.name,
-        namespace=sight.namespace,
-        deployment=sight.deployment,
-        revision=promotion.revision,
-        # Of what was before it served nothing is its own. The same at every look of this turn.
-        interval=max(timedelta(seconds=1), min(parse_duration(metric.window), begin - told)),
-        at=begin,
-        since=promotion.time,
-    )
-    question = source.question(matter)
-    assert question
-    asked, wakes = (question,), (begin + EVERY,)
-    answer = sight.answers.get(question)
-    if answer is None and sight.before is not None and sight.before.rule == rule:
-        return Look(sight.before, wakes=wakes, questions=asked)
-    if answer is None or answer.error:
-        words = f"{metric.source.option} cannot be asked: {answer.error}" if answer else f"asks {metric.source.option}"
-        state = TriggerState.UNAVAILABLE if answer else TriggerState.WAITING
-        row = TriggerStatus(name=trigger.name, state=state, rule=rule, message=words)
-        return Look(row, wakes=wakes, questions=asked)
-    found = answer.sampled
+    asked, wakes = asking.ask(metric, source, sight, promotion, begin), (begin + EVERY,)
+    if asked.pending and sight.before is not None and sight.before.rule == rule:
+        return Look(sight.before, wakes=wakes, questions=asked.questions)
+    if asked.words:
+        state = TriggerState.UNAVAILABLE if asked.away else TriggerState.WAITING
+        row = TriggerStatus(name=trigger.name, state=state, rule=rule, message=asked.words)
+        return Look(row, wakes=wakes, questions=asked.questions)
+    found = asked.sampled
     if found is None or found.count < metric.min_samples:
-        return replace(_too_few(trigger, promotion, found.count if found else 0, wakes), questions=asked)
-    origin = f"{_samples(found.count)} by {metric.source.option}"
-    mean = found.mean
+        few = _too_few(trigger, promotion, found.count if found else 0, wakes, asked.back)
+        return replace(few, questions=asked.questions)
+    back = asked.back or (f" in {metric.window}" if metric.source.pods else "")
+    mean, origin = found.mean, f"{_samples(found.count)} by {metric.source.option}{back}"
 
     def judge(bounds: MetricTrigger, before: bool) -> tuple[bool, str]:
         return _side(bounds, mean, before=before)
 
-    value = _Value(mean, found.count, origin, judge)
-    return replace(_found(trigger, sight, promotion, value, wakes), questions=asked)
+    value = _Value(mean, found.count, origin, judge, asked.since)
+    return replace(_found(trigger, sight, promotion, value, wakes), questions=asked.questions)
 
 
 def _evaluated(trigger: Trigger, job: Evaluator, sight: Sight, promotion: Promotion) -> Look:
@@ -170,12 +157,11 @@ def _samples(count: int) -> str:
     return "1 sample" if count == 1 else f"{count} samples"
 
 
-def _too_few(trigger: Trigger, promotion: Promotion, count: int, wakes: tuple[datetime, ...]) -> Look:
+def _too_few(trigger: Trigger, promotion: Promotion, count: int, wakes: tuple[datetime, ...], back: str = "") -> Look:
     metric = trigger.metric
     assert metric
-    words = (
-        f"{count} of at least {metric.min_samples} samples of {promotion.revision} in {metric.window}{_until(metric)}"
-    )
+    back = f"{back}, the first look" if back else f" in {metric.window}{_until(metric)}"
+    words = f"{count} of at least {metric.min_samples} samples of {promotion.revision}{back}"
     row = TriggerStatus(name=trigger.name, state=TriggerState.WAITING, rule=describe(metric), samples=count)
     return Look(row.model_copy(update={"message": words}), wakes=wakes)
 
@@ -189,7 +175,8 @@ def _found(trigger: Trigger, sight: Sight, promotion: Promotion, seen: _Value, w
     bounds, compared = metric, ""
     if metric.relative_to:
         shown = baseline.kept(sight.before, rule, promotion)
-        base = baseline.find(metric, metric.relative_to, promotion, sight.versions, shown, seen.value, now)
+        begun = max(promotion.time, seen.since or promotion.time)
+        base = baseline.find(metric, metric.relative_to, promotion, sight.versions, shown, seen.value, begun, now)
         if base.value is None:
             waits = {"state": TriggerState.WAITING, "message": base.words}
             return Look(row.model_copy(update=waits), wakes=(*wakes, *([base.until] if base.until else [])))
@@ -234,7 +221,8 @@ def describe(metric: MetricTrigger) -> str:
     against = baseline.words(metric.relative_to) if metric.relative_to else ""
     terms = f"{crossing.words(metric)}{against}{recovery}{held}{at_least}"
     if metric.source.option != "reported":
-        return f"{metric.name} by {metric.source.option}{_until(metric)} {terms}"
+        over = f" over {metric.window}" if metric.source.pods else ""
+        return f"{metric.name} by {metric.source.option}{over}{_until(metric)} {terms}"
     return f"{metric.aggregate} {metric.name} over {metric.window}{_until(metric)} {terms}"
 
 

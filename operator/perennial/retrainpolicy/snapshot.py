@@ -4,13 +4,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from perennial.api.meta import ANNOTATION_RETRAINPOLICY_UID, LABEL_RETRAINPOLICY, LABEL_RUN
+from perennial.api.meta import ANNOTATION_RETRAINPOLICY_UID, LABEL_RETRAINPOLICY, LABEL_REVISION, LABEL_RUN
 from perennial.api.modeldeployment import ModelDeploymentStatus
 from perennial.api.requestlog import RequestLog
-from perennial.api.resources import METRICSERIES, MODELDEPLOYMENTS, MODELVERSIONS, RETRAINPOLICIES, TRAININGJOBS
+from perennial.api.resources import (
+    METRICSERIES,
+    MODELDEPLOYMENTS,
+    MODELVERSIONS,
+    PODS,
+    RETRAINPOLICIES,
+    TRAININGJOBS,
+)
 from perennial.api.retrainpolicy import MAX_RUNS, RetrainPolicySpec, RetrainPolicyStatus, Run, RunPhase
 from perennial.errands import OwnJob, own_jobs
 from perennial.plan import Body
+from perennial.podwords import ready_since
 from perennial.questions import Answer, Question
 from perennial.retrainpolicy import fleet
 from perennial.retrainpolicy.fleet import Fleet
@@ -25,8 +33,8 @@ _LAST = 10**_MAX_DIGITS - 2 * MAX_RUNS
 
 @dataclass(frozen=True)
 class Snapshot(Subject):
-    """One policy and what it goes by. `jobs` and `versions` are all of the namespace, `policies` all of the cluster;
-    `fleet` is known while a run of this policy has yet to begin.
+    """One policy and what it goes by. `jobs` and `versions` are all of the namespace, `policies` all of the cluster,
+    `pods` the ready ones of the revision that is served; `fleet` is known while a run of this policy has yet to begin.
     """
 
     spec: RetrainPolicySpec | None
@@ -42,6 +50,7 @@ class Snapshot(Subject):
     refusal: Refusal | None
     errands: Sequence[OwnJob] = ()
     answers: Mapping[Question, Answer] = field(default_factory=dict)
+    pods: Sequence[Body] = ()
 
     @property
     def target(self) -> str:
@@ -107,13 +116,14 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
     status = read_status(RetrainPolicyStatus, body.get("status"))
     begins = any(run.phase is RunPhase.PENDING for run in status.runs)
     deployment = view.get(MODELDEPLOYMENTS, namespace, target)
+    serving = read_status(ModelDeploymentStatus, (deployment or {}).get("status"))
     return Snapshot(
         body=body,
         spec=spec,
         invalid=invalid,
         status=status,
         deployment=deployment,
-        serving=read_status(ModelDeploymentStatus, (deployment or {}).get("status")),
+        serving=serving,
         series=view.get(METRICSERIES, namespace, target),
         jobs={job["metadata"]["name"]: job for job in view.list(TRAININGJOBS, namespace)},
         versions=tuple(view.list(MODELVERSIONS, namespace)),
@@ -122,7 +132,14 @@ def gather(view: View, namespace: str, name: str) -> Snapshot | None:
         refusal=view.refusal(RETRAINPOLICIES, namespace, name),
         errands=own_jobs(view, body["metadata"]["uid"]),
         answers=view.answers(RETRAINPOLICIES, namespace, name),
+        pods=[pod for pod in view.indexed(PODS, namespace, target) if _serves(pod, serving.stable_revision)],
     )
+
+
+def _serves(pod: Body, revision: str | None) -> bool:
+    metadata = pod["metadata"]
+    of = (metadata.get("labels") or {}).get(LABEL_REVISION)
+    return of == revision and not metadata.get("deletionTimestamp") and ready_since(pod) is not None
 
 
 def _retrain(version: Body) -> tuple[str, int]:

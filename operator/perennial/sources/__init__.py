@@ -37,6 +37,9 @@ class MetricSource(OneOf):
     """Where a metric of a policy comes from: exactly one."""
 
     reported: Reported | None = Field(None, description="Samples that were posted to the operator's ingest endpoint.")
+    pods: Pods | None = Field(
+        None, description="Counters of the served revision's pods, which the operator reads every 30 s."
+    )
     prometheus: Prometheus | None = Field(None, description="A PromQL expression, asked every 30 s.")
     mlflow: Mlflow | None = Field(None, description="What evaluations logged to MLflow, asked every 30 s.")
     webhook: Webhook | None = Field(None, description="What a program of one's own answers, asked every 30 s.")

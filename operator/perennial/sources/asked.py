@@ -17,7 +17,8 @@ class Unanswerable(Exception):
 class Matter:
     """What a question is about: a metric of a revision, its ready pods, when it is asked, how often, and since when.
 
-    runtime: the serving runtime that the revision was made of, if one is known; runtimes: what can be asked of each.
+    window: how far back what is only seen to grow is to be told; None: since the question before. runtime: the serving
+    runtime that the revision was made of, if one is known; runtimes: what can be asked of each.
     """
 
     metric: str
@@ -30,6 +31,7 @@ class Matter:
     runtime: str | None = None
     runtimes: Mapping[str, Mapping[str, "Asked"]] = field(default_factory=dict)
     pods: Sequence[Body] = ()
+    window: timedelta | None = None
 
 
 class Asked(ApiModel, ABC):

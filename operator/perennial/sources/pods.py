@@ -65,8 +65,8 @@ class Pods(Asked):
     denominator: CounterRef = Field(description="Of what it is a part: all requests.")
     mean: Mean | None = Field(
         None,
-        description="The numerator is no part of it but a sum, of seconds say: each look is one sample, the mean of "
-        "that time.",
+        description="The numerator is no part of it but a sum, of seconds say, and the value is the mean. In an "
+        "analysis each look is one sample, the mean of that time.",
     )
     path: Annotated[str, Field(pattern="^/[A-Za-z0-9/_.-]*$", max_length=256)] = Field(
         "/metrics", description="Where the pods have the page."
@@ -88,6 +88,8 @@ class Pods(Asked):
             self.numerator.counter,
             self.denominator.counter,
             self.mean.times if self.mean else None,
+            matter.window,
+            f"{matter.namespace}/{matter.revision}:{self.port}{self.path}",
         )
 
     def _url(self, pod: Body) -> str:

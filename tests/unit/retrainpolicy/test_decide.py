@@ -473,7 +473,7 @@ class TestTrouble:
             ({"below": None}, "give exactly one of below, above and outside"),
             ({"above": 1}, "give exactly one of below, above and outside"),
             ({"for": "93550h20m"}, "93550h20m is longer than ten years"),
-            ({"source": {"reported": None}}, "give exactly one of reported, prometheus, mlflow, webhook and job"),
+            ({"source": {"reported": None}}, "give exactly one of reported, pods, prometheus, mlflow, webhook and job"),
         ],
     )
     def test_a_trigger_that_no_schema_let_through_is_said(self, metric: Body, words: str) -> None:
