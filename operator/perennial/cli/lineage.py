@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from perennial.api.base import ApiModel, Time
+from perennial.api.gate import EvaluationStatus
 from perennial.api.modeldeployment import ModelDeploymentStatus
 from perennial.api.modelversion import ModelVersionSpec, RetrainReference
 from perennial.api.retrainpolicy import RetrainPolicyStatus, Run
@@ -16,7 +17,8 @@ Body = dict[str, Any]
 
 class Revision(ApiModel):
     """A model with the pod template that it is served by. Without `since` it has not taken over yet; without `until` it
-    serves. `version` is the ModelVersion's name; none for files that are served by their address."""
+    serves. `version` is the ModelVersion's name; none for files that are served by their address. `evaluation` is what
+    it had to show before it took over."""
 
     deployment: str
     name: str
@@ -25,6 +27,7 @@ class Revision(ApiModel):
     version: str | None = None
     uri: str | None = None
     digest: str | None = None
+    evaluation: EvaluationStatus | None = None
 
 
 class Training(ApiModel):
@@ -74,6 +77,7 @@ def revision_of(deployment: Body, wanted: str | None = None) -> Revision:
                 version=_version_name(promotion.model, promotion.version),
                 uri=promotion.uri,
                 digest=promotion.digest,
+                evaluation=promotion.evaluation,
             )
     # While it is rolled out it answers, too.
     for one in status.revisions:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from perennial.api import retrainpolicy as api
 from perennial.api.base import format_time
+from perennial.api.gate import EvaluationStatus
 from perennial.api.modelversion import ModelVersionSpec
 from perennial.cli.lineage import Cause, Lineage, Revision, Training
 from perennial.cli.problem import printable
@@ -33,9 +34,8 @@ def _tree(lineage: Lineage) -> Node:
         return Node(f"ModelVersion {lineage.name}", [place], _parts(lineage))
     about = [lineage.name, lineage.unknown.get("version")]
     version = Node("version", [line for line in about if line], _parts(lineage))
-    return Node(
-        f"ModelDeployment {revision.deployment}", [place], [Node("revision", list(_revision(revision)), [version])]
-    )
+    below = [Node("evaluation", list(_evaluation(revision.evaluation))), version] if revision.evaluation else [version]
+    return Node(f"ModelDeployment {revision.deployment}", [place], [Node("revision", list(_revision(revision)), below)])
 
 
 def _revision(revision: Revision) -> Iterator[str]:
@@ -47,6 +47,16 @@ def _revision(revision: Revision) -> Iterator[str]:
         yield f"{revision.name}, served from {format_time(revision.since)} to {format_time(revision.until)}"
     if revision.version is None and revision.uri:
         yield f"{revision.uri}  {revision.digest}"
+
+
+def _evaluation(found: EvaluationStatus) -> Iterator[str]:
+    for one in found.metrics:
+        value = f" {one.value:g}" if one.value is not None else ""
+        champion = f" (champion {one.champion:g})" if one.champion is not None else ""
+        where = f" where {one.segment}" if one.segment else ""
+        gap = f", {one.gap:g} between the best and the worst" if one.gap is not None else ""
+        yield f"{one.name}{value}{champion}{where}, of {one.rows} rows{gap}"
+    yield found.digest
 
 
 def _parts(lineage: Lineage) -> list[Node]:

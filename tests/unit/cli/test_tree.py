@@ -45,6 +45,16 @@ TWO = deployment(
 )
 
 
+EVALUATION = {
+    "rows": 1797,
+    "digest": DATA,
+    "metrics": [
+        {"name": "Accuracy", "rows": 1797, "value": 0.951, "champion": 0.912, "atLeast": 0.02},
+        {"name": "RocAuc", "segment": "country=FR", "rows": 310, "value": 0.88, "champion": 0.9, "gap": 0.04},
+    ],
+}
+
+
 def version(**spec: Any) -> Body:
     """churn-2, which run 7 of a policy trained, and all that there is to know of it."""
     whole = {
@@ -138,6 +148,18 @@ ModelDeployment churn  in namespace team
                      measured on churn-1111111111 (churn-1)
                      RetrainPolicy churn-fresh, run 7, trigger accuracy: Promoted""".splitlines()
     )
+
+
+def test_what_it_had_to_show_beside_the_one_before() -> None:
+    new, before = TWO["status"]["promotions"]
+    lines = traced(served=deployment(new | {"evaluation": EVALUATION}, before))
+    assert lines[2:6] == [
+        "   ├─ evaluation  Accuracy 0.951 (champion 0.912), of 1797 rows",
+        "   │              RocAuc 0.88 (champion 0.9) where country=FR, of 310 rows, 0.04 between the best and the"
+        " worst",
+        f"   │              {DATA}",
+        "   └─ version     churn-2",
+    ]
 
 
 @pytest.mark.parametrize(
