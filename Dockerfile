@@ -46,7 +46,7 @@ RUN python3 -m compileall -q --invalidation-mode unchecked-hash /app
 
 FROM ${BASE} AS agent-code
 COPY operator/perennial/__init__.py /app/perennial/
-COPY operator/perennial/api/__init__.py operator/perennial/api/evaluate.py operator/perennial/api/task.py /app/perennial/api/
+COPY operator/perennial/api/__init__.py operator/perennial/api/detect.py operator/perennial/api/evaluate.py operator/perennial/api/task.py /app/perennial/api/
 COPY operator/perennial/agent /app/perennial/agent
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash /app
 

@@ -119,8 +119,8 @@ bench-servers: venv ## Measure the bundled server beside MLflow's own, on the sa
 	@$(PY) -m tests.bench.servers
 
 .PHONY: quality
-quality: venv ## Measure how good decisions are where the truth is known, and print the tables of the docs
-	@$(PY) -m tests.quality
+quality: venv ## Measure how good decisions are where the truth is known, and print the tables of the docs (ARGS="drift": one of them)
+	@$(PY) -m tests.quality $(ARGS)
 
 .PHONY: soak
 soak: venv ## Let trainings, rollouts and runs come and go for an hour, and print what grew (ARGS="--seconds 600")

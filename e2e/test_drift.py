@@ -1,12 +1,14 @@
 """What a real server is asked is kept in a real store, drifts from what its model was trained on, and is trained on."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
 from e2e.lab import Body, Lab
+from e2e.reporter import monitor, reporting
 from e2e.space import Space, digits, policy, serving
 from e2e.store import BUCKET, Store
 
@@ -35,6 +37,12 @@ def ask(space: Space, images: np.ndarray) -> None:
     assert len(json.loads(answer)["outputs"][0]["data"]) == len(images)
 
 
+def row_of(space: Space) -> Body:
+    """What the first trigger of the policy last saw."""
+    rows = ((space.get("rp", "digits") or {}).get("status") or {}).get("triggers") or [{}]
+    return dict(rows[0])
+
+
 def test_requests_drift_and_the_next_version_knows_them(space: Space, store: Store) -> None:
     images = load_digits().data
     before = store.put("drift/before", {"train.csv": table(images[:600])})["uri"] + "/"
@@ -48,14 +56,10 @@ def test_requests_drift_and_the_next_version_knows_them(space: Space, store: Sto
     trigger = {"name": "moved", "drift": moved | {"report": f"s3://{BUCKET}/reports"}}
     space.apply(policy("digits", job, triggers=[trigger], cooldown="1h"))
 
-    def row() -> Body:
-        rows = ((space.get("rp", "digits") or {}).get("status") or {}).get("triggers") or [{}]
-        return dict(rows[0])
-
     ask(space, images[600:900])
-    space.until("what was asked is known", lambda: row().get("samples") == 300, 300)
-    assert row()["state"] == "Ok", row()
-    assert row()["drift"]["drifted"] == 0
+    space.until("what was asked is known", lambda: row_of(space).get("samples") == 300, 300)
+    assert row_of(space)["state"] == "Ok", row_of(space)
+    assert row_of(space)["drift"]["drifted"] == 0
     assert not space.every("trainingjobs", "perennial.dev/retrainpolicy=digits")
     # Somebody changed the scanner.
     for start in (600, 900, 1200):
@@ -71,8 +75,32 @@ def test_requests_drift_and_the_next_version_knows_them(space: Space, store: Sto
     version = space.get("modelversion", "digits-2") or {}
     assert version["spec"]["inputs"][0]["uri"] == after
     assert version["spec"]["retrain"]["cause"]["drift"] == cause["drift"]
-    seen = space.until("the second is looked at", lambda: "drift" in row() and row()["lookRevision"], 180)
+    seen = space.until(
+        "the second is looked at", lambda: "drift" in row_of(space) and row_of(space)["lookRevision"], 180
+    )
     assert seen != cause["revision"]
-    space.until("of what pods were asked that have ended nothing is lost", lambda: row().get("samples") == 1200, 180)
+    space.until(
+        "of what pods were asked that have ended nothing is lost", lambda: row_of(space).get("samples") == 1200, 180
+    )
     days = {name.split("/")[3] for name in store.names("requests/e2e-drift/digits/")}
     assert all(day.startswith("20") for day in days)
+
+
+def test_a_metric_that_falls_is_a_cause_without_any_limit(space: Space, tmp_path: Path) -> None:
+    """After the test above."""
+    monitor(space)
+    space.kubectl("delete", "rp", "digits")
+    trigger = {"metric": "accuracy", "direction": "Down", "minSamples": 60, "every": "1m"}
+    space.apply(policy("digits", digits("third"), triggers=[{"name": "worse", "conceptDrift": trigger}], cooldown="1h"))
+    revision = (space.get("mdep", "digits") or {})["status"]["stableRevision"]
+    with reporting(space, tmp_path, "digits", revision, 0.95):
+        space.until("it has not changed", lambda: row_of(space).get("state") == "Ok", 300)
+    assert row_of(space)["conceptDrift"]["changes"] == 0
+    with reporting(space, tmp_path, "digits", revision, 0.6):
+        space.serves("digits", 3, 400)
+    (run,) = (space.get("rp", "digits") or {})["status"]["runs"]
+    print(run["cause"]["message"])
+    cause = run["cause"]
+    assert (cause["type"], cause["metric"], cause["revision"]) == ("ConceptDrift", "accuracy", revision)
+    assert cause["conceptDrift"]["before"] > 0.9 > 0.7 > cause["conceptDrift"]["after"]
+    assert row_of(space)["state"] == "Waiting", "the third has yet to show anything"

@@ -1,22 +1,27 @@
-"""Canaries that are judged by others: a real Prometheus, which finds the pods, counts, and is away for a while, and a
-webhook."""
+"""What people already run, judges canaries, and brings about runs and hears of them: a real Prometheus, which finds the
+pods, counts, and is away for a while, a webhook, a real MLflow server and a real Alertmanager."""
 
 import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from e2e.alertmanager import address, alertmanager
 from e2e.cluster import tools
-from e2e.lab import ROOT, Body, Lab
+from e2e.lab import ROOT, SYSTEM, Body, Lab
 from e2e.load import Load
 from e2e.prometheus import Prometheus
+from e2e.reporter import SERVICE
 from e2e.served import odd_server, tried
 from e2e.space import Space, policy, program, serving, shell, training
 from e2e.store import BUCKET, Store
+from tests.tracking import Tracking, tracking
 
 # What is asked, and what is made of the answers, is tested each time.
 pytestmark = pytest.mark.full
@@ -44,13 +49,25 @@ HOOK = 9191
 
 
 @pytest.fixture(scope="module")
-def prometheus(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """One that the operator was told of."""
+def mlflow(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracking]:
+    with tracking(tmp_path_factory.mktemp("mlflow"), lab.host, lab.cluster.exec_command) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def prometheus(lab: Lab, mlflow: Tracking, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """One that the operator was told of, as of all others here."""
     server = Prometheus(lab, tmp_path_factory.mktemp("prometheus"))
     server.start()
     command = lab.cluster.exec_command([sys.executable, "-c", program("webhook")[2], lab.host, str(HOOK)])
     hook = subprocess.Popen(command)
-    lab.install(f"prometheusServers.default.url={server.url}", f"webhooks.truth.url=http://{lab.host}:{HOOK}/judge")
+    lab.install(
+        f"prometheusServers.default.url={server.url}",
+        f"webhooks.truth.url=http://{lab.host}:{HOOK}/judge",
+        f"mlflowServers.default.url={mlflow.url}",
+        "receivers.oncall.form=Alertmanager",
+        f"receivers.oncall.url={address(lab)}",
+    )
     yield server
     lab.install()
     server.stop()
@@ -106,6 +123,17 @@ def test_a_webhook_is_told_of_the_revision_and_decides_by_its_value(space: Space
     space.serves("praised", 2)
 
 
+def retraining(name: str, **spec: Any) -> Body:
+    """A policy of the deployment of that name, whose runs are good."""
+    job = training(
+        name,
+        shell('echo fine > "$PERENNIAL_OUTPUT_DIR/behaviour.txt"'),
+        model={"name": name, "format": "files"},
+        output={"uri": f"s3://{BUCKET}"},
+    )
+    return policy(name, job, **spec)
+
+
 def test_a_policy_retrains_by_it_and_starts_nothing_while_it_is_away(
     space: Space, store: Store, prometheus: Prometheus, tmp_path: Path
 ) -> None:
@@ -114,13 +142,7 @@ def test_a_policy_retrains_by_it_and_starts_nothing_while_it_is_away(
     space.serves("watched", 1)
     prometheus.stop()
     metric = {"name": "asked", "source": {"prometheus": {"query": f"max({_OF}}})"}}, "above": 50}
-    job = training(
-        "watched",
-        shell('echo fine > "$PERENNIAL_OUTPUT_DIR/behaviour.txt"'),
-        model={"name": "watched", "format": "files"},
-        output={"uri": f"s3://{BUCKET}"},
-    )
-    space.apply(policy("watched", job, triggers=[{"name": "asked", "metric": metric}], cooldown="1h"))
+    space.apply(retraining("watched", triggers=[{"name": "asked", "metric": metric}], cooldown="1h"))
     with Load(space.lab, tmp_path, space.address("watched"), rate=20) as load:
         said = space.says("rp", "watched", "Ready", "False", "prometheus cannot be asked", 90)
         assert said["reason"] == "SourceUnavailable"
@@ -142,6 +164,60 @@ def test_a_policy_retrains_by_it_and_starts_nothing_while_it_is_away(
     print(replayed)
     assert "by prometheus), above 50" in replayed
     assert "\n1 run" in replayed
+
+
+def test_an_evaluation_in_mlflow_and_an_alert_start_runs_and_alertmanager_hears_of_them(
+    space: Space, store: Store, mlflow: Tracking, tmp_path: Path
+) -> None:
+    lab, name = space.lab, "plugged"
+    space.apply(tried(store, name, 1))
+    space.apply(serving(name, replicas=1, template=odd_server(), scaleDownDelay="1s"))
+    space.serves(name, 1)
+    experiment = mlflow.experiment("held out")
+    metric = {"name": "accuracy", "source": {"mlflow": {"experiment": "held out"}}, "below": 0.9, "minSamples": 2}
+    oncall = [{"receiver": "oncall", "events": ["Started", "Promoted"]}]
+    space.apply(retraining(name, triggers=[{"name": "accuracy", "metric": metric}], notify=oncall))
+    revision = (space.get("mdep", name) or {})["status"]["stableRevision"]
+
+    def evaluated(value: float) -> None:
+        mlflow.evaluated(experiment, datetime.now(UTC), {"perennial.dev/revision": revision}, accuracy=value)
+
+    evaluated(0.95)
+    evaluated(0.55)
+    # As the page on policies says that it is told.
+    space.kubectl("create", "serviceaccount", "alertmanager")
+    space.kubectl("create", "role", "starter", "--verb=create", "--resource=retrainpolicies.perennial.dev/runs")
+    space.kubectl("create", "rolebinding", "starter", "--role=starter", f"--serviceaccount={space.name}:alertmanager")
+    (tmp_path / "ca.crt").write_text((space.get("configmap", "perennial-ca") or {})["data"]["ca.crt"])
+    token = space.kubectl("create", "token", "alertmanager", "--audience=perennial")
+    (tmp_path / "token").write_text(token.strip())
+    service = lab.get("service", SERVICE, SYSTEM) or {}
+    ingest = f"{service['spec']['clusterIP']}:{service['spec']['ports'][0]['port']}"
+    webhook = {
+        "url": f"https://{ingest}/v1/namespaces/{space.name}/retrainpolicies/{name}/runs",
+        "http_config": {
+            "authorization": {"credentials_file": str(tmp_path / "token")},
+            "tls_config": {"ca_file": str(tmp_path / "ca.crt"), "server_name": f"{SERVICE}.{SYSTEM}.svc"},
+        },
+    }
+    with alertmanager(lab, tmp_path, webhook) as server:
+
+        def heard() -> list[str]:
+            found = [one["labels"] for one in server.alerts()]
+            return sorted(one["alertname"] for one in found if one.get("retrainpolicy") == name)
+
+        space.serves(name, 2, 240)
+        space.until("it is told", lambda: heard() == ["PerennialRunPromoted", "PerennialRunStarted"], 120)
+        server.fire(alertname="CustomersComplain", retrain="yes")
+        space.serves(name, 3, 240)
+    # It was sent every five seconds meanwhile.
+    status = (space.get("rp", name) or {})["status"]
+    (asked,) = status["requests"]
+    runs = status["runs"]
+    print(*(run["cause"]["message"] for run in runs), sep="\n")
+    assert [(run["number"], run["cause"]["type"]) for run in runs] == [(2, "Event"), (1, "Metric")]
+    assert "accuracy is 0.75 (2 samples by mlflow" in runs[1]["cause"]["message"]
+    assert asked["by"] == f"system:serviceaccount:{space.name}:alertmanager"
 
 
 def test_the_alerts_fire_when_they_should(tmp_path: Path) -> None:

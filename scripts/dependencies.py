@@ -34,6 +34,7 @@ WHAT_FOR = {
     "pydantic": "the kinds as typed models; the CRDs are made from them",
     "pyjwt": "tokens checked by the API server's published keys, where TokenReview may not be asked",
     "pyyaml": "the operator's configuration file; MLflow's description of a model",
+    "river": "detectors of concept drift",
     "s3fs": "stores of the kind S3",
     "scipy": "distances of samples, and tests of them",
     "scikit-learn": "the models that the bundled server serves and the demo trains",

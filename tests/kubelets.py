@@ -168,6 +168,8 @@ class Kubelets:
                 answer = {"objects": 3, "bytes": 300, "digest": DIGEST}
             if names == ["drift"]:
                 answer = {"rows": 500, "referenceRows": 900, "columns": 3, "drifted": 1, "farthest": []}
+            if names == ["detect"]:
+                answer = {"samples": 300, "changes": 1, "last": {"start": 1790000000, "before": 0.9, "after": 0.8}}
             if fate.value is not None:
                 answer = {"value": fate.value, "count": 100}
             speaks = "agent" if "agent" in names else names[0]

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -48,9 +48,11 @@ class Tracking:
 
 
 @contextmanager
-def tracking(folder: Path) -> Iterator[Tracking]:
-    """A server whose records are in a folder."""
-    process, url = _started(folder)
+def tracking(
+    folder: Path, host: str = "127.0.0.1", there: Callable[[Sequence[str]], list[str]] = list
+) -> Iterator[Tracking]:
+    """A server whose records are in a folder. `there`: the command that runs a command where `host` is."""
+    process, url = _started(folder, host, there)
     try:
         yield Tracking(url)
     finally:
@@ -58,7 +60,9 @@ def tracking(folder: Path) -> Iterator[Tracking]:
         process.wait(30)
 
 
-def _started(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+def _started(
+    folder: Path, host: str, there: Callable[[Sequence[str]], list[str]]
+) -> tuple[subprocess.Popen[bytes], str]:
     """A server that answers. It takes seconds to listen, and meanwhile somebody else may have taken its port."""
     log, deadline = folder / "mlflow.log", time.monotonic() + _START
     store = (
@@ -71,13 +75,13 @@ def _started(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     environment.pop("PYTHONPATH", None)
     for _ in range(_TRIES):
         (port,) = free_ports(1)
-        where = ("--host", "127.0.0.1", "--port", str(port), "--workers", "1")
+        where = ("--host", host, "--port", str(port), "--workers", "1")
         command = [str(_python()), "-m", "mlflow", "server", *where, *store]
         with log.open("ab") as output:
-            process = subprocess.Popen(command, env=environment, cwd=folder, stdout=output, stderr=output)
+            process = subprocess.Popen(there(command), env=environment, cwd=folder, stdout=output, stderr=output)
         while process.poll() is None and time.monotonic() < deadline:
-            if _answers(f"http://127.0.0.1:{port}"):
-                return process, f"http://127.0.0.1:{port}"
+            if _answers(f"http://{host}:{port}"):
+                return process, f"http://{host}:{port}"
             time.sleep(0.2)
         process.kill()
         process.wait()

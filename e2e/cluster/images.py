@@ -29,7 +29,10 @@ _BOOTSTRAP = (
 )
 # What the Dockerfile copies into each image.
 _PACKAGE = "operator/perennial"
-_AGENT = [f"{_PACKAGE}/{part}" for part in ("__init__.py", "api/__init__.py", "api/task.py", "agent")]
+_AGENT = [
+    f"{_PACKAGE}/{part}"
+    for part in ("__init__.py", "api/__init__.py", "api/detect.py", "api/evaluate.py", "api/task.py", "agent")
+]
 _COPIED = {
     "operator": [_PACKAGE],
     "agent": _AGENT,

@@ -24,11 +24,13 @@ EMULATED = ("1.31", "1.32", "1.33")
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One program: the folder of its Go module under `modules/`, its package, and extra linker flags."""
+    """One program: the folder of its Go module under `modules/`, its package, and extra linker flags. `lacks`: a module
+    and a file of it that its authors make before they build, as pages of a browser: it is built with an empty one."""
 
     module: str
     package: str
     ldflags: str = ""
+    lacks: tuple[str, str] | None = None
 
 
 def _kube(name: str, version: str = KUBERNETES, module: str = "kube") -> Tool:
@@ -71,6 +73,11 @@ TOOLS: dict[str, Tool] = {
     "contour": Tool("contour", "github.com/projectcontour/contour/cmd/contour"),
     "prometheus": Tool("prometheus", "github.com/prometheus/prometheus/cmd/prometheus"),
     "promtool": Tool("prometheus", "github.com/prometheus/prometheus/cmd/promtool"),
+    "alertmanager": Tool(
+        "alertmanager",
+        "github.com/prometheus/alertmanager/cmd/alertmanager",
+        lacks=("github.com/prometheus/alertmanager", "ui/app/dist/index.html"),
+    ),
     "metrics-server": Tool(
         "metrics-server",
         "sigs.k8s.io/metrics-server/cmd/metrics-server",
@@ -122,6 +129,14 @@ def ensure(*names: str) -> dict[str, Path]:
     return {name: path(name) for name in names}
 
 
+def _overlay(folder: Path, file: Path) -> Path:
+    """What tells the compiler of an empty file: https://pkg.go.dev/cmd/go#hdr-Compile_packages_and_dependencies"""
+    empty, overlay = folder / "empty", folder / "overlay.json"
+    empty.touch()
+    overlay.write_text(json.dumps({"Replace": {str(file): str(empty)}}))
+    return overlay
+
+
 def _build(name: str) -> None:
     tool, target = TOOLS[name], path(name)
     with locked(target.with_name(f".{name}.lock")):
@@ -130,6 +145,8 @@ def _build(name: str) -> None:
         with progress(f"building {name}"), tempfile.TemporaryDirectory(dir=target.parent) as work:
             made = Path(work) / name
             command = ["build", "-trimpath", "-mod=readonly", "-ldflags", f"-s -w {tool.ldflags}", "-o", str(made)]
+            if tool.lacks:
+                command.append(f"-overlay={_overlay(Path(work), source(name, tool.lacks[0]) / tool.lacks[1])}")
             result = subprocess.run(
                 [_go()[0], *command, tool.package],
                 cwd=MODULES / tool.module,

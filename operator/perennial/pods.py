@@ -14,7 +14,7 @@ from perennial.plan import Body
 
 CLAIMS_DIR = "/perennial-volumes"
 # Steps of the agent that need libraries which only the image `drift` has.
-_BY_NUMBERS = ("drift", "evaluate")
+_BY_NUMBERS = ("detect", "drift", "evaluate")
 
 # Lists of a pod template that are merged by the name of their items; every other list is replaced as a whole.
 _KEYS = {

@@ -312,6 +312,7 @@ DRIFT = {
     "current": {"uri": "s3://acme/now.csv"},
     "method": "ChiSquared",
 }
+PAGE_HINKLEY = {"metric": "accuracy", "detector": "PageHinkley"}
 METRIC, SCHEDULE = "spec.triggers.0.metric", "spec.triggers.1.schedule"
 TEMPLATE = "spec.trainingJobTemplate.spec"
 RETRAINPOLICY = [
@@ -324,11 +325,22 @@ RETRAINPOLICY = [
     ({"spec.triggers.0.name": "Low Accuracy"}, "spec.triggers[0].name in body should match"),
     ({"spec.triggers.1.name": "accuracy"}, 'spec.triggers[1]: Duplicate value: {"name":"accuracy"}'),
     ({"spec.triggers.0.name": "request"}, "this name tells of runs that were asked for by hand"),
-    ({"spec.triggers.0.schedule": {"cron": "0 3 * * *"}}, "give exactly one of metric, drift, data and schedule"),
-    ({METRIC: GONE}, "give exactly one of metric, drift, data and schedule"),
+    (
+        {"spec.triggers.0.schedule": {"cron": "0 3 * * *"}},
+        "give exactly one of metric, drift, conceptDrift, data and schedule",
+    ),
+    ({METRIC: GONE}, "give exactly one of metric, drift, conceptDrift, data and schedule"),
     (
         {"spec.triggers.0": {"name": "moved", "drift": {**DRIFT, "significance": 0}}},
         'spec.triggers[0].drift.significance: Invalid value: "number": must be at least 1e-07',
+    ),
+    (
+        {"spec.triggers.0": {"name": "worse", "conceptDrift": {"metric": "accuracy", "threshold": 10}}},
+        "goes with PageHinkley; of ADWIN give significance",
+    ),
+    (
+        {"spec.triggers.0": {"name": "worse", "conceptDrift": {**PAGE_HINKLEY, "significance": 0.01}}},
+        "goes with ADWIN; of PageHinkley give threshold and tolerance",
     ),
     ({f"{METRIC}.below": GONE}, "give exactly one of below, above and outside"),
     ({f"{METRIC}.above": 0.95}, "give exactly one of below, above and outside"),

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from perennial.api.detect import Change, Detected
 from perennial.api.meta import LABEL_CHECK, LABEL_RETRAINPOLICY
 from perennial.api.resources import JOBS, NETWORKPOLICIES, RETRAINPOLICIES, TRAININGJOBS
 from perennial.api.task import Drifted, DriftedColumn, Failure, Looked
@@ -113,6 +114,30 @@ def test_what_the_model_sees_drifts_from_what_it_was_trained_on(serving: Serving
     assert "3 of 14 columns drifted (PSI above 0.2); farthest: age 0.41" in cause
     assert '"report": "s3://acme/reports/report.html"' in cause
     assert row(space)["drift"]["drifted"] == 3
+    assert len([one for one in space.every(JOBS) if "-look-" in one["metadata"]["name"]]) == 1
+
+
+def test_a_metric_that_fell_is_trained_for(serving: Serving, perennial: Perennial) -> None:
+    space = serving.space
+    serving.serve_first()
+    watch(space, {"name": "worse", "conceptDrift": {"metric": "f1", "direction": "Down"}})
+    eventually(lambda: row(space).get("message", "").startswith("0 of at least 200 samples"))
+    space.measured("churn", "f1", 0.8, count=300)
+    pod = serving.asker(LABEL_RETRAINPOLICY)
+    (container,) = pod["spec"]["containers"]
+    assert container["args"] == ["detect"]
+    assert '"count":300,"mean":0.8' in container["env"][0]["value"]
+    # What comes in the meantime is for the next look.
+    space.measured("churn", "f1", 0.7, count=300)
+    perennial.kill()
+    last = Change(start=1_790_000_000, before=0.91, after=0.74)
+    said = Detected(samples=300, changes=1, last=last)
+    serving.asked(pod, 0, said.to_json())
+    perennial.restart()
+    training = space.there(TRAININGJOBS, "churn-1")
+    cause = training["metadata"]["annotations"]["perennial.dev/cause"]
+    assert "f1 fell from 0.91 to 0.74 at 2026-09-21T14:13:20Z (ADWIN, significance 0.002; 300 samples)" in cause
+    assert row(space)["conceptDrift"]["changes"] == 1
     assert len([one for one in space.every(JOBS) if "-look-" in one["metadata"]["name"]]) == 1
 
 

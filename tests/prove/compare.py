@@ -25,6 +25,8 @@ _BUCKET = re.compile(r'"\d{4}-\d\d-\d\dT\d\d:\d\dZ((?: [^" ]+)*) \d+"')
 _CHILDREN = {resource.kind for resource in CHILD_KINDS}
 # A Job of golden requests, an evaluation or a look: in its name is when its rollout began, or the look was due.
 _BY_TIME = re.compile(r"-(golden|eval|check|look)-[0-9a-f]{10}\b")
+# What was measured from when on, as a Job is told; or when it says that something changed.
+_START = re.compile(r'\\"start\\":\d+')
 _SPAN = re.compile(r"\b\d+(\.\d+)? ?(s|seconds?)\b")
 
 
@@ -85,6 +87,7 @@ def _plain(body: Body, names: dict[str, str], gone: re.Pattern[str] | None, name
     for pattern, word in (
         (_TIME, "time"),
         (_BUCKET, r'"minute\1"'),
+        (_START, "start"),
         (_UID, "uid"),
         (_SPAN, "some s"),
         (_TOKEN, "token"),

@@ -441,6 +441,10 @@ _TESTED = {
         "drift": _DRIFT["spec.triggers[]"]["drift"] | {"method": "ChiSquared"},
     }
 }
+_CONCEPT = {"spec.triggers[]": {"name": "worse", "conceptDrift": {"metric": "accuracy"}}}
+_PAGE_HINKLEY = {
+    "spec.triggers[]": {"name": "worse", "conceptDrift": {"metric": "accuracy", "detector": "PageHinkley"}}
+}
 _BY_INPUT = {
     "spec.triggers[]": {
         **_DRIFT["spec.triggers[]"],
@@ -694,6 +698,32 @@ KNOWN: Mapping[str, Mapping[str, Known]] = {
         "spec.triggers[].drift.storage.secretName": Known(also=_DRIFT, wrong=_NO_SECRET),
         "spec.triggers[].drift.report": Known(
             good=("s3://acme/reports", "pvc://data/reports"), also=_DRIFT, wrong=(*_URI, Wrong("https://acme.dev/a"))
+        ),
+        "spec.triggers[].conceptDrift.metric": Known(good=("f1",), also=_CONCEPT, needed="metric"),
+        "spec.triggers[].conceptDrift.detector": Known(also=_CONCEPT),
+        "spec.triggers[].conceptDrift.direction": Known(also=_CONCEPT),
+        "spec.triggers[].conceptDrift.significance": Known(
+            good=(0.0000001, 0.5),
+            also=_CONCEPT,
+            wrong=(
+                Wrong(0),
+                Wrong(1),
+                Wrong(0.01, "significance", {"spec.triggers[].conceptDrift.detector": "PageHinkley"}),
+            ),
+        ),
+        "spec.triggers[].conceptDrift.threshold": Known(
+            good=(1, 12.5),
+            also=_PAGE_HINKLEY,
+            wrong=(Wrong(0.5), Wrong(50, "threshold", {"spec.triggers[].conceptDrift.detector": "ADWIN"})),
+        ),
+        "spec.triggers[].conceptDrift.tolerance": Known(
+            good=(0, 0.5),
+            also=_PAGE_HINKLEY,
+            wrong=(Wrong(-0.1), Wrong(0.1, "tolerance", {"spec.triggers[].conceptDrift.detector": "ADWIN"})),
+        ),
+        "spec.triggers[].conceptDrift.minSamples": Known(also=_CONCEPT, wrong=(Wrong(29),)),
+        "spec.triggers[].conceptDrift.every": Known(
+            good=("1m", "720h"), also=_CONCEPT, wrong=(*_DURATION, Wrong("59s"), Wrong("721h"))
         ),
         "spec.triggers[].metric.window": Known(
             good=("1s", "720h", "1h1m1s"),

@@ -350,10 +350,13 @@ def jobs_that_look(lane: Lane) -> None:
     data = {"uri": "s3://acme/churn/", "every": "720h"}
     places = {"reference": {"uri": "s3://acme/train.csv"}, "current": {"uri": "s3://acme/now/"}}
     drift = {**places, "atLeast": 2, "every": "720h"}
+    concept = {"metric": "f1", "direction": "Up", "every": "720h"}
+    lane.space.measured("churn", "f1", 0.8, count=300)
     triggers = [
         {"name": "held-out", "metric": metric},
         {"name": "new-data", "data": data},
         {"name": "moved", "drift": drift},
+        {"name": "better", "conceptDrift": concept},
     ]
     lane.policy("churn", *triggers, cooldown="1h")
     lane.serves(2)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from perennial.agent import digest
 from perennial.agent.failure import TaskFailed, Unsuitable
 from perennial.agent.layout import Layout
+from perennial.api.detect import Detected, DetectTask
 from perennial.api.evaluate import Evaluated, EvaluateTask
 from perennial.api.task import (
     ATTEMPT_ENV,
@@ -37,7 +38,7 @@ from perennial.api.task import (
     size_of,
 )
 
-STEPS = ("prepare", "publish", "fetch", "recover", "replay", "look", "drift", "evaluate", "ship")
+STEPS = ("prepare", "publish", "fetch", "recover", "replay", "look", "drift", "detect", "evaluate", "ship")
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 128 + signal.SIGTERM
 
 log = logging.getLogger("perennial.agent")
@@ -96,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _run(step: str, layout: Layout) -> Drifted | Evaluated | Looked | Prepared | Replayed | Result | None:
+def _run(step: str, layout: Layout) -> Detected | Drifted | Evaluated | Looked | Prepared | Replayed | Result | None:
     stop = _Stop(layout, at_once=step not in ("publish", "ship"))
     # Only now: the storage libraries take a second to load, and being told to stop must be heard from the start.
     if step == "drift":
@@ -104,6 +105,10 @@ def _run(step: str, layout: Layout) -> Drifted | Evaluated | Looked | Prepared |
         from perennial.agent import drift
 
         return drift.run(_task(DriftTask), layout)
+    if step == "detect":
+        from perennial.agent import detection
+
+        return detection.run(_task(DetectTask))
     if step == "evaluate":
         from perennial.agent import evaluation
 

@@ -233,12 +233,23 @@ class DriftSeen(ApiModel):
     report: str | None = Field(None, description="Where the report lies.")
 
 
+class ConceptDriftSeen(ApiModel):
+    """How a metric had changed since the promotion at a time."""
+
+    time: WrittenTime = Field(description="When it was looked at.")
+    samples: Count = Field(description="How many samples there were.")
+    changes: Count = Field(description="How often it changed.")
+    change_time: WrittenTime | None = Field(None, description="When it changed last.")
+    before: Number | None = Field(None, description="Its mean before the last change, since the change before that.")
+    after: Number | None = Field(None, description="Its mean since the last change.")
+
+
 class Cause(ApiModel):
     """What set off a run."""
 
     trigger: str = Field(description="Name of the trigger; `request` when asked for by hand.")
-    type: Literal["Metric", "Drift", "Data", "Schedule", "Event", "Request"] = Field(
-        description="Metric, Drift, Data, Schedule, Event (a program asked) or Request (by hand)."
+    type: Literal["Metric", "Drift", "ConceptDrift", "Data", "Schedule", "Event", "Request"] = Field(
+        description="Metric, Drift, ConceptDrift, Data, Schedule, Event (a program asked) or Request (by hand)."
     )
     message: str = Field("", description="The cause in words.")
     metric: str | None = Field(None, description="Name of the metric.")
@@ -248,6 +259,7 @@ class Cause(ApiModel):
     window: str | None = Field(None, description="Window of the samples.")
     revision: str | None = Field(None, description="Revision of the ModelDeployment that was measured.")
     drift: DriftSeen | None = Field(None, description="What was seen of drift.")
+    concept_drift: ConceptDriftSeen | None = Field(None, description="How the metric had changed.")
     data: DataSeen | None = Field(None, description="What was seen of the data.")
     scheduled_time: WrittenTime | None = Field(None, description="The tick of the schedule.")
     request: str | None = Field(None, description="Id of the request.")
@@ -347,6 +359,7 @@ class TriggerStatus(ApiModel):
     next_look_time: Time | None = Field(None, description="The next look, or the one whose Job runs.")
     look_revision: str | None = Field(None, description="The revision that is looked at.")
     drift: DriftSeen | None = Field(None, description="What the last look saw of drift.")
+    concept_drift: ConceptDriftSeen | None = Field(None, description="How the last look saw that the metric changed.")
     data: DataSeen | None = Field(None, description="What the data looked like last.")
     known_data: DataSeen | None = Field(
         None, description="What it is compared with: how it was when a run was last started for it, or at first."

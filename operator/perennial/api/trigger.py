@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from perennial.api.base import DNS_LABEL, MOST, ApiModel, DataUri, Duration, MetricName, Number, Storage, parse_duration
+from perennial.api.conceptdrift import ConceptDriftTrigger
 from perennial.api.drift import DriftTrigger
 from perennial.api.oneof import OneOf
 from perennial.api.rules import rule, validations
@@ -251,7 +252,7 @@ class DataTrigger(ApiModel):
 
 
 class Trigger(OneOf):
-    """One cause to retrain: a metric, drift, data or a schedule."""
+    """One cause to retrain: a metric, drift of data or of a metric, new data or a schedule."""
 
     model_config = ConfigDict(
         json_schema_extra=validations(
@@ -262,5 +263,8 @@ class Trigger(OneOf):
     name: TriggerName = Field(description="Name of the trigger, unique in the policy.")
     metric: MetricTrigger | None = Field(None, description="Retrain when a metric crosses a limit.")
     drift: DriftTrigger | None = Field(None, description="Retrain when what the model sees has drifted.")
+    concept_drift: ConceptDriftTrigger | None = Field(
+        None, description="Retrain when a reported metric is not what it was since the promotion."
+    )
     data: DataTrigger | None = Field(None, description="Retrain when data has changed.")
     schedule: ScheduleTrigger | None = Field(None, description="Retrain at times.")

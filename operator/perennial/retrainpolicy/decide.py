@@ -10,6 +10,7 @@ from perennial.plan import Event, Plan, news
 from perennial.questions import Question
 from perennial.retrainpolicy import (
     accelerators,
+    conceptdrift,
     data,
     drift,
     fleet,
@@ -28,6 +29,7 @@ from perennial.retrainpolicy.snapshot import Snapshot
 
 # By the field of a trigger: how it is looked at.
 LOOKS: Mapping[str, Callable[[Trigger, Sight], Look]] = {
+    "conceptDrift": conceptdrift.look,
     "data": data.look,
     "drift": drift.look,
     "metric": metric.look,

@@ -18,7 +18,7 @@ from perennial.retrainpolicy.schedule import parse
 from perennial.retrainpolicy.snapshot import Snapshot
 
 # Causes that a model which was not replaced, or an outage, brings again and again.
-MEASURED = frozenset({"Metric", "Drift"})
+MEASURED = frozenset({"Metric", "Drift", "ConceptDrift"})
 # The rest after runs that were not promoted, in seconds, where the cooldown is shorter: a breach outlives a run that
 # fails at once, and would start the next in the same second.
 _FIRST_REST = 10.0

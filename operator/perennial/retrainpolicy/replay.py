@@ -90,6 +90,8 @@ def _unknown(trigger: Body, history: History) -> str:
     """Why the past of a trigger is not known; empty where it is."""
     if trigger.keys() & {"data", "drift"}:
         return "what its data was like is not on record"
+    if "conceptDrift" in trigger:
+        return "its detector runs in a Job only"
     source = next(iter((trigger.get("metric") or {}).get("source") or {"reported": {}}))
     if source == "prometheus":
         return "" if history.prometheus else "nobody says what Prometheus would have answered: give --prometheus"

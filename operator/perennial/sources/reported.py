@@ -26,15 +26,16 @@ class Reported(ApiModel):
         if evidence.series is None:
             return None
         now = evidence.now
-        end = _edge(evidence.end, now) - _SECOND if evidence.ago or evidence.delay else now
-        return summarise(evidence.series, evidence.metric, evidence.revision, _edge(evidence.start, now), end)
+        end = edge(evidence.end, now) - _SECOND if evidence.ago or evidence.delay else now
+        return summarise(evidence.series, evidence.metric, evidence.revision, edge(evidence.start, now), end)
 
     def wakes(self, evidence: Evidence) -> datetime:
         """A bucket leaves the window when its minute does."""
         return _floor(evidence.now, _MINUTE) + _MINUTE
 
 
-def _edge(moment: datetime, now: datetime) -> datetime:
+def edge(moment: datetime, now: datetime) -> datetime:
+    """The start of the bucket that a moment is in."""
     return _floor(moment, _MINUTE if now - moment <= _MINUTES_KEPT else _QUARTER)
 
 

@@ -130,12 +130,14 @@ def test_only_what_the_revision_of_then_reported_counts() -> None:
 def test_what_is_not_on_record_is_said() -> None:
     data = {"name": "new-data", "data": {"uri": "s3://acme/churn/"}}
     asked = {"name": "sales", "metric": {"name": "sales", "below": 1, "source": {"webhook": {"name": "sales"}}}}
+    worse = {"name": "worse", "conceptDrift": {"metric": "accuracy"}}
     counted = {"name": "errors", "metric": {"name": "errors", "above": 1, "source": {"pods": {}}}}
-    lines = said(There(a_policy(NIGHTLY, data, asked, counted), lambda _: None))
-    assert lines[-3:] == [
+    lines = said(There(a_policy(NIGHTLY, data, asked, counted, worse), lambda _: None))
+    assert lines[-4:] == [
         "not replayed: new-data: what its data was like is not on record",
         "not replayed: sales: what webhook said is not on record",
         "not replayed: errors: what pods said is not on record",
+        "not replayed: worse: its detector runs in a Job only",
     ]
     with pytest.raises(Problem, match="none of its triggers can be replayed"):
         said(There(a_policy(data), lambda _: 0.95))

@@ -69,7 +69,7 @@ def promote(deployment: Body, version: int, time: datetime) -> None:
         "format": "sklearn",
         "time": format_time(time),
     }
-    deployment["status"]["promotions"].insert(0, promotion)
+    deployment["status"]["promotions"] = [promotion, *deployment["status"]["promotions"][:19]]
     deployment["status"]["stableRevision"] = promotion["revision"]
     deployment["status"]["candidates"] = []
 
