@@ -90,7 +90,7 @@ proofs: venv ## Run the slice of each proof that fits CI, those on the real clus
 	@$(PY) -m pytest tests/prove --durations=5 $(WIDE) $(ARGS)
 
 # Everything runs, whatever fails before it; the table says what did. What the rights are for shows only in a whole run on
-# the cluster. Reordered, the files that take longest would come last: they have few tests.
+# the cluster. Reordered, the files that take longest would come last: they have few tests. See tests/prove/conftest.py.
 prove: export PERENNIAL_PROVE := full
 prove: export PERENNIAL_PROOFS := $(CACHE)/proofs-$(shell date +%s).jsonl
 prove: venv ## Run every proof in full (two hours), and print one table with counts
