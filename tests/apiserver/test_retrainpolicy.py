@@ -256,6 +256,26 @@ def test_a_training_deleted_by_hand_fails_its_run(loop: Loop) -> None:
     assert loop.jobs() == set()
 
 
+def test_a_person_has_baselines_begin_anew(loop: Loop) -> None:
+    metric = {"name": "accuracy", "relativeTo": {"baseline": "Promotion"}, "below": -0.1, "window": "1s"}
+    loop.policy({"name": "accuracy", "metric": metric | {"window": "1m"}}, suspend=True)
+
+    def row() -> Body:
+        return (loop.status.get("triggers") or [{}])[0]
+
+    loop.report(0.9)
+    eventually(lambda: "gathers its baseline until" in row().get("message", ""))
+    loop.edit(triggers=[{"name": "accuracy", "metric": metric}])
+    assert eventually(lambda: row().get("baseline")) == pytest.approx(0.9)
+    annotations = {"perennial.dev/rebaseline": "another season"}
+    loop.space.patch(RETRAINPOLICIES, "churn", {"metadata": {"annotations": annotations}})
+    loop.report(0.5, 5000)
+    begun = eventually(lambda: loop.status.get("rebaselineTime"))
+    assert loop.status["lastRebaseline"] == "another season"
+    assert eventually(lambda: row().get("baseline", 1) < 0.6), row()
+    assert loop.status["rebaselineTime"] == begun
+
+
 def test_accelerator_hours_are_counted_also_of_a_training_that_was_deleted(loop: Loop) -> None:
     container = {"name": "train", "image": "train:1", "command": ["train"], "resources": {"limits": {"amd.com/gpu": 4}}}
     template = {"spec": TRAINING | {"template": {"spec": {"containers": [container]}}}}

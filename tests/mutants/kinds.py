@@ -679,6 +679,22 @@ POLICIES = (
         ("tests/unit/retrainpolicy/test_drift.py",),
     ),
     Mutant(
+        "any-version-through-the-gate",
+        "where a person lets one version through the gate, all others get through too",
+        "modeldeployment/candidate.py",
+        "if version in names else None",
+        "if version else None",
+        ("tests/unit/modeldeployment/test_candidate.py",),
+    ),
+    Mutant(
+        "a-baseline-of-before",
+        "a baseline that a person has begin anew is made of what was shown before",
+        "retrainpolicy/metric.py",
+        "seen.since or promotion.time, sight.rebaselined or promotion.time)",
+        "seen.since or promotion.time)",
+        ("tests/unit/retrainpolicy/test_baseline.py",),
+    ),
+    Mutant(
         "a-change-of-another-model",
         "how a metric of the model before changed stands for the one that is served now",
         "retrainpolicy/conceptdrift.py",

@@ -340,6 +340,22 @@ def metric_trigger(lane: Lane) -> None:
 
 
 @workload
+def a_version_that_a_person_lets_in(lane: Lane) -> None:
+    lane.version(1, metrics={"accuracy": 0.9})
+    lane.deploy(gate={"metrics": [{"name": "accuracy", "min": 0.85}]})
+    lane.serves(1)
+    lane.version(2, metrics={"accuracy": 0.7})
+
+    def rejected() -> bool:
+        status = lane.space.there(MODELDEPLOYMENTS, "churn")["status"]
+        return any(one["reason"] == "GateNotPassed" for one in status.get("candidates") or ())
+
+    lane.until("it does not pass", rejected)
+    lane.says("skip-gate", "2 agreed with risk")
+    lane.serves(2)
+
+
+@workload
 def jobs_that_look(lane: Lane) -> None:
     lane.version(1)
     lane.deploy()

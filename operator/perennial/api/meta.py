@@ -32,6 +32,8 @@ ANNOTATION_CAUSE = f"{GROUP}/cause"
 ANNOTATION_RETRAINPOLICY_UID = f"{GROUP}/retrainpolicy-uid"
 # Written by people on a RetrainPolicy: any new value asks for one run, once.
 ANNOTATION_RUN_REQUEST = f"{GROUP}/run-request"
+# The same: with any new value, what the served revision shows from now on is what limits are relative to, once.
+ANNOTATION_REBASELINE = f"{GROUP}/rebaseline"
 # Written by people on a ModelDeployment: any new value lifts its vetoes, once.
 ANNOTATION_RETRY = f"{GROUP}/retry"
 # The same: any new value ends the step under way, promotes what is rolled out, or rolls it back and vetoes it, once.
@@ -40,6 +42,8 @@ ANNOTATION_PROMOTE = f"{GROUP}/promote"
 ANNOTATION_ABORT = f"{GROUP}/abort"
 # The same, with the name of a revision that was promoted here: back to it; those after it are vetoed.
 ANNOTATION_UNDO = f"{GROUP}/undo"
+# The same, with a version, and why: the gate lets that one through.
+ANNOTATION_SKIP_GATE = f"{GROUP}/skip-gate"
 # JSON of the champion that a training Job's pods were given.
 ANNOTATION_CHAMPION = f"{GROUP}/champion"
 # Hash of the pod template that a revision was rendered from: another one now shows as UpdateAvailable.

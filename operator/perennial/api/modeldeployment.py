@@ -234,6 +234,7 @@ class Promotion(ApiModel):
     storage: str | None = Field(None, description="The Secret with the credentials for its store.")
     time: Time = Field(description="When it took over.")
     evaluation: EvaluationStatus | None = Field(None, description="What the evaluation of spec.gate found.")
+    gate_skipped: str | None = Field(None, description="What it did not show of spec.gate, and why a person let it in.")
 
 
 class Traffic(ApiModel):
@@ -275,6 +276,7 @@ class Rollout(ApiModel):
     step_time: Time | None = Field(None, description="Since when the step under way has been where it should be.")
     strategy: str | None = Field(None, description="Hash of the strategy that the steps are of.")
     steps_skipped: str | None = Field(None, description="Why its steps are left out.")
+    gate_skipped: str | None = Field(None, description="What it did not show of spec.gate, and why a person let it in.")
     golden: GoldenStatus | None = Field(None, description="What its answers to the golden requests showed.")
     evaluation: EvaluationStatus | None = Field(None, description="What the evaluation of spec.gate found.")
     analysis: AnalysisStatus | None = Field(None, description="What was found since it gets requests.")

@@ -404,6 +404,10 @@ class RetrainPolicyStatus(ApiModel):
     active: Count = Field(0, description="Runs under way.")
     unpromoted: Count = Field(0, description="Runs in a row that ended without a promotion.")
     last_request: str | None = Field(None, description="The last request by hand that was dealt with.")
+    last_rebaseline: str | None = Field(None, description="The last request for new baselines that was dealt with.")
+    rebaseline_time: Time | None = Field(
+        None, description="When that was: no baseline of what a revision shows is of before."
+    )
     requests: Annotated[list[RunRequest], Field(max_length=MAX_REQUESTS)] = Field(
         default=[], description="The last 20 runs that programs asked for, oldest first."
     )

@@ -18,7 +18,7 @@ Body = dict[str, Any]
 class Revision(ApiModel):
     """A model with the pod template that it is served by. Without `since` it has not taken over yet; without `until` it
     serves. `version` is the ModelVersion's name; none for files that are served by their address. `evaluation` is what
-    it had to show before it took over."""
+    it had to show before it took over, `gate_skipped` what it did not show, and why a person let it in."""
 
     deployment: str
     name: str
@@ -28,6 +28,7 @@ class Revision(ApiModel):
     uri: str | None = None
     digest: str | None = None
     evaluation: EvaluationStatus | None = None
+    gate_skipped: str | None = None
 
 
 class Training(ApiModel):
@@ -78,6 +79,7 @@ def revision_of(deployment: Body, wanted: str | None = None) -> Revision:
                 uri=promotion.uri,
                 digest=promotion.digest,
                 evaluation=promotion.evaluation,
+                gate_skipped=promotion.gate_skipped,
             )
     # While it is rolled out it answers, too.
     for one in status.revisions:

@@ -34,7 +34,11 @@ def _tree(lineage: Lineage) -> Node:
         return Node(f"ModelVersion {lineage.name}", [place], _parts(lineage))
     about = [lineage.name, lineage.unknown.get("version")]
     version = Node("version", [line for line in about if line], _parts(lineage))
-    below = [Node("evaluation", list(_evaluation(revision.evaluation))), version] if revision.evaluation else [version]
+    below = [version]
+    if revision.evaluation:
+        below.insert(0, Node("evaluation", list(_evaluation(revision.evaluation))))
+    if revision.gate_skipped:
+        below.insert(0, Node("gate", [revision.gate_skipped]))
     return Node(f"ModelDeployment {revision.deployment}", [place], [Node("revision", list(_revision(revision)), below)])
 
 

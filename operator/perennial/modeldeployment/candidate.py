@@ -10,8 +10,10 @@ from perennial.config import ServingRuntime
 from perennial.modeldeployment import gate
 from perennial.modeldeployment.pod import Unrenderable, runtime_of
 from perennial.modeldeployment.revision import Model, revision_of
+from perennial.podwords import cut
 
 _SHOWN = 20
+_WORDS = 1000
 _BY_HAND = ("Aborted", "Undone")
 # A veto on a version, whatever its template: it was seen not to predict well.
 RELAPSED = "Relapsed"
@@ -36,6 +38,8 @@ class Situation:
     promotions: Sequence[Promotion]  # newest first; the first one serves
     vetoes: Sequence[Veto]
     runtimes: Mapping[str, ServingRuntime]
+    # The version that a person lets through the gate, and why.
+    skip_gate: str = ""
 
     @property
     def served(self) -> Promotion | None:
@@ -56,11 +60,13 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What should be served. Without a model: what is served now stays, or nothing is."""
+    """What should be served. Without a model: what is served now stays, or nothing is. `gate_skipped`: what the model
+    did not show of the gate, and why it is let in."""
 
     model: Model | None
     candidates: tuple[Candidate, ...] = ()
     block: Block | None = None
+    gate_skipped: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +149,13 @@ def _unserved_format(situation: Situation, entrant: _Entrant) -> Verdict | None:
     return None
 
 
+# Those that a person may leave out for a version.
+GATES = (_gate, _evaluation)
 RULES: tuple[Callable[[Situation, _Entrant], Verdict | None], ...] = (
     _rejected,
     _vetoed,
     _unapproved,
-    _gate,
-    _evaluation,
+    *GATES,
     _unserved_format,
 )
 
@@ -169,12 +176,32 @@ def choose(situation: Situation) -> Choice:
         candidates.append(_candidate(entrant, verdict))
     shown = tuple(candidates[:_SHOWN])
     if winner:
-        return Choice(winner.model, shown, _failed_before(situation, shown))
+        skipped = _gate_skipped(situation, winner)
+        return Choice(winner.model, shown, _failed_before(situation, shown), skipped)
     return _keep(situation, shown)
 
 
 def _verdict(situation: Situation, entrant: _Entrant) -> Verdict | None:
-    return next((verdict for rule in RULES if (verdict := rule(situation, entrant))), None)
+    left_out = GATES if _let_in(situation, entrant) is not None else ()
+    return next((verdict for rule in RULES if rule not in left_out and (verdict := rule(situation, entrant))), None)
+
+
+def _let_in(situation: Situation, entrant: _Entrant) -> str | None:
+    """Why a person lets this one through the gate, in his own words; None where nobody does."""
+    version, *why = situation.skip_gate.split(None, 1)[:2] or [""]
+    names = (str(entrant.model.version), version_name(entrant.model)) if entrant.record else ()
+    return "".join(why) if version in names else None
+
+
+def _gate_skipped(situation: Situation, entrant: _Entrant) -> str | None:
+    why, asked = _let_in(situation, entrant), situation.spec.gate
+    if why is None or asked is None:
+        return None
+    missed = [verdict.message for rule in GATES if (verdict := rule(situation, entrant))]
+    if not missed and asked.evaluation is None:
+        return None
+    words = "; ".join(missed) or f"{entrant.words} is not evaluated (spec.gate.evaluation)"
+    return cut(f"{words}; let in by hand" + (f": {why}" if why else ""), _WORDS)
 
 
 def _entrants(situation: Situation) -> Sequence[_Entrant]:

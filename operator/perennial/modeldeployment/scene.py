@@ -8,6 +8,7 @@ from functools import cached_property
 from perennial.analysis import Verdict
 from perennial.api.base import digest_of, parse_duration
 from perennial.api.gate import Evaluation
+from perennial.api.meta import ANNOTATION_SKIP_GATE
 from perennial.api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
 from perennial.config import Config
 from perennial.modeldeployment.candidate import Choice, Situation, choose, version_name
@@ -89,7 +90,7 @@ class Scene:
         """What the rollout's revision must show on labelled rows. Of a version that served here before, nothing: going
         back is no contest with the one left."""
         gate, rolling = self.spec.gate, self.memory.rollout
-        if gate is None or rolling is None:
+        if gate is None or rolling is None or rolling.gate_skipped:
             return None
         served = {past.version for past in self.memory.promotions if past.model == self.spec.model.name}
         return None if rolling.version is not None and rolling.version in served else gate.evaluation
@@ -341,6 +342,7 @@ def look(
         promotions=memory.promotions,
         vetoes=memory.vetoes,
         runtimes=config.serving_runtimes,
+        skip_gate=seen.annotations.get(ANNOTATION_SKIP_GATE, ""),
     )
     choice = choose(situation)
     strategy: Rollout = spec.strategy.chosen

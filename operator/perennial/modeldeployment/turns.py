@@ -38,10 +38,14 @@ def _begun(scene: Scene) -> Turn | None:
         progress_time=scene.now,
         strategy=scene.strategy_hash,
         steps_skipped=_recent(scene),
+        gate_skipped=scene.choice.gate_skipped,
     )
     instead = f", instead of {rolling.revision}" if rolling else ""
     message = f"rolling out {_words(model)} as {scene.target}{instead}"
-    return Turn(scene.memory.model_copy(update={"rollout": begun}), (Event("Normal", "RolloutStarted", message),))
+    events = [Event("Normal", "RolloutStarted", message)]
+    if begun.gate_skipped:
+        events.append(Event("Warning", "GateSkipped", begun.gate_skipped))
+    return Turn(scene.memory.model_copy(update={"rollout": begun}), tuple(events))
 
 
 def _relapsed(scene: Scene) -> Turn | None:
@@ -106,6 +110,7 @@ def _promoted(scene: Scene) -> Turn | None:
         storage=model.storage,
         time=scene.now,
         evaluation=rolling.evaluation,
+        gate_skipped=rolling.gate_skipped,
     )
     memory = scene.memory.model_copy(
         update={"rollout": None, "promotions": [record, *scene.memory.promotions][:REMEMBERED]}

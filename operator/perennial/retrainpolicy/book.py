@@ -56,6 +56,8 @@ class Book:
         self.last_run = status.last_run
         self.unpromoted = status.unpromoted
         self.last_request = status.last_request
+        self.last_rebaseline = status.last_rebaseline
+        self.rebaseline_time = status.rebaseline_time
         self.requests = list(status.requests)
         self.events: list[Event] = []
         # What holds the cause of a trigger, by its name, and what a run waits for before it begins, by its number.
@@ -65,6 +67,11 @@ class Book:
         self.accelerators: int | None = None
         # That many policies have the same trouble, if it is this one that tells of it.
         self.storm: Storm | None = None
+
+    def rebaseline(self, asked: str) -> None:
+        """From now on limits are relative to what the served revision shows from now on."""
+        self.last_rebaseline, self.rebaseline_time = asked, self.now
+        self.events.append(Event("Normal", "Rebaselined", "baselines of what the served revision shows begin anew"))
 
     @property
     def under_way(self) -> list[Run]:

@@ -56,13 +56,16 @@ def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
     accelerators.meter(snapshot, book, config)
     runs.advance(snapshot, spec, book)
     probation.end(snapshot.serving, book)
+    asked_anew = request.rebaseline(snapshot)
+    if asked_anew:
+        book.rebaseline(asked_anew)
     causes = Causes(snapshot, spec, book, rules)
     rows: list[TriggerStatus] = []
     if (asked := request.look(snapshot)) and (row := causes.alone(asked)):
         rows.append(row)
     looks: list[Look] = []
     for trigger in spec.triggers:
-        look = _look(trigger, snapshot, book, config, now)
+        look = _look(trigger, snapshot, book, config, now, rebased=bool(asked_anew))
         looks.append(look)
         for skip in look.missed:
             book.skip(skip)
@@ -90,10 +93,13 @@ def decide(snapshot: Snapshot, now: datetime, config: Config) -> Plan:
     )
 
 
-def _look(trigger: Trigger, snapshot: Snapshot, book: Book, config: Config, now: datetime) -> Look:
+def _look(trigger: Trigger, snapshot: Snapshot, book: Book, config: Config, now: datetime, *, rebased: bool) -> Look:
     new = snapshot.status.observed_generation is None
+    before = next((row for row in snapshot.status.triggers if row.name == trigger.name), None)
+    if before and rebased:
+        before = before.model_copy(update={"baseline": None, "baseline_revision": None})
     sight = Sight(
-        before=next((row for row in snapshot.status.triggers if row.name == trigger.name), None),
+        before=before,
         runs=book.runs,
         namespace=snapshot.namespace,
         deployment=snapshot.target,
@@ -112,6 +118,7 @@ def _look(trigger: Trigger, snapshot: Snapshot, book: Book, config: Config, now:
         refusal=snapshot.refusal,
         request_log=snapshot.request_log,
         pods=snapshot.pods,
+        rebaselined=book.rebaseline_time,
     )
     return LOOKS[trigger.option](trigger, sight)
 

@@ -24,8 +24,9 @@ def stable(serving: ModelDeploymentStatus) -> Promotion | None:
 class Sight:
     """`before` is the trigger's row of the last look, `runs` the policy's, newest first, `serving` and `series` the
     deployment's, of this name, `pods` those that serve, `request_log` what it writes, `versions` all of the namespace.
-    What time alone brings counts from `begin`, when the policy was made, at its first look. `answers` are those to the
-    questions of the look before.
+    What time alone brings counts from `begin`, when the policy was made, at its first look; baselines of what a
+    revision shows from `rebaselined`, where a person asked for that. `answers` are those to the questions of the look
+    before.
     """
 
     before: TriggerStatus | None
@@ -47,6 +48,7 @@ class Sight:
     refusal: Refusal | None = None
     request_log: RequestLog | None = None
     pods: Sequence[Body] = ()
+    rebaselined: datetime | None = None
 
     @property
     def promotion(self) -> Promotion | None:

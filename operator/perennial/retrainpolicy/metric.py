@@ -175,7 +175,7 @@ def _found(trigger: Trigger, sight: Sight, promotion: Promotion, seen: _Value, w
     bounds, compared = metric, ""
     if metric.relative_to:
         shown = baseline.kept(sight.before, rule, promotion)
-        begun = max(promotion.time, seen.since or promotion.time)
+        begun = max(promotion.time, seen.since or promotion.time, sight.rebaselined or promotion.time)
         base = baseline.find(metric, metric.relative_to, promotion, sight.versions, shown, seen.value, begun, now)
         if base.value is None:
             waits = {"state": TriggerState.WAITING, "message": base.words}

@@ -2,7 +2,7 @@
 
 import re
 
-from perennial.api.meta import ANNOTATION_RUN_REQUEST
+from perennial.api.meta import ANNOTATION_REBASELINE, ANNOTATION_RUN_REQUEST
 from perennial.api.retrainpolicy import Cause, RunRequest, TriggerState, TriggerStatus, request_id, sha256_of
 from perennial.api.trigger import REQUEST
 from perennial.retrainpolicy.look import Look
@@ -11,6 +11,12 @@ from perennial.retrainpolicy.snapshot import Snapshot
 # What of an id stands in the words of a cause. A template may hand those to a shell, and asking for a run must not
 # write a line of it.
 _HARMLESS = re.compile(r"[A-Za-z0-9_.:+@-]*")
+
+
+def rebaseline(snapshot: Snapshot) -> str:
+    """The request for new baselines that is not yet dealt with; empty where there is none."""
+    asked = request_id(snapshot.annotations.get(ANNOTATION_REBASELINE, ""))
+    return "" if asked == snapshot.status.last_rebaseline else asked
 
 
 def look(snapshot: Snapshot) -> Look | None:

@@ -32,6 +32,8 @@ def build(
         active=len(book.under_way),
         unpromoted=book.unpromoted,
         last_request=book.last_request,
+        last_rebaseline=book.last_rebaseline,
+        rebaseline_time=book.rebaseline_time,
         requests=book.requests,
         next_schedule_time=next_schedule_time,
         triggers=rows,
@@ -116,7 +118,9 @@ def _stands(row: TriggerStatus, enough: timedelta, *, asked: bool) -> str:
                 return f"waits for more: {row.message}"
             return "waits for more samples" if row.samples else "has no samples: kubectl perennial report sends one"
         case TriggerState.OK:
-            return "has not changed" if row.data else "is within its limit"
+            if row.concept_drift and row.concept_drift.changes:
+                return "has changed, which is no cause"
+            return "has not changed" if row.data or row.concept_drift else "is within its limit"
         case TriggerState.CROSSED if row.crossed_since:
             due = format_time(row.crossed_since + enough)
             return f"is beyond its limit, and a run starts at {due} if it stays so"

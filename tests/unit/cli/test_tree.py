@@ -162,6 +162,13 @@ def test_what_it_had_to_show_beside_the_one_before() -> None:
     ]
 
 
+def test_that_a_person_let_it_in() -> None:
+    new, before = TWO["status"]["promotions"]
+    words = "version 2 does not pass spec.gate: accuracy 0.8 is below the minimum 0.9; let in by hand: agreed with risk"
+    lines = traced(served=deployment(new | {"gateSkipped": words}, before))
+    assert lines[2:4] == [f"   ├─ gate     {words}", "   └─ version  churn-2"]
+
+
 @pytest.mark.parametrize(
     ("spec", "label", "words"),
     [

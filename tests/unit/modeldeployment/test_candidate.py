@@ -1,7 +1,8 @@
 """Which version is served, and what is said of the others."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -56,6 +57,37 @@ def situation(
         ],
         runtimes=CONFIG.serving_runtimes,
     )
+
+
+class TestSkippedGate:
+    LOW: ClassVar[dict[str, Any]] = {"metrics": [{"name": "accuracy", "min": 0.9}]}
+
+    def choice(self, skip: str, gate: dict[str, Any] | None = None, **metrics: float) -> Choice:
+        versions = record(1), record(2, metrics={"accuracy": 0.8} | metrics)
+        return choose(replace(situation(*versions, promoted=[1], gate=gate or self.LOW), skip_gate=skip))
+
+    @pytest.mark.parametrize("skip", ["2 the label feed was down", "churn-2 the label\nfeed was down", "2", " 2 "])
+    def test_a_person_lets_one_version_in(self, skip: str) -> None:
+        choice = self.choice(skip)
+        assert outcome(choice) == (2, {}, None)
+        words = choice.gate_skipped or ""
+        assert words.startswith("version 2 does not pass spec.gate: accuracy 0.8 is below the minimum 0.9; let in")
+        assert words.endswith("by hand" + (": the label feed was down" if "feed" in skip else ""))
+
+    @pytest.mark.parametrize("skip", ["", "3", "22", "None", "churn", "1 2", "\n"])
+    def test_and_no_other(self, skip: str) -> None:
+        choice = self.choice(skip)
+        assert choice.candidates[0].reason == "GateNotPassed"
+        assert choice.gate_skipped is None
+
+    def test_what_passes_needs_nobody(self) -> None:
+        assert self.choice("2", accuracy=0.95).gate_skipped is None
+
+    def test_what_would_have_to_be_evaluated_is_not(self) -> None:
+        gate = {"evaluation": {"uri": "s3://acme/rows", "label": "y", "metrics": [{"name": "F1", "min": 0.1}]}}
+        words = self.choice("2 x" * 1000, gate).gate_skipped or ""
+        assert words.startswith("version 2 is not evaluated (spec.gate.evaluation); let in by hand")
+        assert len(words) <= 1000
 
 
 def outcome(choice: Choice) -> tuple[int | None, dict[int | None, str], str | None]:

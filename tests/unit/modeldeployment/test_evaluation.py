@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from perennial.api.evaluate import Evaluated, Measured
-from perennial.api.meta import ANNOTATION_RETRY, ANNOTATION_SKIP_STEP, LABEL_CHECK, LABEL_OWNED
+from perennial.api.meta import ANNOTATION_RETRY, ANNOTATION_SKIP_GATE, ANNOTATION_SKIP_STEP, LABEL_CHECK, LABEL_OWNED
 from perennial.api.modeldeployment import ModelDeploymentStatus
 from perennial.api.resources import NETWORKPOLICIES
 from perennial.api.task import Failure, Message, Reason
@@ -227,3 +227,32 @@ def test_a_run_whose_version_does_not_pass_was_rejected() -> None:
     phase, words = outcome(a_version(2), world.mdep, serving)
     assert phase == "Rejected"
     assert "does not pass spec.gate.evaluation" in words
+
+
+def test_one_that_a_person_lets_in_is_not_evaluated_and_that_is_on_record() -> None:
+    world = evaluated()
+    answers(world, missing(missed=("noWorseThanChampionBy",)))
+    passes(world, 60)
+    assert world.serves == 1
+    world.annotate(ANNOTATION_SKIP_GATE, "2 agreed with risk")
+    passes(world, 120)
+    assert world.serves == 2
+    assert len(jobs(world)) == 1
+    (promoted, *_) = world.status["promotions"]
+    assert promoted["gateSkipped"].startswith("version 2 does not pass spec.gate.evaluation: ")
+    assert promoted["gateSkipped"].endswith("; let in by hand: agreed with risk")
+    assert "evaluation" not in promoted
+    assert reasons(world).count("GateSkipped") == 1
+
+
+def test_who_takes_it_back_while_it_is_rolled_out_has_it_called_off() -> None:
+    world = evaluated({"canary": {"steps": [{"setWeight": 50}, {"pause": {}}]}})
+    answers(world, missing(missed=("noWorseThanChampionBy",)))
+    passes(world, 60)
+    world.annotate(ANNOTATION_SKIP_GATE, "2")
+    passes(world, 60)
+    assert world.status["rollout"]["version"] == 2
+    world.annotate(ANNOTATION_SKIP_GATE, "")
+    passes(world, 60)
+    assert "rollout" not in world.status
+    assert world.serves == 1

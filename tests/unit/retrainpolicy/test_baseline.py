@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perennial.api.base import format_time
+from perennial.api.meta import ANNOTATION_REBASELINE
 from perennial.api.resources import METRICSERIES
 from perennial.plan import Body
 from perennial.retrainpolicy import baseline
@@ -127,6 +128,36 @@ class TestFirstShown:
         team = a_team(relativeTo=FIRST, below=-0.1).report(0.8).settle()
         team.edit(triggers=[{"name": "accuracy", "metric": _first(below=-0.1, minSamples=5)}]).settle()
         assert "baseline" not in team.trigger("accuracy")
+
+    def test_a_person_has_it_begin_anew_once(self) -> None:
+        team = a_team(relativeTo=FIRST, below=-0.1).report(0.8).settle()
+        team.after(minutes=30).report(0.6, count=99).settle()
+        assert team.runs == [(1, "Training")]
+        team = a_team(relativeTo=FIRST, below=-0.1).report(0.8).settle()
+        team.policy["metadata"]["annotations"][ANNOTATION_REBASELINE] = "the plan was changed"
+        asked = team.after(minutes=30).report(0.6, count=99).now
+        team.settle()
+        assert team.told.count("Rebaselined") == 1
+        assert "baseline" not in team.trigger("accuracy")
+        assert f"gathers its baseline until {format_time(asked + timedelta(hours=1))}" in team.message
+        team.after(minutes=61).report(0.62, count=99).settle()
+        assert team.trigger("accuracy")["baseline"] == 0.62
+        assert not team.runs
+        team.after(hours=2).report(0.51).settle()
+        assert "below 0.52 (0.62 at first)" in team.status["runs"][0]["cause"]["message"]
+
+    def test_a_crash_before_it_is_written_down_asks_again(self) -> None:
+        team = a_team(relativeTo=FIRST, below=-0.1).report(0.8).settle()
+        team.policy["metadata"]["annotations"][ANNOTATION_REBASELINE] = "1"
+        team.decide(status_lost=True)
+        assert "rebaselineTime" not in team.status
+        team.settle()
+        assert team.status["rebaselineTime"] == format_time(team.now)
+
+    def test_what_is_on_record_stays(self) -> None:
+        team = a_team(relativeTo=RECORDED, below=-0.05).report(0.87).settle()
+        team.policy["metadata"]["annotations"][ANNOTATION_REBASELINE] = "1"
+        assert team.settle().trigger("accuracy")["baseline"] == 0.9
 
     def test_of_a_source_that_is_asked(self) -> None:
         team = Team(a_policy(asked_trigger(relativeTo=FIRST, below=-0.1)))
