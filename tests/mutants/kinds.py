@@ -666,8 +666,8 @@ POLICIES = (
         "reference-of-another-model",
         "what was seen of the model before stands for the one that is served now",
         "retrainpolicy/drift.py",
-        "before.rule != rule or before.look_revision != promotion.revision",
-        "before.rule != rule",
+        "sight.before.rule != rule or sight.before.look_revision != promotion.revision",
+        "sight.before.rule != rule",
         ("tests/unit/retrainpolicy/test_drift.py",),
     ),
     Mutant(
@@ -698,8 +698,8 @@ POLICIES = (
         "a-change-of-another-model",
         "how a metric of the model before changed stands for the one that is served now",
         "retrainpolicy/conceptdrift.py",
-        "before.rule != rule or before.look_revision != promotion.revision",
-        "before.rule != rule",
+        "sight.before.rule != rule or sight.before.look_revision != promotion.revision",
+        "sight.before.rule != rule",
         ("tests/unit/retrainpolicy/test_conceptdrift.py",),
     ),
     Mutant(

@@ -12,7 +12,6 @@ from perennial.api.conceptdrift import SIGNIFICANCE, THRESHOLD, TOLERANCE, Conce
 from perennial.api.detect import Detected, Detector, DetectTask, Direction, Span, parse_detected
 from perennial.api.modeldeployment import Promotion
 from perennial.api.retrainpolicy import Cause, ConceptDriftSeen, TriggerState, TriggerStatus
-from perennial.api.task import Failure
 from perennial.api.trigger import Trigger
 from perennial.jobs import agent_job
 from perennial.metricseries.book import buckets
@@ -20,7 +19,7 @@ from perennial.plan import Body
 from perennial.pods import agent_container
 from perennial.retrainpolicy import crossing
 from perennial.retrainpolicy.look import Look, Sight
-from perennial.retrainpolicy.visit import beside, labels, told, visit
+from perennial.retrainpolicy.visit import beside, follow, labels, told, visit
 from perennial.sources.reported import edge
 
 _CONTAINER = "detect"
@@ -35,10 +34,9 @@ def look(trigger: Trigger, sight: Sight) -> Look:
     row = TriggerStatus(name=trigger.name, state=TriggerState.WAITING, rule=rule)
     if promotion is None:
         return Look(row.model_copy(update={"message": "waits until the deployment serves a model"}))
-    before = sight.before
-    if before and (before.rule != rule or before.look_revision != promotion.revision):
+    if sight.before and (sight.before.rule != rule or sight.before.look_revision != promotion.revision):
         # What an earlier revision showed is none of its matter.
-        before = None
+        sight = replace(sight, before=None)
     row = row.model_copy(update={"look_revision": promotion.revision})
     spans = _spans(concept, promotion, sight)
     samples = sum(span.count for span in spans)
@@ -50,25 +48,16 @@ def look(trigger: Trigger, sight: Sight) -> Look:
         return _job(concept, spans, sight, name)
 
     of, every = [promotion.revision, concept.told()], parse_duration(concept.every)
-    went = visit(replace(sight, before=before), trigger.name, rule, of, every, _CONTAINER, make)
-    wakes = (went.wake,) if went.wake and went.wake > sight.now else ()
-    row = row.model_copy(update={"next_look_time": went.due})
+    went = visit(sight, trigger.name, rule, of, every, _CONTAINER, make)
     answer = told(went, _CONTAINER, parse_detected)
-    if before and before.state is TriggerState.UNAVAILABLE and answer is None and not went.refused:
-        # Until the next look has ended.
-        return Look(before.model_copy(update={"next_look_time": went.due}), wakes=wakes, create=went.create)
-    seen = before.concept_drift if before else None
+    seen = sight.before.concept_drift if sight.before else None
     if isinstance(answer, Detected):
         seen = _seen(answer, sight.now)
-    if isinstance(answer, Failure) or went.refused:
-        words = f"cannot be looked at: {answer.message if isinstance(answer, Failure) else went.words}"
-        away = {"state": TriggerState.UNAVAILABLE, "message": words, "concept_drift": seen}
-        return Look(row.model_copy(update=away), wakes=wakes, create=went.create)
-    if seen is None:
-        words = went.words or f"is looked at, at {format_time(went.due)}"
-        return Look(row.model_copy(update={"message": words}), wakes=wakes, create=went.create)
-    found = _found(trigger, concept, promotion, seen, row, replace(sight, before=before))
-    return replace(found, wakes=wakes, create=went.create)
+
+    def judge(row: TriggerStatus) -> Look:
+        return _found(trigger, concept, promotion, row, sight)
+
+    return follow(sight, row, went, answer, {"concept_drift": seen}, "cannot be looked at", judge)
 
 
 def describe(concept: ConceptDriftTrigger) -> str:
@@ -115,12 +104,13 @@ def _found(
     trigger: Trigger,
     concept: ConceptDriftTrigger,
     promotion: Promotion,
-    seen: ConceptDriftSeen,
     row: TriggerStatus,
     sight: Sight,
 ) -> Look:
     """What follows from what a Job saw."""
-    update = {"concept_drift": seen, "last_look_time": seen.time, "value": seen.after, "samples": seen.samples}
+    seen = row.concept_drift
+    assert seen
+    update = {"last_look_time": seen.time, "value": seen.after, "samples": seen.samples}
     row = row.model_copy(update=update)
     words, is_cause = _words(concept, seen)
     if not is_cause:

@@ -1,14 +1,16 @@
 """Looks at a data trigger: has what lies at a URI changed since a run was last started for it?"""
 
+from dataclasses import replace
+
 from perennial.api.base import format_time, parse_duration
 from perennial.api.retrainpolicy import Cause, DataSeen, TriggerState, TriggerStatus
-from perennial.api.task import Failure, Looked, LookTask, parse_looked, size_of
+from perennial.api.task import Looked, LookTask, parse_looked, size_of
 from perennial.api.trigger import DataTrigger, Trigger
 from perennial.jobs import agent_job
 from perennial.plan import Body
 from perennial.pods import agent_container, claim_mounts, claim_of
 from perennial.retrainpolicy.look import Look, Sight
-from perennial.retrainpolicy.visit import beside, labels, told, visit
+from perennial.retrainpolicy.visit import beside, follow, labels, told, visit
 
 _CONTAINER = "look"
 _LIMITS: Body = {"backoffLimit": 2, "activeDeadlineSeconds": 900, "ttlSecondsAfterFinished": 600}
@@ -26,12 +28,7 @@ def look(trigger: Trigger, sight: Sight) -> Look:
         return _job(data, sight, name)
 
     went = visit(sight, trigger.name, rule, data.told(), parse_duration(data.every), _CONTAINER, make)
-    wakes = (went.wake,) if went.wake and went.wake > sight.now else ()
-    row = TriggerStatus(name=trigger.name, state=TriggerState.WAITING, rule=rule, next_look_time=went.due)
     answer = told(went, _CONTAINER, parse_looked)
-    if before and before.state is TriggerState.UNAVAILABLE and answer is None and not went.refused:
-        # Until the next look has ended.
-        return Look(before.model_copy(update={"next_look_time": went.due}), wakes=wakes, create=went.create)
     if isinstance(answer, Looked):
         seen = DataSeen(
             time=sight.now.replace(microsecond=0),
@@ -41,22 +38,28 @@ def look(trigger: Trigger, sight: Sight) -> Look:
             revision=answer.revision or None,
         )
         known = known or seen
-    row = row.model_copy(update={"data": seen, "known_data": known, "last_look_time": seen.time if seen else None})
-    if isinstance(answer, Failure) or went.refused:
-        words = f"{data.uri} cannot be looked at: {answer.message if isinstance(answer, Failure) else went.words}"
-        away = {"state": TriggerState.UNAVAILABLE, "message": words}
-        return Look(row.model_copy(update=away), wakes=wakes, create=went.create)
-    if seen is None or known is None:
-        return Look(row.model_copy(update={"message": went.words}), wakes=wakes, create=went.create)
+    row = TriggerStatus(name=trigger.name, state=TriggerState.WAITING, rule=rule)
+
+    def judge(row: TriggerStatus) -> Look:
+        return _found(trigger, data, row, before)
+
+    shown = {"data": seen, "known_data": known, "last_look_time": seen.time if seen else None}
+    return follow(replace(sight, before=before), row, went, answer, shown, f"{data.uri} cannot be looked at", judge)
+
+
+def _found(trigger: Trigger, data: DataTrigger, row: TriggerStatus, before: TriggerStatus | None) -> Look:
+    """What follows from a look."""
+    seen, known = row.data, row.known_data
+    assert seen
+    assert known
     words = _words(data, seen, known)
     if not _changed(data, seen, known):
-        calm = {"state": TriggerState.OK, "message": words}
-        return Look(row.model_copy(update=calm), wakes=wakes, create=went.create)
+        return Look(row.model_copy(update={"state": TriggerState.OK, "message": words}))
     since = before.crossed_since if before and before.crossed_since else seen.time
     row = row.model_copy(update={"state": TriggerState.CROSSED, "message": words, "crossed_since": since})
     cause = Cause(trigger=trigger.name, type="Data", message=words, data=seen)
     started = row.model_copy(update={"state": TriggerState.FIRING, "known_data": seen, "crossed_since": None})
-    return Look(row, cause, since, started=started, wakes=wakes, create=went.create)
+    return Look(row, cause, since, started=started)
 
 
 def describe(data: DataTrigger) -> str:

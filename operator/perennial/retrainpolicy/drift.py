@@ -6,19 +6,19 @@ The last comparison stands in the status, and is what is known until the next.
 from dataclasses import replace
 from datetime import datetime
 
-from perennial.api.base import format_time, parse_duration
+from perennial.api.base import parse_duration
 from perennial.api.drift import TESTS, DriftTrigger
 from perennial.api.modeldeployment import Promotion
 from perennial.api.requestlog import place_of
 from perennial.api.retrainpolicy import Cause, ColumnSeen, DriftSeen, TriggerState, TriggerStatus
-from perennial.api.task import Artifact, Drifted, DriftTask, Failure, parse_drifted
+from perennial.api.task import Artifact, Drifted, DriftTask, parse_drifted
 from perennial.api.trigger import Trigger
 from perennial.jobs import agent_job
 from perennial.plan import Body
 from perennial.pods import agent_container, claim_mounts, claim_of
 from perennial.retrainpolicy import crossing
 from perennial.retrainpolicy.look import Look, Sight
-from perennial.retrainpolicy.visit import beside, labels, told, visit
+from perennial.retrainpolicy.visit import beside, follow, labels, told, visit
 
 _CONTAINER = "drift"
 _LIMITS: Body = {"backoffLimit": 1, "activeDeadlineSeconds": 3600, "ttlSecondsAfterFinished": 600}
@@ -36,33 +36,26 @@ def look(trigger: Trigger, sight: Sight) -> Look:
     if isinstance(reference, str) or isinstance(current, str):
         words = reference if isinstance(reference, str) else current
         return Look(row.model_copy(update={"state": TriggerState.UNAVAILABLE, "message": words}))
-    before = sight.before
-    if before and (before.rule != rule or before.look_revision != promotion.revision):
+    if sight.before and (sight.before.rule != rule or sight.before.look_revision != promotion.revision):
         # A new revision has its own reference, and what an earlier one saw is none of its matter.
-        before = None
+        sight = replace(sight, before=None)
 
     def make(name: str) -> Body:
         return _job(trigger, drift, reference, current, sight, name)
 
     of = [promotion.revision, drift.told(), reference.model_dump(mode="json"), current.model_dump(mode="json")]
     every = parse_duration(drift.every)
-    went = visit(replace(sight, before=before), trigger.name, rule, of, every, _CONTAINER, make)
-    wakes = (went.wake,) if went.wake and went.wake > sight.now else ()
-    row = row.model_copy(update={"next_look_time": went.due, "look_revision": promotion.revision})
+    went = visit(sight, trigger.name, rule, of, every, _CONTAINER, make)
+    row = row.model_copy(update={"look_revision": promotion.revision})
     answer = told(went, _CONTAINER, parse_drifted)
-    if before and before.state is TriggerState.UNAVAILABLE and answer is None and not went.refused:
-        # Until the next look has ended.
-        return Look(before.model_copy(update={"next_look_time": went.due}), wakes=wakes, create=went.create)
-    seen = _seen(answer, sight.now) if isinstance(answer, Drifted) else before.drift if before else None
-    if isinstance(answer, Failure) or went.refused:
-        words = f"cannot be compared: {answer.message if isinstance(answer, Failure) else went.words}"
-        away = {"state": TriggerState.UNAVAILABLE, "message": words, "drift": seen}
-        return Look(row.model_copy(update=away), wakes=wakes, create=went.create)
-    if seen is None:
-        words = went.words or f"is looked at, at {format_time(went.due)}"
-        return Look(row.model_copy(update={"message": words}), wakes=wakes, create=went.create)
-    found = _found(trigger, drift, promotion, seen, row, replace(sight, before=before))
-    return replace(found, wakes=(*found.wakes, *wakes), create=went.create)
+    seen = sight.before.drift if sight.before else None
+    if isinstance(answer, Drifted):
+        seen = _seen(answer, sight.now)
+
+    def judge(row: TriggerStatus) -> Look:
+        return _found(trigger, drift, promotion, row, sight)
+
+    return follow(sight, row, went, answer, {"drift": seen}, "cannot be compared", judge)
 
 
 def describe(drift: DriftTrigger) -> str:
@@ -107,13 +100,11 @@ def _current(drift: DriftTrigger, sight: Sight) -> Artifact | str:
     return Artifact(name="current", uri=place_of(sight.request_log, sight.namespace, sight.deployment))
 
 
-def _found(
-    trigger: Trigger, drift: DriftTrigger, promotion: Promotion, seen: DriftSeen, row: TriggerStatus, sight: Sight
-) -> Look:
+def _found(trigger: Trigger, drift: DriftTrigger, promotion: Promotion, row: TriggerStatus, sight: Sight) -> Look:
     """What follows from a comparison."""
-    row = row.model_copy(
-        update={"drift": seen, "last_look_time": seen.time, "value": float(seen.drifted), "samples": seen.rows}
-    )
+    seen = row.drift
+    assert seen
+    row = row.model_copy(update={"last_look_time": seen.time, "value": float(seen.drifted), "samples": seen.rows})
     if seen.rows < drift.min_samples:
         words = f"{seen.rows} of at least {drift.min_samples} rows"
         return Look(row.model_copy(update={"message": words, "value": None}))

@@ -4,20 +4,21 @@ The time of the next look is in the status before its Job is made, and the Job's
 nor a second look makes a second one.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from perennial.api.base import digest_of, format_time
 from perennial.api.meta import LABEL_CHECK, LABEL_OWNED, LABEL_RETRAINPOLICY
 from perennial.api.resources import JOBS, RETRAINPOLICIES
+from perennial.api.retrainpolicy import TriggerState, TriggerStatus
 from perennial.api.task import Failure
 from perennial.errands import End, OwnJob, end_of, ends, found, given_up_at
 from perennial.owners import controller_reference
 from perennial.plan import Body, Create
 from perennial.podwords import cut
-from perennial.retrainpolicy.look import Sight, turn
+from perennial.retrainpolicy.look import Look, Sight, turn
 
 _WORDS = 300
 T = TypeVar("T")
@@ -87,6 +88,34 @@ def told(went: Visit, container: str, parse: Callable[[str | None], T | Failure 
         elif said is not None:
             return said
     return failure
+
+
+def follow(
+    sight: Sight,
+    row: TriggerStatus,
+    went: Visit,
+    answer: object,
+    known: Mapping[str, Any],
+    cannot: str,
+    judge: Callable[[TriggerStatus], Look],
+) -> Look:
+    """What the looks of a trigger lead to. `known`: fields of its row that tell what was seen last, None before the
+    first look; `cannot`: what is said of a look that failed; `judge`: what follows from a row in which they are."""
+    before, wakes = sight.before, (went.wake,) if went.wake and went.wake > sight.now else ()
+    row = row.model_copy(update={"next_look_time": went.due})
+    if before and before.state is TriggerState.UNAVAILABLE and answer is None and not went.refused:
+        # Until the next look has ended.
+        return Look(before.model_copy(update={"next_look_time": went.due}), wakes=wakes, create=went.create)
+    row = row.model_copy(update=known)
+    if isinstance(answer, Failure) or went.refused:
+        words = f"{cannot}: {answer.message if isinstance(answer, Failure) else went.words}"
+        away = {"state": TriggerState.UNAVAILABLE, "message": words}
+        return Look(row.model_copy(update=away), wakes=wakes, create=went.create)
+    if None in known.values():
+        words = went.words or f"is looked at, at {format_time(went.due)}"
+        return Look(row.model_copy(update={"message": words}), wakes=wakes, create=went.create)
+    found = judge(row)
+    return replace(found, wakes=(*found.wakes, *wakes), create=went.create)
 
 
 def beside(sight: Sight, name: str) -> Body:

@@ -184,6 +184,14 @@ class TestData:
         saw(team, seen(4))
         assert team.runs, "what was known before still is"
 
+    def test_an_edit_is_looked_at_whatever_became_of_the_look_before(self) -> None:
+        team = a_team(data())
+        team.looked(Failure(reason="AccessDenied", message="access denied").to_json(), 1).settle()
+        assert row(team)["state"] == "Unavailable"
+        team.edit(triggers=[data(uri="s3://acme/other/")]).settle()
+        assert (row(team)["state"], row(team)["rule"]) == ("Waiting", "s3://acme/other/, every 1h")
+        assert len(team.sent) == 2
+
     def test_a_reference_of_git(self) -> None:
         team = a_team({"name": "new-data", "data": {"uri": "git+https://acme.dev/data@main"}})
 
