@@ -7,8 +7,8 @@ from typing import Any
 
 from e2e.lab import Body, is_true
 from e2e.load import Load
-from e2e.space import IMAGE, RESTRICTED, Space, program, version
-from e2e.store import Store
+from e2e.space import IMAGE, RESTRICTED, Space, program, shell, training, version
+from e2e.store import BUCKET, Store
 from tests.prove.report import scaled
 
 # Requests per second, and in each scenario.
@@ -36,6 +36,12 @@ def tried(store: Store, model: str, number: int, behaviour: str = "fine") -> Bod
     """A version of such a server that behaves so."""
     files = {"behaviour.txt": behaviour.encode()}
     return version(model, number, store.put(f"{model}/{number}", files), format="files")
+
+
+def mended(model: str) -> Body:
+    """A TrainingJob of such a model, after which it behaves."""
+    command = shell('echo fine > "$PERENNIAL_OUTPUT_DIR/behaviour.txt"')
+    return training(model, command, model={"name": model, "format": "files"}, output={"uri": f"s3://{BUCKET}"})
 
 
 @dataclass(frozen=True)

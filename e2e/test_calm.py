@@ -8,9 +8,9 @@ import pytest
 
 from e2e.lab import SYSTEM, Body, Lab
 from e2e.reporter import SERVICE, monitor, reporting
-from e2e.served import odd_server, tried
-from e2e.space import Space, policy, serving, shell, training
-from e2e.store import BUCKET, Store
+from e2e.served import mended, odd_server, tried
+from e2e.space import Space, policy, serving
+from e2e.store import Store
 
 # On the API server each rule is played each time.
 pytestmark = pytest.mark.full
@@ -35,14 +35,8 @@ def space(lab: Lab, store: Store) -> Space:
 
 def watching(name: str, metric: Body | None = None, deployment: str = NAME, **spec: Any) -> Body:
     """A policy that looks at what is reported."""
-    job = training(
-        NAME,
-        shell('echo fine > "$PERENNIAL_OUTPUT_DIR/behaviour.txt"'),
-        model={"name": NAME, "format": "files"},
-        output={"uri": f"s3://{BUCKET}"},
-    )
     asked = {"name": "accuracy", "below": 0.9, "minSamples": 5} | (metric or {})
-    body = policy(name, job, triggers=[{"name": "accuracy", "metric": asked}], cooldown="1h", **spec)
+    body = policy(name, mended(NAME), triggers=[{"name": "accuracy", "metric": asked}], cooldown="1h", **spec)
     body["spec"]["deployment"]["name"] = deployment
     return body
 

@@ -7,9 +7,9 @@ import pytest
 from e2e.lab import Body, Lab
 from e2e.load import Load
 from e2e.reporter import monitor, reporting
-from e2e.served import odd_server, tried
-from e2e.space import Space, policy, serving, shell, training
-from e2e.store import BUCKET, Store
+from e2e.served import mended, odd_server, tried
+from e2e.space import Space, policy, serving
+from e2e.store import Store
 
 # On the API server it is played each time.
 pytestmark = pytest.mark.full
@@ -25,13 +25,7 @@ def test_a_relapse_brings_back_what_served_before(lab: Lab, store: Store, tmp_pa
     steps = [{"setWeight": 50}, {"pause": {"duration": "5s"}}]
     space.apply(serving(NAME, replicas=2, template=odd_server(), strategy={"canary": {"steps": steps}}))
     space.serves(NAME, 1)
-    job = training(
-        NAME,
-        shell('echo fine > "$PERENNIAL_OUTPUT_DIR/behaviour.txt"'),
-        model={"name": NAME, "format": "files"},
-        output={"uri": f"s3://{BUCKET}"},
-    )
-    space.apply(policy(NAME, job, triggers=[ACCURACY], watch={"period": "1h"}, cooldown="1h"))
+    space.apply(policy(NAME, mended(NAME), triggers=[ACCURACY], watch={"period": "1h"}, cooldown="1h"))
     space.kubectl("annotate", "rp", NAME, "perennial.dev/run-request=1")
 
     def run() -> Body:

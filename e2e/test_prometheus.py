@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,9 +17,9 @@ from e2e.lab import ROOT, SYSTEM, Body, Lab
 from e2e.load import Load
 from e2e.prometheus import Prometheus
 from e2e.reporter import SERVICE
-from e2e.served import odd_server, tried
-from e2e.space import Space, policy, program, serving, shell, training
-from e2e.store import BUCKET, Store
+from e2e.served import mended, odd_server, tried
+from e2e.space import Space, policy, program, serving
+from e2e.store import Store
 from tests.tracking import Tracking, tracking
 
 # What is asked, and what is made of the answers, is tested each time.
@@ -123,17 +122,6 @@ def test_a_webhook_is_told_of_the_revision_and_decides_by_its_value(space: Space
     space.serves("praised", 2)
 
 
-def retraining(name: str, **spec: Any) -> Body:
-    """A policy of the deployment of that name, whose runs are good."""
-    job = training(
-        name,
-        shell('echo fine > "$PERENNIAL_OUTPUT_DIR/behaviour.txt"'),
-        model={"name": name, "format": "files"},
-        output={"uri": f"s3://{BUCKET}"},
-    )
-    return policy(name, job, **spec)
-
-
 def test_a_policy_retrains_by_it_and_starts_nothing_while_it_is_away(
     space: Space, store: Store, prometheus: Prometheus, tmp_path: Path
 ) -> None:
@@ -142,7 +130,7 @@ def test_a_policy_retrains_by_it_and_starts_nothing_while_it_is_away(
     space.serves("watched", 1)
     prometheus.stop()
     metric = {"name": "asked", "source": {"prometheus": {"query": f"max({_OF}}})"}}, "above": 50}
-    space.apply(retraining("watched", triggers=[{"name": "asked", "metric": metric}], cooldown="1h"))
+    space.apply(policy("watched", mended("watched"), triggers=[{"name": "asked", "metric": metric}], cooldown="1h"))
     with Load(space.lab, tmp_path, space.address("watched"), rate=20) as load:
         said = space.says("rp", "watched", "Ready", "False", "prometheus cannot be asked", 90)
         assert said["reason"] == "SourceUnavailable"
@@ -176,7 +164,7 @@ def test_an_evaluation_in_mlflow_and_an_alert_start_runs_and_alertmanager_hears_
     experiment = mlflow.experiment("held out")
     metric = {"name": "accuracy", "source": {"mlflow": {"experiment": "held out"}}, "below": 0.9, "minSamples": 2}
     oncall = [{"receiver": "oncall", "events": ["Started", "Promoted"]}]
-    space.apply(retraining(name, triggers=[{"name": "accuracy", "metric": metric}], notify=oncall))
+    space.apply(policy(name, mended(name), triggers=[{"name": "accuracy", "metric": metric}], notify=oncall))
     revision = (space.get("mdep", name) or {})["status"]["stableRevision"]
 
     def evaluated(value: float) -> None:
