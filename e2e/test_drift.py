@@ -102,5 +102,6 @@ def test_a_metric_that_falls_is_a_cause_without_any_limit(space: Space, tmp_path
     print(run["cause"]["message"])
     cause = run["cause"]
     assert (cause["type"], cause["metric"], cause["revision"]) == ("ConceptDrift", "accuracy", revision)
-    assert cause["conceptDrift"]["before"] > 0.9 > 0.7 > cause["conceptDrift"]["after"]
+    # The minute in which it fell has some of both, and belongs to one of them.
+    assert 0.95 >= cause["conceptDrift"]["before"] > 0.75 > cause["conceptDrift"]["after"] >= 0.6
     assert row_of(space)["state"] == "Waiting", "the third has yet to show anything"

@@ -75,7 +75,7 @@ def _started(
     environment.pop("PYTHONPATH", None)
     for _ in range(_TRIES):
         (port,) = free_ports(1)
-        where = ("--host", host, "--port", str(port), "--workers", "1")
+        where = ("--host", host, "--port", str(port), "--allowed-hosts", f"{host}:{port}", "--workers", "1")
         command = [str(_python()), "-m", "mlflow", "server", *where, *store]
         with log.open("ab") as output:
             process = subprocess.Popen(there(command), env=environment, cwd=folder, stdout=output, stderr=output)
