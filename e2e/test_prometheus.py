@@ -227,7 +227,7 @@ def test_each_query_of_the_dashboard_has_something_to_show(space: Space, prometh
     def empty() -> list[str]:
         return [query for query in queries if not prometheus.values(query)]
 
-    space.until("each shows something", lambda: not empty(), 120)
+    space.lab.until("each shows something", lambda: not empty(), 120, seen=lambda: f"Empty: {empty()}")
     assert prometheus.values('perennial_served_version{modeldeployment="watched"}') == [2]
     assert prometheus.values('perennial_trigger_limit{retrainpolicy="watched",side="above"}') == [50]
     assert sum(prometheus.values('perennial_runs_total{retrainpolicy="watched",outcome="Promoted"}')) == 1

@@ -129,12 +129,20 @@ def ensure(*names: str) -> dict[str, Path]:
     return {name: path(name) for name in names}
 
 
-def _overlay(folder: Path, file: Path) -> Path:
-    """What tells the compiler of an empty file: https://pkg.go.dev/cmd/go#hdr-Compile_packages_and_dependencies"""
-    empty, overlay = folder / "empty", folder / "overlay.json"
-    empty.touch()
-    overlay.write_text(json.dumps({"Replace": {str(file): str(empty)}}))
-    return overlay
+def _completed(folder: Path, name: str, lacks: tuple[str, str]) -> Path:
+    """A go.mod by which the module that lacks a file is a copy of it that has one, which is empty: the module cache may
+    not be changed, nor laid over."""
+    module, file = lacks
+    copy, made = folder / "module", folder / "go.mod"
+    shutil.copytree(source(name, module), copy, copy_function=shutil.copyfile)
+    for inner in (copy, *copy.rglob("*")):
+        inner.chmod(0o755 if inner.is_dir() else 0o644)
+    (copy / file).parent.mkdir(parents=True, exist_ok=True)
+    (copy / file).touch()
+    for suffix in (".mod", ".sum"):
+        shutil.copyfile(MODULES / TOOLS[name].module / f"go{suffix}", made.with_suffix(suffix))
+    subprocess.run([_go()[0], "mod", "edit", f"-replace={module}={copy}", str(made)], check=True)
+    return made
 
 
 def _build(name: str) -> None:
@@ -146,7 +154,7 @@ def _build(name: str) -> None:
             made = Path(work) / name
             command = ["build", "-trimpath", "-mod=readonly", "-ldflags", f"-s -w {tool.ldflags}", "-o", str(made)]
             if tool.lacks:
-                command.append(f"-overlay={_overlay(Path(work), source(name, tool.lacks[0]) / tool.lacks[1])}")
+                command.append(f"-modfile={_completed(Path(work), name, tool.lacks)}")
             result = subprocess.run(
                 [_go()[0], *command, tool.package],
                 cwd=MODULES / tool.module,
