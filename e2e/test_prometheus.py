@@ -16,7 +16,7 @@ from e2e.cluster import tools
 from e2e.lab import ROOT, SYSTEM, Body, Lab
 from e2e.load import Load
 from e2e.prometheus import Prometheus
-from e2e.reporter import SERVICE
+from e2e.reporter import SERVICE, monitor, reporting
 from e2e.served import mended, odd_server, tried
 from e2e.space import Space, policy, program, serving
 from e2e.store import Store
@@ -216,7 +216,9 @@ def test_the_alerts_fire_when_they_should(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_each_query_of_the_dashboard_has_something_to_show(space: Space, prometheus: Prometheus) -> None:
+def test_each_query_of_the_dashboard_has_something_to_show(
+    space: Space, prometheus: Prometheus, tmp_path: Path
+) -> None:
     known = {"$namespace": ".*", "$retrainpolicy": ".*", "$__rate_interval": "5m"}
     panels = json.loads((FILES / "dashboard.json").read_text())["panels"]
     queries = [target["expr"] for panel in panels for target in panel["targets"]]
@@ -227,7 +229,10 @@ def test_each_query_of_the_dashboard_has_something_to_show(space: Space, prometh
     def empty() -> list[str]:
         return [query for query in queries if not prometheus.values(query)]
 
-    space.lab.until("each shows something", lambda: not empty(), 120, seen=lambda: f"Empty: {empty()}")
+    revision = (space.get("mdep", "watched") or {})["status"]["stableRevision"]
+    monitor(space)
+    with reporting(space, tmp_path, "watched", revision, 0.9):
+        space.lab.until("each shows something", lambda: not empty(), 120, seen=lambda: f"Empty: {empty()}")
     assert prometheus.values('perennial_served_version{modeldeployment="watched"}') == [2]
     assert prometheus.values('perennial_trigger_limit{retrainpolicy="watched",side="above"}') == [50]
     assert sum(prometheus.values('perennial_runs_total{retrainpolicy="watched",outcome="Promoted"}')) == 1
