@@ -1,10 +1,10 @@
 """Plays all kubelets at once: pods that nothing runs get statuses, by what the pods themselves say of their fate.
 
 A pod template says it in the annotation FATE, a list of fates as JSON: the first for the first pod of its Job, the next
-for the one after it, the last for all others; see `Fate`. Without one a training succeeds and a server becomes ready;
-golden requests are always answered 0.25 apart, of an evaluation both are 90% right and the new one perhaps worse by
-0.01, and data is always the same. A server whose model lies below a path that contains UNLOADABLE ends as one that
-cannot load it; one with STUCK never becomes ready.
+for the one after it, the last for all others; see `Fate`. Where each attempt is a Job, its pods have the attempt's.
+Without one a training succeeds and a server becomes ready; golden requests are always answered 0.25 apart, of an
+evaluation both are 90% right and the new one perhaps worse by 0.01, and data is always the same. A server whose model
+lies below a path that contains UNLOADABLE ends as one that cannot load it; one with STUCK never becomes ready.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class Fate:
 
     seconds: how long it runs. exit: the training's exit code; -1 has it run until it is deleted; -2: the node takes it.
     metrics, evaluation: of what it publishes. uri: where that lies, by default a place of its own. value: that an
-    evaluator measures.
+    evaluator measures. node: of several nodes this is that one's; the others run until they are deleted.
     """
 
     seconds: float = TRAINING
@@ -55,6 +55,7 @@ class Fate:
     evaluation: str | None = None
     uri: str | None = None
     value: float | None = None
+    node: int | None = None
 
 
 def fated(*fates: Body) -> Body:
@@ -143,7 +144,11 @@ class Kubelets:
         owner = controller_of(pod) or {"name": ""}
         # A recovery's pod bears the fate of the training: it has none of its own. Nor have trials of a revision.
         ours = owner["name"].endswith("-recover") or {"golden", "eval"} & set(owner["name"].split("-"))
+        labels = pod["metadata"].get("labels") or {}
+        number = int(labels.get("perennial.dev/attempt", number + 1)) - 1
         fate = Fate(seconds=0.1) if ours else Fate(**fates[min(number, len(fates) - 1)])
+        if fate.node is not None and str(fate.node) != labels.get("batch.kubernetes.io/job-completion-index"):
+            fate = Fate(exit=-1)
         names = [one["name"] for one in pod["spec"]["containers"]]
         await self._report(pod, "Running", dict.fromkeys(names, _running()))
         if fate.exit == -1:

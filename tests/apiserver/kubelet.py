@@ -16,10 +16,12 @@ LONG_AGO = timedelta(minutes=10)
 
 
 class Kubelet:
-    """The kubelet of one namespace. Every method takes the name of a TrainingJob and reports on its newest live pod."""
+    """The kubelet of one namespace. Every method takes the name of a TrainingJob and reports on its newest live pod;
+    with a `node`, on that of one of several nodes."""
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space, node: int | None = None) -> None:
         self._space = space
+        self._node = node
 
     def pods(self, run: str) -> list[Body]:
         """All pods of a run, also of its recovery."""
@@ -32,7 +34,12 @@ class Kubelet:
         def live() -> Body | None:
             for pod in self.pods(run):
                 ended = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
-                mine = pod["metadata"]["labels"]["job-name"] == (job or run)
+                labels = pod["metadata"]["labels"]
+                mine = (
+                    labels["job-name"] == (job or run)
+                    if self._node is None
+                    else labels["batch.kubernetes.io/job-completion-index"] == str(self._node)
+                )
                 if mine and not ended and "deletionTimestamp" not in pod["metadata"]:
                     return pod
             return None

@@ -108,6 +108,36 @@ TRAININGJOB = [
     ({"spec.storage": {}}, "spec.storage.secretName: Required value"),
     ({"spec.code": {"repository": "https://example.org"}}, "spec.code.revision: Required value"),
     ({"spec.backoffLimit": -1}, "spec.backoffLimit in body should be greater than or equal to 0"),
+    (
+        {"spec.distribution": {"framework": "mpi"}},
+        'spec.distribution.framework: Unsupported value: "mpi": supported values: "torch", "jax"',
+    ),
+    ({"spec.distribution": {"nodes": 0}}, "spec.distribution.nodes in body should be greater than or equal to 1"),
+    (
+        {"spec.distribution": {"framework": "jax", "processesPerNode": 8}},
+        'spec.distribution.processesPerNode: Invalid value: "object": only torchrun starts several processes on a node',
+    ),
+    (
+        {"spec.distribution": {"framework": "torch", "nodes": 2, "elastic": {"minNodes": 1, "maxNodes": 2}}},
+        "spec.distribution.nodes: Forbidden: give nodes, or elastic.maxNodes, not both",
+    ),
+    (
+        {"spec.distribution": {"framework": "jax", "elastic": {"minNodes": 1, "maxNodes": 2}}},
+        'spec.distribution.elastic: Invalid value: "object": only torchrun goes on with fewer nodes: leave it out',
+    ),
+    (
+        {"spec.distribution": {"framework": "torch", "elastic": {"minNodes": 3, "maxNodes": 2}}},
+        'spec.distribution.elastic.minNodes: Invalid value: "object": minNodes must be at most maxNodes',
+    ),
+    (
+        {"spec.failureRules": [{"action": "FailJob"}]},
+        "spec.failureRules[0]: Required value: say which failures it is for: exitCodes, reasons or message",
+    ),
+    ({"spec.failureRules": [{"exitCodes": [3]}]}, "spec.failureRules[0].action: Required value"),
+    (
+        {"spec.failureRules": [{"action": "FailJob", "exitCodes": [0]}]},
+        "spec.failureRules[0].exitCodes[0] in body should be greater than or equal to 1",
+    ),
     ({"spec.activeDeadlineSeconds": "2h"}, "spec.activeDeadlineSeconds in body must be of type integer"),
     ({"spec.pendingDeadlineSeconds": 0}, "spec.pendingDeadlineSeconds in body should be greater than or equal to 1"),
     ({"spec.publishDeadlineSeconds": 5}, "spec.publishDeadlineSeconds in body should be greater than or equal to 10"),
@@ -500,6 +530,8 @@ TRAININGJOB_EDITS: list[tuple[str, dict[str, Any]]] = [
     ("output", {"output": {"uri": "s3://a/b"}}),
     ("storage", {"storage": {"secretName": "other"}}),
     ("code", {"code": {"revision": "v2"}}),
+    ("distribution", {"distribution": {"nodes": 2}}),
+    ("failureRules", {"failureRules": [{"action": "FailJob", "exitCodes": [3]}]}),
     ("backoffLimit", {"backoffLimit": 9}),
     ("publishDeadlineSeconds", {"publishDeadlineSeconds": 60}),
 ]

@@ -18,10 +18,10 @@ ACTIONS = (
     ),
     Mutant(
         "uid-of-the-owner-unchecked",
-        "the Job of a namesake that was deleted counts as the run's own",
+        "the Service of a namesake that was deleted counts as the run's own",
         "trainingjob/snapshot.py",
-        "return job if job and controller_uid(job) == uid else None",
-        "return job if job and controller_uid(job) else None",
+        "return body if body and controller_uid(body) == uid else None",
+        "return body if body and controller_uid(body) else None",
         ("tests/unit/trainingjob", "tests/apiserver/test_trainingjob_interference.py"),
     ),
     Mutant(

@@ -4,6 +4,7 @@ import json
 
 from perennial.api.meta import LABEL_OWNED
 from perennial.api.resources import JOBS, TRAININGJOBS
+from tests.apiserver.kubelet import Kubelet
 from tests.outputs.scene import EVENTS, Scene
 
 RUN = "churn-1"
@@ -45,6 +46,11 @@ def pulls(scene: Scene) -> None:
 def attempt(scene: Scene, number: int) -> None:
     """The pod of this attempt runs, and the operator says so."""
     scene.kubelet.runs(RUN)
+    attempt_of(scene, number)
+
+
+def attempt_of(scene: Scene, number: int) -> None:
+    """The operator says that this attempt runs."""
     scene.status(
         TRAININGJOBS, RUN, lambda status: (len(status.get("attempts", ())), status["phase"]) == (number, "Running")
     )
@@ -124,4 +130,27 @@ def invalid(scene: Scene) -> None:
     scene.describe("tj", RUN, "InvalidSpec", shown=EVENTS)
 
 
-SCENES = (refused, waits, pulls, trains, fails, suspended, name_taken, over_quota, invalid)
+def several(scene: Scene) -> None:
+    scene.tell("**It trains on several nodes**, of which one waits for a place.")
+    first, second = (Kubelet(scene.space, node) for node in (0, 1))
+    scene.space.train(RUN, distribution={"framework": "torch", "nodes": 2})
+    first.runs(RUN)
+    second.unschedulable(RUN, "0/3 nodes are available: 3 Insufficient memory.")
+    scene.space.says(RUN, "Reconciling", "Unschedulable")
+    scene.get("tj", "-o", "wide")
+    second.runs(RUN)
+    scene.space.reaches(RUN, "Running")
+    scene.get("tj", "-o", "wide")
+    scene.tell("One fails: the other is stopped, and both begin again.")
+    second.fails(RUN, 3, LAST_WORDS)
+    scene.space.says(RUN, "Reconciling", "Restarting")
+    scene.status(TRAININGJOBS, RUN, lambda status: "the next begins" in json.dumps(status))
+    scene.get("tj", "-o", "wide")
+    for node in (first, second):
+        node.runs(RUN)
+    attempt_of(scene, 2)
+    scene.get("tj", "-o", "wide")
+    scene.describe("tj", RUN, "the next begins")
+
+
+SCENES = (refused, waits, pulls, trains, several, fails, suspended, name_taken, over_quota, invalid)

@@ -303,7 +303,7 @@ def _wrong(schema: Schema) -> Iterator[Any]:
 def _wrong_text(schema: Schema) -> Iterator[str]:
     if "enum" in schema:
         yield "NoSuchWord"
-        yield schema["enum"][0].lower()
+        yield schema["enum"][0].swapcase()
     if schema.get("format") == "date-time":
         yield from ("yesterday", "2026-13-01T00:00:00Z", "2026-01-01")
     if "pattern" in schema:

@@ -133,11 +133,29 @@ _ALSO_OF_JOBS = (
 def _training(prefix: str) -> dict[str, Known]:
     """The fields of a TrainingJob's spec."""
     wrong = {"spec.output.uri": _URI, "spec.inputs[].uri": (*_URI, Wrong("http:///x"), Wrong("gs://a/b"))}
+    rule = {"action": "FailJob", "exitCodes": [3]}
+    of_codes = {f"{prefix}spec.failureRules[].exitCodes": [3]}
+    torch, jax = ({f"{prefix}spec.distribution.framework": name} for name in ("torch", "jax"))
+    elastic = torch | {f"{prefix}spec.distribution.elastic": {"minNodes": 1, "maxNodes": 2}}
     containers = [TRAIN, *({"name": f"c{number}", "image": "i"} for number in range(15))]
     found = {path: Known(wrong=values) for path, values in wrong.items()} | {
         "spec.runtime": Known(good=("sklearn",), wrong=(*_NO_RUNTIME, Wrong(""))),
         "spec.parameters": Known(wrong=_PARAMETERS),
         "spec.storage.secretName": Known(wrong=_NO_SECRET),
+        # So many pods are too many to play.
+        "spec.distribution.nodes": Known(good=(1, 2), unrun=(512,), wrong=(Wrong(2, also=elastic),)),
+        "spec.distribution.elastic.minNodes": Known(
+            good=(1, 2), also=elastic, wrong=(Wrong(3, "elastic.minNodes"), Wrong(1, "only torchrun", jax))
+        ),
+        "spec.distribution.elastic.maxNodes": Known(good=(1, 2), unrun=(512,), also=torch),
+        "spec.distribution.processesPerNode": Known(also=torch, wrong=(Wrong(2, "only torchrun", jax),)),
+        "spec.failureRules": Known(
+            good=([rule], [rule] * 32), wrong=(Wrong([{"action": "FailJob"}], "failureRules[0]"),)
+        ),
+        "spec.failureRules[].action": Known(also=of_codes),
+        "spec.failureRules[].exitCodes": Known(needed="spec.failureRules[0]"),
+        "spec.failureRules[].reasons": Known(needed="spec.failureRules[0]"),
+        "spec.failureRules[].message": Known(needed="spec.failureRules[0]"),
         "spec.template.spec.containers": Known(
             good=([TRAIN], containers),
             needed="spec.template",

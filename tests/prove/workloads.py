@@ -59,6 +59,13 @@ def taken_by_the_node_and_trained_again(lane: Lane) -> None:
 
 
 @workload
+def a_gang_that_fails_and_is_taken_and_ends_well(lane: Lane) -> None:
+    fates = ({"exit": 3, "node": 1, "seconds": 1.2}, {"exit": -2, "node": 0, "seconds": 1.2}, {})
+    lane.train("run", *fates, distribution={"framework": "torch", "nodes": 2}, backoffLimit=1)
+    lane.phase("run", "Succeeded")
+
+
+@workload
 def suspend_and_resume(lane: Lane) -> None:
     lane.train("run", HELD, {})
     lane.phase("run", "Running")

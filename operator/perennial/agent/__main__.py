@@ -39,6 +39,8 @@ from perennial.api.task import (
 )
 
 STEPS = ("prepare", "publish", "fetch", "recover", "replay", "look", "drift", "detect", "evaluate", "ship")
+# Of an Indexed Job each pod is given its own.
+_INDEX = "JOB_COMPLETION_INDEX"
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 128 + signal.SIGTERM
 
 log = logging.getLogger("perennial.agent")
@@ -113,10 +115,16 @@ def _run(step: str, layout: Layout) -> Detected | Drifted | Evaluated | Looked |
         from perennial.agent import evaluation
 
         return evaluation.run(_task(EvaluateTask), layout)
-    from perennial.agent import fetch, look, prepare, publish, recover, replay, requestlog
+    from perennial.agent import fetch, look, prepare, publish, recover, replay, requestlog, training
 
+    leads = os.environ.get(_INDEX, "0") == "0"
     if step == "prepare":
-        return prepare.run(_task(PrepareTask), _attempt(), layout)
+        task = _task(PrepareTask)
+        return prepare.run(task if leads else task.model_copy(update={"destination": None}), _attempt(), layout)
+    if step == "publish" and not leads:
+        # Of several nodes the first publishes; the end of the others is theirs to tell.
+        training.require_success(training.wait(layout, lambda: stop.told))
+        return None
     if step == "publish":
         return publish.run(_task(PublishTask), _attempt(), layout, lambda: stop.told)
     if step == "fetch":

@@ -74,6 +74,7 @@ KINDS = (
             Column("Since", f"{_TRUE}.lastTransitionTime", "date"),
             Column("Version", ".status.modelVersion"),
             _AGE,
+            Column("Nodes", ".spec.distribution.nodes", "integer", wide=True),
             Column("Attempt", ".status.attempt", "integer", wide=True),
             Column("Started", ".status.startTime", "date", wide=True),
             Column("Finished", ".status.completionTime", "date", wide=True),

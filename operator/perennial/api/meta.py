@@ -22,6 +22,9 @@ LABEL_RETRAINPOLICY = f"{GROUP}/retrainpolicy"
 LABEL_RUN = f"{GROUP}/run"
 LABEL_ROLE = f"{GROUP}/role"
 
+# On a Job that is one attempt of several, and its pods: which, from 1.
+LABEL_ATTEMPT = f"{GROUP}/attempt"
+
 # Hash of the spec that a Job was rendered from: a later edit of the spec shows as SpecChanged.
 ANNOTATION_SPEC_HASH = f"{GROUP}/spec-hash"
 # JSON of that spec, without its pod template and what may change: what the run came from, whatever is edited later.

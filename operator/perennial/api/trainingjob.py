@@ -106,6 +106,138 @@ class Code(ApiModel):
         return self.model_copy(update={"repository": self.repository and public_uri(self.repository)})
 
 
+class Framework(StrEnum):
+    """By whose rules the nodes of a distributed run find each other."""
+
+    TORCH = "torch"
+    JAX = "jax"
+    XGBOOST = "xgboost"
+    TENSORFLOW = "tensorflow"
+    NONE = "none"
+
+
+class Success(StrEnum):
+    """Whose success is that of a distributed run."""
+
+    ALL = "All"
+    LEADER = "Leader"
+
+
+class Elastic(ApiModel):
+    """How many nodes a run goes on with."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule("self.minNodes <= self.maxNodes", "minNodes must be at most maxNodes", ".minNodes")
+        )
+    )
+
+    min_nodes: Annotated[int, Field(ge=1, le=512)] = Field(
+        description="With fewer it waits, or waits again: what was lost is made anew."
+    )
+    max_nodes: Annotated[int, Field(ge=1, le=512)] = Field(
+        description="Pods that train together when all have a place."
+    )
+
+
+class Distribution(ApiModel):
+    """A run on several nodes, which start, fail and are tried again together."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "!has(self.nodes) || !has(self.elastic)",
+                "give nodes, or elastic.maxNodes, not both",
+                ".nodes",
+                Reason.FORBIDDEN,
+            ),
+            rule(
+                "!has(self.elastic) || self.framework == 'torch'",
+                "only torchrun goes on with fewer nodes: leave it out, or set framework: torch",
+                ".elastic",
+            ),
+            rule(
+                "!has(self.processesPerNode) || self.processesPerNode == 1 || self.framework == 'torch'",
+                "only torchrun starts several processes on a node: leave it out, or set framework: torch",
+                ".processesPerNode",
+            ),
+        )
+    )
+
+    framework: Framework = Field(
+        Framework.NONE,
+        description="Whose variables the training gets: torch, jax, xgboost, tensorflow; none: those of the run "
+        "contract only.",
+    )
+    nodes: Annotated[int, Field(ge=1, le=512)] | None = Field(
+        None, description="Pods that train together; 1 when neither this nor elastic is given."
+    )
+    elastic: Elastic | None = Field(
+        None,
+        description="Goes on, by torchrun's rendezvous, when nodes are lost to the infrastructure, and takes them in "
+        "when they are back.",
+    )
+    processes_per_node: Annotated[int, Field(ge=1, le=64)] = Field(
+        1, description="Processes that torchrun starts in each pod."
+    )
+    success: Success = Field(
+        Success.ALL,
+        description="All: the run has succeeded when every node has. Leader, and elastic runs always: when node 0 has; "
+        "the others are stopped.",
+    )
+
+    @property
+    def pods(self) -> int:
+        """Pods that are made."""
+        return self.elastic.max_nodes if self.elastic else self.nodes or 1
+
+    @property
+    def needed(self) -> int:
+        """Pods without which it does not train."""
+        return self.elastic.min_nodes if self.elastic else self.pods
+
+    @property
+    def by_leader(self) -> bool:
+        """Whether it has succeeded when the leader has."""
+        return self.success is Success.LEADER or self.elastic is not None
+
+
+class FailureAction(StrEnum):
+    """What follows a failed attempt."""
+
+    FAIL_JOB = "FailJob"
+    RESTART = "Restart"
+    RESTART_UNCOUNTED = "RestartUncounted"
+
+
+class FailureRule(ApiModel):
+    """What follows an attempt that failed so: all that is given must hold."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "has(self.exitCodes) || has(self.reasons) || has(self.message)",
+                "say which failures it is for: exitCodes, reasons or message",
+                reason=Reason.REQUIRED,
+            )
+        )
+    )
+
+    action: FailureAction = Field(
+        description="FailJob: the run has failed. Restart: it is tried again, as far as backoffLimit allows. "
+        "RestartUncounted: it is tried again and not counted (at most 10 times)."
+    )
+    exit_codes: Annotated[list[Annotated[int, Field(ge=1, le=255)]], Field(min_length=1, max_length=64)] | None = Field(
+        None, description="Exit codes of the container that failed."
+    )
+    reasons: (
+        Annotated[list[Annotated[str, Field(min_length=1, max_length=63)]], Field(min_length=1, max_length=32)] | None
+    ) = Field(None, description="Reasons as status.failure.reason shows them: OutOfMemory, Killed, Disrupted, ...")
+    message: Annotated[str, Field(min_length=1, max_length=256)] | None = Field(
+        None, description="A pattern for the whole of status.failure.message: * stands for anything, ? for a character."
+    )
+
+
 _CONTAINERS = "self.template.spec.containers"
 _HAS_CONTAINERS = f"has(self.template) && has(self.template.spec) && has({_CONTAINERS}) && size({_CONTAINERS}) > 0"
 _MADE = "has(oldSelf.status) && has(oldSelf.status.jobName)"
@@ -128,6 +260,8 @@ OBJECT_RULES = (
             "output",
             "storage",
             "code",
+            "distribution",
+            "failureRules",
             "backoffLimit",
             "publishDeadlineSeconds",
         )
@@ -181,6 +315,14 @@ class TrainingJobSpec(ApiModel):
         None, description="Credentials for stores; without it the Secret `perennial-storage`, if there is one."
     )
     code: Code | None = Field(None, description="Where the training code comes from; recorded on the ModelVersion.")
+    distribution: Distribution | None = Field(
+        None, description="Trains on several nodes; without it, in one pod that finds no others."
+    )
+    failure_rules: Annotated[list[FailureRule], Field(max_length=32)] = Field(
+        default=[],
+        description="What follows a failed attempt: the first rule that fits says it. Without one, what was lost to "
+        "the infrastructure is tried again uncounted, and the rest as far as backoffLimit allows.",
+    )
     backoff_limit: Annotated[int, Field(ge=0, le=100)] = Field(
         3, description="Retries after failures. Pods lost to the infrastructure do not count (at most 10)."
     )
@@ -199,6 +341,17 @@ class TrainingJobSpec(ApiModel):
         "applied, and so trained, again.",
     )
     suspend: bool = Field(False, description="Holds the run: its pods are stopped, and it starts again when lifted.")
+
+    @property
+    def nodes(self) -> int:
+        """Pods that train together when all have a place."""
+        return self.distribution.pods if self.distribution else 1
+
+    @property
+    def by_attempt(self) -> bool:
+        """Whether each attempt is a Job of its own: Kubernetes' Jobs start pods again one by one, and know no rules on
+        reasons and messages."""
+        return self.distribution is not None or bool(self.failure_rules)
 
 
 class Failure(ApiModel):
@@ -221,9 +374,9 @@ class Outcome(StrEnum):
 
 
 class Attempt(ApiModel):
-    """One pod of a run."""
+    """One pod of a run, or one go of all its nodes."""
 
-    pod: str = Field(description="Name of the pod.")
+    pod: str = Field(description="Name of the pod; of several nodes', that which failed first, or the leader.")
     outcome: Outcome = Field(
         description="Active, Succeeded, Failed, or Disrupted: lost to the infrastructure, not counted."
     )
@@ -277,7 +430,7 @@ class TrainingJobStatus(ApiModel):
     spec_hash: str | None = Field(None, description="Hash of the spec that the Job was made from.")
     attempt: Count | None = Field(None, description="Number of the present or last attempt, from 1.")
     attempts: Annotated[list[Attempt], Field(max_length=128)] = Field(
-        default=[], description="The pods that were started, oldest first."
+        default=[], description="What was tried, oldest first."
     )
     start_time: Time | None = Field(None, description="When the training first ran.")
     completion_time: Time | None = Field(None, description="When the run succeeded or failed.")

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from perennial.api.base import MOST, parse_duration
 from perennial.api.retrainpolicy import MAX_PAST_USE, AcceleratorUse, Budget, Run
-from perennial.api.trainingjob import TrainingJobStatus
+from perennial.api.trainingjob import Distribution, TrainingJobStatus
 from perennial.config import Config
 from perennial.plan import Body
 from perennial.pods import overlay
@@ -28,7 +28,7 @@ _FACTORS = {"k": 1000.0, "m": 0.001}
 
 
 def asked_for(training: Body, config: Config) -> int | None:
-    """How many accelerators the pod of a TrainingJob with this spec asks for. None when its preset is not known."""
+    """How many accelerators the pods of a TrainingJob with this spec ask for. None when its preset is not known."""
     template = training.get("template") or {}
     if training.get("runtime"):
         preset = config.training_runtimes.get(training["runtime"])
@@ -46,7 +46,8 @@ def asked_for(training: Body, config: Config) -> int | None:
             before |= Counter(_devices(container))
     for container in pod.get("containers") or ():
         together.update(_devices(container))
-    return min((together | before).total(), MOST)
+    nodes = Distribution.model_validate(training.get("distribution") or {}).pods
+    return min((together | before).total() * nodes, MOST)
 
 
 def meter(snapshot: Snapshot, book: Book, config: Config) -> None:

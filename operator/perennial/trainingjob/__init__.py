@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from perennial.api.meta import LABEL_TRAININGJOB
-from perennial.api.resources import JOBS, MODELVERSIONS, PODS, PVCS, TRAININGJOBS
+from perennial.api.resources import JOBS, MODELVERSIONS, PODS, PVCS, SERVICES, TRAININGJOBS
 from perennial.plan import Body
 from perennial.trainingjob.decide import decide
 from perennial.trainingjob.snapshot import gather
@@ -29,5 +29,11 @@ CONTROLLER = Controller(
     resource=TRAININGJOBS,
     gather=gather,
     decide=decide,
-    watches={JOBS: owner_of(TRAININGJOBS), PODS: _of_pod, MODELVERSIONS: _of_version, PVCS: _of_claim},
+    watches={
+        JOBS: owner_of(TRAININGJOBS),
+        PODS: _of_pod,
+        SERVICES: owner_of(TRAININGJOBS),
+        MODELVERSIONS: _of_version,
+        PVCS: _of_claim,
+    },
 )

@@ -32,7 +32,7 @@ def refused(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
     refusal = snapshot.refusal
     if refusal is None or snapshot.job is not None:
         return None
-    actions, invalid = _creation(snapshot, config)
+    actions, invalid = creation(snapshot, config, _number(snapshot))
     if invalid:
         return None
     status = build(snapshot, now, Phase.PENDING, refusal.reason, refusal.message, stalled=True)
@@ -44,7 +44,7 @@ def create(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
     """The Job is made before any status is written: its name is fixed, so that it is made once."""
     if snapshot.job is not None:
         return None
-    actions, invalid = _creation(snapshot, config)
+    actions, invalid = creation(snapshot, config, _number(snapshot))
     if invalid:
         status = build(snapshot, now, Phase.PENDING, "InvalidSpec", invalid, stalled=True)
         return Plan(status=status, events=[Event("Warning", "InvalidSpec", invalid)])
@@ -56,7 +56,7 @@ def suspend(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
     assert snapshot.spec
     assert snapshot.job
     wanted, pod = snapshot.spec.suspend, snapshot.pod
-    if wanted and pod is not None and pod.trained and pod.outcome is Outcome.ACTIVE and not pod.deleting:
+    if wanted and snapshot.trained and pod is not None and pod.outcome is Outcome.ACTIVE and not pod.deleting:
         return None
     actions = []
     if bool(snapshot.job["spec"].get("suspend")) != wanted:
@@ -68,8 +68,15 @@ def suspend(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
     return Plan(actions, status, [Event("Normal", "Suspended", words)])
 
 
-def _creation(snapshot: Snapshot, config: Config) -> tuple[list[Action], str]:
-    """The actions that make the Job, or what is wrong with the spec."""
+def _number(snapshot: Snapshot) -> int:
+    """The attempt that is to be made when no Job is there: the first, or one whose Job was deleted."""
+    rows = snapshot.status.attempts
+    over = bool(rows) and rows[-1].outcome is not Outcome.ACTIVE
+    return max(1, len(rows) + over) if snapshot.spec and snapshot.spec.by_attempt else 1
+
+
+def creation(snapshot: Snapshot, config: Config, attempt: int) -> tuple[list[Action], str]:
+    """The actions that make the Job of an attempt, or what is wrong with the spec."""
     assert snapshot.spec
     before = snapshot.status.spec_hash
     if before and before != spec_hash(snapshot.body):
@@ -78,10 +85,12 @@ def _creation(snapshot: Snapshot, config: Config) -> tuple[list[Action], str]:
             "another name"
         )
     try:
-        job = children.job(snapshot, snapshot.spec, config)
+        job = children.job(snapshot, snapshot.spec, config, attempt)
     except InvalidSpec as error:
         return [], str(error)
     actions: list[Action] = []
     if snapshot.spec.output.uri is None and config.defaults.output is None and snapshot.claim is None:
         actions.append(Create(children.claim(snapshot.namespace, config), shared=True))
+    if snapshot.distribution and snapshot.service is None:
+        actions.append(Create(children.service(snapshot)))
     return [*actions, Create(job, strict=True)], ""

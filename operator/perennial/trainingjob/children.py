@@ -7,6 +7,7 @@ from perennial.api.meta import (
     ANNOTATION_SPEC,
     ANNOTATION_SPEC_HASH,
     DEFAULT_CLAIM,
+    LABEL_ATTEMPT,
     LABEL_MODEL,
     LABEL_OWNED,
     LABEL_TRAININGJOB,
@@ -20,36 +21,69 @@ from perennial.owners import controller_reference
 from perennial.plan import Body
 from perennial.pods import agent_container, claim_mounts
 from perennial.trainingjob import podtemplate
+from perennial.trainingjob.gang import job_name, service_name
 from perennial.trainingjob.snapshot import Snapshot, recovery_name
 from perennial.trainingjob.spec import destination, note, spec_hash
 
 
-def job(snapshot: Snapshot, spec: TrainingJobSpec, config: Config) -> Body:
-    """The Job of a run. InvalidSpec when the template, with its preset, makes no training pod."""
+def job(snapshot: Snapshot, spec: TrainingJobSpec, config: Config, attempt: int) -> Body:
+    """The Job of a run, or of an attempt. InvalidSpec when the template, with its preset, makes no training pod."""
     template = podtemplate.template(spec, config)
     pod = podtemplate.pod(snapshot, spec, template.get("spec") or {}, config)
     metadata = template.get("metadata") or {}
     annotations = {ANNOTATION_SPEC_HASH: spec_hash(snapshot.body), ANNOTATION_SPEC: note(snapshot.body, spec)}
     if snapshot.champion:
         annotations[ANNOTATION_CHAMPION] = json.dumps(snapshot.champion.body())
+    made = _metadata(snapshot, spec, job_name(snapshot.name, attempt)) | {"annotations": annotations}
+    labels = _labels(snapshot, spec)
+    if spec.by_attempt:
+        labels[LABEL_ATTEMPT] = made["labels"][LABEL_ATTEMPT] = str(attempt)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": _metadata(snapshot, spec, snapshot.name) | {"annotations": annotations},
+        "metadata": made,
         "spec": {
+            **_goes(spec),
+            "suspend": False,
+            "podReplacementPolicy": "Failed",
+            "template": {
+                "metadata": {**metadata, "labels": {**(metadata.get("labels") or {}), **labels}},
+                "spec": pod,
+            },
+        },
+    }
+
+
+def _goes(spec: TrainingJobSpec) -> Body:
+    """How many pods there are at once, and how often they are tried."""
+    if not spec.by_attempt:
+        return {
             "backoffLimit": spec.backoff_limit,
             "completions": 1,
             "parallelism": 1,
-            "suspend": False,
-            "podReplacementPolicy": "Failed",
             "podFailurePolicy": DISRUPTIONS_IGNORED,
-            "template": {
-                "metadata": {
-                    **metadata,
-                    "labels": {**(metadata.get("labels") or {}), **_labels(snapshot, spec)},
-                },
-                "spec": pod,
-            },
+        }
+    goes: Body = {"backoffLimit": 0, "completions": spec.nodes, "parallelism": spec.nodes}
+    if spec.distribution:
+        goes["completionMode"] = "Indexed"
+        if spec.distribution.by_leader:
+            goes["successPolicy"] = {"rules": [{"succeededIndexes": "0"}]}
+        if spec.distribution.elastic:
+            goes["podFailurePolicy"] = DISRUPTIONS_IGNORED
+    return goes
+
+
+def service(snapshot: Snapshot) -> Body:
+    """The headless Service that gives the nodes of a run their names, before they are ready too."""
+    assert snapshot.spec
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(snapshot, snapshot.spec, service_name(snapshot.name)),
+        "spec": {
+            "clusterIP": "None",
+            "publishNotReadyAddresses": True,
+            "selector": {LABEL_TRAININGJOB: snapshot.name},
         },
     }
 

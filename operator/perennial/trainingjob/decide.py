@@ -5,7 +5,7 @@ from datetime import datetime
 
 from perennial.config import Config
 from perennial.plan import Plan
-from perennial.trainingjob import beginning, ending, running
+from perennial.trainingjob import beginning, ending, restarts, running
 from perennial.trainingjob.snapshot import Snapshot
 
 Rule = Callable[[Snapshot, datetime, Config], Plan | None]
@@ -36,11 +36,13 @@ RULES: tuple[Rule, ...] = (
     beginning.refused,
     beginning.create,
     ending.untold,
+    restarts.failed,
     ending.job_failed,
     ending.job_complete,
     ending.disrupted_too_often,
     ending.running_too_long,
     ending.stuck,
     beginning.suspend,
+    restarts.unnamed,
     running.progress,
 )

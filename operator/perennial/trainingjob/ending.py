@@ -1,6 +1,7 @@
 """How a run ends: with a version, with a failure in words, or by a deadline; and that an end is an end."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -73,7 +74,7 @@ def pending_too_long(snapshot: Snapshot, now: datetime, config: Config) -> Plan 
     held = waiting(snapshot)
     why = held[1] if held else snapshot.pod.preparing if snapshot.pod else ""
     words = f"no pod ran within pendingDeadlineSeconds ({deadline})" + (f": {why}" if why else "")
-    return _fail(snapshot, now, Failure(reason="PendingDeadlineExceeded", message=words))
+    return fail(snapshot, now, Failure(reason="PendingDeadlineExceeded", message=words))
 
 
 def untold(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
@@ -81,7 +82,7 @@ def untold(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
     ended = job_condition(snapshot.job, "Complete", "Failed")
     told = any(pod.outcome is Outcome.SUCCEEDED for pod in snapshot.pods)
     lives = any(pod.outcome is Outcome.ACTIVE and not pod.deleting for pod in snapshot.pods)
-    return Plan([_see(snapshot.job)], requeue_after=READ_EVERY) if ended and lives and not told else None
+    return Plan([see(snapshot.job)], requeue_after=READ_EVERY) if ended and lives and not told else None
 
 
 def job_failed(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
@@ -100,31 +101,36 @@ def job_failed(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None
     if condition.get("reason") == "BackoffLimitExceeded" and snapshot.spec.backoff_limit:
         retries = f" (spec.backoffLimit of {snapshot.spec.backoff_limit} is used up)"
         failure = failure.model_copy(update={"message": failure.message + retries})
-    return _fail(snapshot, now, failure, _see(snapshot.job))
+    return fail(snapshot, now, failure, see(snapshot.job))
 
 
 def job_complete(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
-    """Its pod succeeded: its answer is recorded, or looked for where it was published. The Job shows it later."""
-    done = next((pod for pod in reversed(snapshot.pods) if pod.outcome is Outcome.SUCCEEDED), None)
-    if done is None and job_condition(snapshot.job, "Complete") is None:
+    """Its pod succeeded: its answer is recorded, or looked for where it was published. The Job shows it later; of
+    several nodes it alone knows whether that was enough."""
+    succeeded = (pod for pod in reversed(snapshot.pods) if pod.outcome is Outcome.SUCCEEDED and pod.index == 0)
+    done = next(succeeded, None)
+    if (done is None or snapshot.distribution) and job_condition(snapshot.job, "Complete") is None:
         return None
     assert snapshot.spec
     answer = done.answer if done else None
     if isinstance(answer, Result):
         return _record(snapshot, now, answer, done)
     if isinstance(answer, Answer):
-        return _fail(snapshot, now, Failure(reason=answer.reason, message=answer.message))
+        return fail(snapshot, now, Failure(reason=answer.reason, message=answer.message))
     if snapshot.spec.output.mode == "External":
         words = (
             "the training ended well but left no result: with output.mode External it writes "
             '{"uri": ..., "digest": ..., "metrics": {...}} as JSON to /dev/termination-log'
         )
-        return _fail(snapshot, now, Failure(reason="ResultMissing", message=words), _see(snapshot.job))
+        return fail(snapshot, now, Failure(reason="ResultMissing", message=words), see(snapshot.job))
     return _recover(snapshot, now, config, snapshot.pod)
 
 
 def disrupted_too_often(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
     """Pods lost to the infrastructure are not counted, but not for ever."""
+    assert snapshot.spec
+    if snapshot.spec.by_attempt:
+        return None
     lost = {attempt.pod for attempt in snapshot.status.attempts if attempt.outcome is Outcome.DISRUPTED}
     lost |= {pod.name for pod in snapshot.pods if pod.outcome is Outcome.DISRUPTED}
     if len(lost) <= MAX_DISRUPTIONS:
@@ -133,19 +139,19 @@ def disrupted_too_often(snapshot: Snapshot, now: datetime, config: Config) -> Pl
         f"{len(lost)} pods were lost to the infrastructure (preemption, drain, node loss); "
         f"{MAX_DISRUPTIONS} are forgiven"
     )
-    return _fail(snapshot, now, Failure(reason="TooManyDisruptions", message=words))
+    return fail(snapshot, now, Failure(reason="TooManyDisruptions", message=words))
 
 
 def running_too_long(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
     """activeDeadlineSeconds: running time, added up across suspensions; publishing has a deadline of its own."""
     assert snapshot.spec
-    deadline, pod = snapshot.spec.active_deadline_seconds, snapshot.pod
-    if deadline is None or (pod is not None and pod.trained):
+    deadline = snapshot.spec.active_deadline_seconds
+    if deadline is None or snapshot.trained:
         return None
     if running_time(snapshot.status, now) < timedelta(seconds=deadline):
         return None
     words = f"the training ran longer than activeDeadlineSeconds ({deadline})"
-    return _fail(snapshot, now, Failure(reason="DeadlineExceeded", message=words))
+    return fail(snapshot, now, Failure(reason="DeadlineExceeded", message=words))
 
 
 def stuck(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
@@ -186,7 +192,7 @@ def _record(snapshot: Snapshot, now: datetime, answer: Result, pod: Pod | None) 
     except ValidationError as error:
         # No ModelVersion could be made of it, and those of other runs would wait behind it.
         words = f"the result that was left is none: {wrong_with(error)}"
-        return _fail(snapshot, now, Failure(reason=Reason.MESSAGE_INVALID, message=words))
+        return fail(snapshot, now, Failure(reason=Reason.MESSAGE_INVALID, message=words))
     words = "the model is published; its version is being recorded"
     status = build(
         snapshot, now, Phase.PUBLISHING, "Recording", words, result=result, metrics=answer.metrics or None, failure=None
@@ -199,7 +205,7 @@ def _recover(snapshot: Snapshot, now: datetime, config: Config, pod: Pod | None)
     assert snapshot.spec
     words = "the pod's message was lost; looking for the result where it was published"
     if snapshot.recovery is None:
-        actions: list[Action] = [_see(snapshot.job), Create(children.recovery(snapshot, snapshot.spec, config))]
+        actions: list[Action] = [see(snapshot.job), Create(children.recovery(snapshot, snapshot.spec, config))]
         refusal = snapshot.refusal
         reason, words = (refusal.reason, refusal.message) if refusal else ("Recovering", words)
         return Plan(actions, build(snapshot, now, Phase.PUBLISHING, reason, words, stalled=refusal is not None))
@@ -210,26 +216,27 @@ def _recover(snapshot: Snapshot, now: datetime, config: Config, pod: Pod | None)
     if job_condition(snapshot.recovery, "Failed", "Complete"):
         last = next((one.answer for one in reversed(snapshot.recovery_pods) if isinstance(one.answer, Answer)), None)
         why = f": {last.message}" if isinstance(last, Answer) else ""
-        return _fail(
+        return fail(
             snapshot,
             now,
             Failure(reason="ResultLost", message=f"the training's result was lost{why}"),
-            _see(snapshot.recovery),
+            see(snapshot.recovery),
         )
     return Plan(status=build(snapshot, now, Phase.PUBLISHING, "Recovering", words))
 
 
-def _fail(snapshot: Snapshot, now: datetime, failure: Failure, *first: Action) -> Plan:
+def fail(snapshot: Snapshot, now: datetime, failure: Failure, *first: Action, **changes: Any) -> Plan:
+    """The run has failed for good. `changes`: further fields of its status."""
     failure = failure.model_copy(update={"time": failure.time or now})
     words = f"{failure.message.rstrip('.')}. A finished run never runs again: apply a TrainingJob of another name"
-    status = build(snapshot, now, Phase.FAILED, failure.reason, words, failure=failure)
+    status = build(snapshot, now, Phase.FAILED, failure.reason, words, failure=failure, **changes)
     told = snapshot.status.failure
     # The only attempt was told of when it failed.
     events = [] if told and told.message == failure.message else [Event("Warning", failure.reason, failure.message)]
     return Plan(first, status, events)
 
 
-def _see(job: Body | None) -> See:
+def see(job: Body | None) -> See:
     """To be sure before an end for good: what is not seen of a pod may only not have been told."""
     assert job
     return See(JOBS, job["metadata"]["namespace"], job["metadata"]["name"])

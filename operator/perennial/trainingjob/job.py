@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from perennial.api.resources import JOBS
-from perennial.api.trainingjob import Outcome
 from perennial.plan import Body, Patch
 from perennial.podwords import refused_words
 from perennial.trainingjob.snapshot import Snapshot
@@ -16,9 +15,7 @@ def patch_job(job: Body, spec: Body) -> Patch:
 
 
 def live_start(snapshot: Snapshot) -> bool:
-    return snapshot.status.running_since is not None or any(
-        pod.started and pod.outcome is Outcome.ACTIVE for pod in snapshot.pods
-    )
+    return snapshot.status.running_since is not None or snapshot.live_since is not None
 
 
 def waiting(snapshot: Snapshot) -> tuple[str, str] | None:

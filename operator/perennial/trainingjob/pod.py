@@ -16,6 +16,7 @@ TRAINING = "train"
 PREPARE = "prepare"
 AGENT = "agent"
 
+_INDEX = "batch.kubernetes.io/job-completion-index"
 # States of a container from which only a person, or time, brings it on.
 _WAITING_ON_ERROR = {
     "ImagePullBackOff": "its image cannot be pulled",
@@ -57,6 +58,18 @@ class Pod:
     @property
     def created(self) -> str:
         return str(self.body["metadata"]["creationTimestamp"])
+
+    @property
+    def index(self) -> int:
+        """Which node of a run it is; 0 is the leader, whose model is published."""
+        said = str((self.body["metadata"].get("annotations") or {}).get(_INDEX, "0"))
+        return int(said) if said.isascii() and said.isdecimal() and len(said) <= 4 else 0
+
+    @property
+    def ended(self) -> str | None:
+        """When the training ended, or what was to come before it; None when neither did."""
+        ended = self.terminated(self.training) or self.terminated(PREPARE)
+        return (ended or {}).get("finishedAt")
 
     @property
     def phase(self) -> str:

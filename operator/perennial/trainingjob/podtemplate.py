@@ -18,6 +18,7 @@ from perennial.pods import (
 )
 from perennial.trainingjob.environment import variables
 from perennial.trainingjob.environment.contract import HOME, ROOT
+from perennial.trainingjob.gang import service_name
 from perennial.trainingjob.pod import AGENT, PREPARE, TRAINING
 from perennial.trainingjob.snapshot import Snapshot
 from perennial.trainingjob.spec import InvalidSpec, destination
@@ -47,6 +48,8 @@ def pod(snapshot: Snapshot, spec: TrainingJobSpec, asked: Body, config: Config) 
     containers[index] = _training(run, containers[index])
     made["containers"] = [*containers, _agent(run)] if run.managed else containers
     made["initContainers"] = [_prepare(run), *(made.get("initContainers") or ())]
+    if spec.distribution:
+        made["subdomain"] = service_name(snapshot.name)
     made["volumes"] = [
         *(made.get("volumes") or ()),
         {"name": "perennial", "emptyDir": {}},
@@ -111,6 +114,9 @@ def _checked(spec: TrainingJobSpec, asked: Body) -> int:
             "spec.template.spec.restartPolicy: must be Never, or left out; spec.backoffLimit says how often a failed "
             "training is tried again"
         )
+    for field in ("hostname", "subdomain"):
+        if spec.distribution and asked.get(field):
+            raise InvalidSpec(f"spec.template.spec.{field}: the nodes of a run have names of their own; leave it out")
     if spec.output.mode is OutputMode.MANAGED and not containers[index].get("command"):
         raise InvalidSpec(
             f"spec.template.spec.containers[{index}].command: say the command; the image's own entrypoint cannot be "

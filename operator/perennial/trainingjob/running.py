@@ -11,6 +11,7 @@ from perennial.config import Config
 from perennial.plan import Action, Event, Explain, Plan
 from perennial.podwords import refused_words
 from perennial.trainingjob.job import until_deadline
+from perennial.trainingjob.pod import Pod
 from perennial.trainingjob.snapshot import Snapshot
 from perennial.trainingjob.status import build
 
@@ -32,14 +33,14 @@ def progress(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
     """Nothing to do but to say how it stands, and to come back when a clock runs out."""
     pod = snapshot.pod
     later = until_deadline(snapshot, now)
-    failed = next((one for one in reversed(snapshot.pods) if one.outcome in (Outcome.FAILED, Outcome.DISRUPTED)), None)
+    failed = snapshot.failed
     changes: dict[str, Any] = {}
     events = []
     if failed and (snapshot.status.failure is None or snapshot.status.failure.pod != failed.name):
         failure = failed.failure().model_copy(update={"time": now})
         changes["failure"] = failure
         events.append(Event("Warning", failure.reason, f"attempt {failed.name}: {failure.message}"))
-    if pod is None or pod.outcome in (Outcome.FAILED, Outcome.DISRUPTED):
+    if pod is None or snapshot.missing or pod.outcome in (Outcome.FAILED, Outcome.DISRUPTED):
         return _without_pod(snapshot, now, later, changes, events)
     if pod.lost:
         words = (
@@ -62,13 +63,13 @@ def progress(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
         status = build(snapshot, now, Phase.RUNNING, "Ending", words, failure=failure)
         events.append(Event("Warning", failure.reason, f"attempt {pod.name}: {failure.message}"))
         return Plan(status=status, events=events, requeue_after=later, status_delay=ENDING_DELAY)
-    if pod.trained:
+    if snapshot.trained:
         words = "the training has ended; its output is being published"
         status = build(snapshot, now, Phase.PUBLISHING, "Publishing", words, **changes)
         return Plan(status=status, events=events, requeue_after=later, status_delay=0 if changes else UPLOAD_DELAY)
     if pod.started:
         before = changes.get("failure") or snapshot.status.failure
-        words = f"training in pod {pod.name}, {pod.log(pod.training)} tells how far it is"
+        words = _training(snapshot, pod)
         if before:
             words += f"; the attempt before failed: {before.message}"
         if later is None or later > RUNNING_DELAY:
@@ -76,6 +77,8 @@ def progress(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
         status = build(snapshot, now, Phase.RUNNING, "Training", words, **changes)
         return Plan(status=status, events=events, requeue_after=later, status_delay=0 if changes else RUNNING_DELAY)
     reason, words = pod.waiting or ("Preparing", pod.preparing)
+    if snapshot.distribution:
+        words += f" ({_started(snapshot)} nodes train)"
     if pod.waiting:
         events.append(Event("Warning", reason, words))
     delay = 0.0 if changes or pod.waiting else _pending_delay(snapshot)
@@ -83,20 +86,39 @@ def progress(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
     return Plan(status=status, events=events, requeue_after=later, status_delay=delay)
 
 
+def _training(snapshot: Snapshot, pod: Pod) -> str:
+    told = snapshot.leader or pod
+    where = f"{_started(snapshot)} pods" if snapshot.distribution else f"pod {pod.name}"
+    return f"training in {where}, {told.log(told.training)} tells how far it is"
+
+
+def _started(snapshot: Snapshot) -> str:
+    """How many nodes train."""
+    assert snapshot.spec
+    well = (Outcome.ACTIVE, Outcome.SUCCEEDED)
+    started = sum(pod.started is not None for pod in snapshot.pods if pod.outcome in well)
+    return f"{started}" if started == snapshot.spec.nodes else f"{started} of {snapshot.spec.nodes}"
+
+
 def _without_pod(
     snapshot: Snapshot, now: datetime, later: float | None, changes: dict[str, Any], events: list[Event]
 ) -> Plan:
     """Between two attempts, or before the first: has the cluster refused the pod?"""
     assert snapshot.job
+    assert snapshot.spec
+    if snapshot.distribution and snapshot.failed:
+        words = f"pod {snapshot.failed.name} has failed, and the other nodes are stopped"
+        return Plan(status=build(snapshot, now, Phase.PENDING, "Restarting", words, **changes), events=events)
     explanation = snapshot.explanation and refused_words(snapshot.explanation)
     if explanation:
         events.append(Event("Warning", "PodRefused", explanation))
-    words = explanation or "waiting for the Job's pod"
+    there = f"waiting for the Job's pods: {len(snapshot.pods)} of {snapshot.spec.nodes} are there"
+    words = explanation or (there if snapshot.distribution else "waiting for the Job's pod")
     status = build(snapshot, now, Phase.PENDING, "PodRefused" if explanation else "Starting", words, **changes)
     metadata, begun = snapshot.job["metadata"], read_time((snapshot.job.get("status") or {}).get("startTime"))
     waited = begun is not None and now - begun >= NO_POD_AFTER
     actions: list[Action] = []
-    if waited and not snapshot.pods:
+    if waited and snapshot.missing:
         actions.append(Explain(JOBS, snapshot.namespace, metadata["name"], metadata["uid"]))
     look_again = EXPLAIN_EVERY if waited else NO_POD_AFTER.total_seconds()
     return Plan(

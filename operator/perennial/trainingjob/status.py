@@ -38,7 +38,7 @@ def build(
         "job_name": (snapshot.job or {}).get("metadata", {}).get("name") or before.job_name,
         "spec_hash": snapshot.job_spec_hash or before.spec_hash,
         "champion": before.champion or _champion(snapshot),
-        **_attempts(snapshot, reason if phase is Phase.FAILED else "PodGone" if phase in TERMINAL else None),
+        **_attempts(snapshot, phase, reason),
         **_clocks(snapshot, phase, now),
         **changes,
     }
@@ -68,19 +68,43 @@ def pending_since(snapshot: Snapshot, now: datetime) -> datetime | None:
 def _clocks(snapshot: Snapshot, phase: Phase, now: datetime) -> Mapping[str, Any]:
     before = snapshot.status
     starts = [started for pod in snapshot.pods if (started := pod.started)]
-    clocks: dict[str, Any] = {"start_time": before.start_time or (min(starts) if starts else None)}
+    began = snapshot.live_since if snapshot.distribution else min(starts, default=None)
+    clocks: dict[str, Any] = {"start_time": before.start_time or began}
     if phase in (*TERMINAL, Phase.SUSPENDED):
         clocks["running_seconds"] = min(max(0, int(running_time(before, now).total_seconds())), MOST) or None
         clocks["running_since"] = clocks["pending_since"] = None
         return clocks
     clocks["pending_since"] = pending_since(snapshot, now)
-    live = [pod.started for pod in snapshot.pods if pod.outcome is Outcome.ACTIVE and pod.started]
-    if live and before.running_since is None:
-        clocks["running_since"], clocks["pending_since"] = min(at for at in live if at), None
+    if snapshot.live_since and before.running_since is None:
+        clocks["running_since"], clocks["pending_since"] = snapshot.live_since, None
     return clocks
 
 
-def _attempts(snapshot: Snapshot, over: str | None) -> Mapping[str, Any]:
+def tried(snapshot: Snapshot) -> list[Attempt]:
+    """Rows by number, where each attempt is a Job of its own: what became of one is written by who decides on it."""
+    rows = list(snapshot.status.attempts)
+    speaks = snapshot.leader or snapshot.pod
+    if snapshot.job is None or (speaks is None and len(rows) < snapshot.attempt):
+        return rows
+    unknown = Attempt(pod="", outcome=Outcome.FAILED, reason="Unknown")
+    rows += [unknown] * (snapshot.attempt - 1 - len(rows))
+    if len(rows) < snapshot.attempt and speaks:
+        rows.append(Attempt(pod=speaks.name, outcome=Outcome.ACTIVE))
+    return rows
+
+
+def _attempts(snapshot: Snapshot, phase: Phase, reason: str) -> Mapping[str, Any]:
+    if snapshot.spec and snapshot.spec.by_attempt:
+        rows = tried(snapshot)
+        if phase in TERMINAL and rows and rows[-1].outcome is Outcome.ACTIVE:
+            outcome = Outcome.SUCCEEDED if phase is Phase.SUCCEEDED else Outcome.FAILED
+            why = None if phase is Phase.SUCCEEDED else reason
+            rows[-1] = Attempt(pod=rows[-1].pod, outcome=outcome, reason=why)
+        return {"attempts": rows, "attempt": len(rows) or None}
+    return _pods(snapshot, reason if phase is Phase.FAILED else "PodGone" if phase in TERMINAL else None)
+
+
+def _pods(snapshot: Snapshot, over: str | None) -> Mapping[str, Any]:
     """Rows by pod name; what became of a pod that has vanished stays as it was last seen. `over`: why none is active
     any more, once the run is over: this is the last that is written."""
     rows = {attempt.pod: attempt for attempt in snapshot.status.attempts}

@@ -116,6 +116,23 @@ def test_told_to_stop_before_the_end_it_publishes_nothing(pod: Any, claim: Path,
     assert list(claim.iterdir()) == []
 
 
+@pytest.mark.parametrize(("command", "code"), [("true", 0), ("exit 3", 1)])
+def test_of_several_nodes_only_the_first_publishes(pod: Any, claim: Path, command: str, code: int) -> None:
+    node = {"JOB_COMPLETION_INDEX": "1"}
+    assert end(pod.agent("prepare", PrepareTask(destination=PUBLISH.destination), **node))[0] == 0
+    agent = pod.agent("publish", PUBLISH, **node)
+    pod.train("sh", "-c", f"echo mine > $PERENNIAL_OUTPUT_DIR/model; {command}").communicate()
+    assert end(agent)[0] == code
+    assert list(claim.iterdir()) == [], "it has not tried whether it could either"
+
+
+def test_the_first_of_several_nodes_publishes(pod: Any, claim: Path) -> None:
+    agent = pod.agent("publish", PUBLISH, JOB_COMPLETION_INDEX="0")
+    pod.train("sh", "-c", "echo mine > $PERENNIAL_OUTPUT_DIR/model").communicate()
+    assert end(agent)[0] == 0
+    assert pod.message["uri"].startswith(PUBLISH.destination)
+
+
 def test_a_whole_pod_that_is_told_to_stop(pod: Any, claim: Path) -> None:
     agent = pod.agent("publish", PUBLISH)
     train = pod.train(

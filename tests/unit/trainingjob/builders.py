@@ -81,8 +81,9 @@ class APod:
         self.state("agent", running={"startedAt": format_time(since)})
         return self.phase("Running")
 
-    def trained(self, exit_code: int = 0, reason: str = "", message: str = "") -> Self:
+    def trained(self, exit_code: int = 0, reason: str = "", message: str = "", at: datetime = NOW) -> Self:
         ended = {"exitCode": exit_code, "reason": reason, "message": message, "startedAt": format_time(NOW)}
+        ended["finishedAt"] = format_time(at)
         self.running()
         return self.state("main", terminated=ended)
 
@@ -93,9 +94,14 @@ class APod:
         return self.phase("Succeeded")
 
     def failed(
-        self, exit_code: int = 1, reason: str = "Error", message: str = "", answered: str = "TrainingFailed"
+        self,
+        exit_code: int = 1,
+        reason: str = "Error",
+        message: str = "",
+        answered: str = "TrainingFailed",
+        at: datetime = NOW,
     ) -> Self:
-        self.trained(exit_code, reason, message)
+        self.trained(exit_code, reason, message, at)
         answer = {"error": {"reason": answered, "message": "the training failed"}}
         self.state("agent", terminated={"exitCode": 1, "message": json.dumps(answer)})
         return self.phase("Failed")
@@ -172,7 +178,8 @@ class Team:
 
     @property
     def job(self) -> Body:
-        return next(body for body in self.world.list(JOBS, "team") if "recover" not in body["metadata"]["name"])
+        """Its newest Job."""
+        return [body for body in self.world.list(JOBS, "team") if "recover" not in body["metadata"]["name"]][-1]
 
     @property
     def status(self) -> Body:
@@ -188,6 +195,14 @@ class Team:
         pod = APod(self.job, number)
         self.world.add(pod.body)
         return pod
+
+    def nodes(self) -> list[APod]:
+        """The pods of an Indexed Job, as its controller makes them."""
+        pods = [APod(self.job, number + 1) for number in range(self.job["spec"]["completions"])]
+        for index, pod in enumerate(pods):
+            pod.body["metadata"]["annotations"] = {"batch.kubernetes.io/job-completion-index": str(index)}
+            self.world.add(pod.body)
+        return pods
 
     def job_is(self, type_: str, reason: str = "") -> Self:
         condition = {"type": type_, "status": "True", "reason": reason, "message": f"job {reason}"}

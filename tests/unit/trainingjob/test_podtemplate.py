@@ -202,6 +202,10 @@ TRAIN = {"name": "main", "image": "train:1", "command": ["python", "t.py"]}
             "spec.template.spec.restartPolicy",
         ),
         ({"template": {"spec": {"containers": [TRAIN | {"name": "agent"}]}}}, "spec.template.spec.containers[0].name"),
+        (
+            {"distribution": {"nodes": 2}, "template": {"spec": {"containers": [TRAIN], "subdomain": "mine"}}},
+            "spec.template.spec.subdomain: the nodes of a run have names of their own; leave it out",
+        ),
     ],
 )
 def test_what_makes_no_training_pod_is_told_by_the_name_of_the_field(spec: Body, field: str) -> None:

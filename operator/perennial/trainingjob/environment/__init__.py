@@ -4,10 +4,14 @@ from collections.abc import Callable, Iterable
 
 from perennial.api.trainingjob import TrainingJobSpec
 from perennial.plan import Body
-from perennial.trainingjob.environment import contract, parameters
+from perennial.trainingjob.environment import contract, distribution, parameters
 from perennial.trainingjob.snapshot import Snapshot
 
-PARTS: tuple[Callable[[Snapshot, TrainingJobSpec], Iterable[Body]], ...] = (contract.variables, parameters.variables)
+PARTS: tuple[Callable[[Snapshot, TrainingJobSpec], Iterable[Body]], ...] = (
+    contract.variables,
+    parameters.variables,
+    distribution.variables,
+)
 
 
 def variables(snapshot: Snapshot, spec: TrainingJobSpec, given: Iterable[Body]) -> list[Body]:
