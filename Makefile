@@ -158,7 +158,7 @@ lock: venv ## Write the locked requirements of the images and of the development
 	for extra in agent server "agent drift"; do
 	  $(PY) requirements/extra.py $$extra | $(LOCK) -c requirements/dev.txt - -o requirements/$${extra##* }.txt
 	done
-	for image in digits envoy mlflow; do
+	for image in digits envoy frameworks mlflow; do
 	  $(LOCK) -c requirements/dev.txt requirements/$$image.in -o requirements/$$image.txt
 	done
 

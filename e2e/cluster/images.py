@@ -17,7 +17,14 @@ TARGETS = ("operator", "agent", "server", "drift", "digits")
 TAG = "dev"
 _SUITE = "bookworm"
 # What a locally built base holds, where no registry gives python:slim and gcc.
-_BASES = {"base": "python3,python3-venv,ca-certificates,libstdc++6", "build-base": "gcc,libc6-dev"}
+_BASES = {
+    "base": "python3,python3-venv,ca-certificates,libstdc++6",
+    "build-base": "gcc,libc6-dev",
+    "torch-base": "python3,python3-venv,python3-torch,ca-certificates,libstdc++6",
+}
+# The argument of a recipe that names each.
+_ARGUMENTS = {"BASE": "base", "BUILD_BASE": "build-base"}
+_ARGUMENTS_OF = {"frameworks": {"BASE": "torch-base"}}
 # usr-is-merged, with the layout it asks for, stands in for usrmerge, which would bring Perl.
 _BOOTSTRAP = (
     "--variant=essential",
@@ -47,8 +54,11 @@ _PROGRAMS: dict[str, Callable[[], Path]] = {
     "metrics-server": lambda: tools.ensure("metrics-server")["metrics-server"],
     "contour": lambda: tools.ensure("contour")["contour"],
 }
-# Those that hold more than that: what is installed beside it, on the base.
-_BESIDE = {"contour": ROOT / "requirements" / "envoy.txt"}
+# Those that hold more than that, or no program: what is installed, on a base.
+_BESIDE = {
+    name: ROOT / "requirements" / f"{file}.txt"
+    for name, file in {"contour": "envoy", "frameworks": "frameworks"}.items()
+}
 _KEPT_ARCHIVES = 3
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
@@ -96,12 +106,13 @@ def sbom(archive: Path) -> Path:
 def _inputs(target: str) -> Iterator[str | Path]:
     """Yield all that the image is made from: its recipe, its requirements, the files it copies and their names."""
     yield engine()
-    if target in _PROGRAMS:
+    bases = str({base: _BASES[base] for base in _ARGUMENTS_OF.get(target, _ARGUMENTS).values()})
+    if _apart(target):
         yield from _parts(target)
         if target in _BESIDE:
-            yield from (str(_BASES), str(_BOOTSTRAP))
+            yield from (bases, str(_BOOTSTRAP))
         return
-    yield from (str(_BASES), str(_BOOTSTRAP), ROOT / "Dockerfile", ROOT / f"requirements/{target}.txt")
+    yield from (bases, str(_BOOTSTRAP), ROOT / "Dockerfile", ROOT / f"requirements/{target}.txt")
     for part in _COPIED[target]:
         place = ROOT / part
         for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
@@ -114,16 +125,16 @@ def _build(target: str, archive: Path) -> None:
     made = archive.with_suffix(".part")
     made.unlink(missing_ok=True)
     command = _engine_for(target)
-    stage = [] if target in _PROGRAMS else ["--target", target]
+    stage = [] if _apart(target) else ["--target", target]
     # Before the image's own progress is told, since each of them takes longer.
-    based = target not in _PROGRAMS or target in _BESIDE
-    bases = {kind: _ensure_base(kind) for kind in _BASES} if based and not command else {}
+    based = (target not in _PROGRAMS or target in _BESIDE) and not command
+    bases = _ARGUMENTS_OF.get(target, _ARGUMENTS) if based else {}
+    arguments = {argument: _ensure_base(base) for argument, base in bases.items()}
     with progress(f"building image {name(target)}"), _context(target) as context:
         if command:
             _run([command, "build", "-q", *stage, "-t", name(target), str(context)])
             _run([command, "save", "-o", str(made), name(target)])
         else:
-            arguments = {"BASE": bases["base"], "BUILD_BASE": bases["build-base"]} if bases else {}
             _buildah_build(target, context, arguments, *stage)
             _buildah("push", name(target), f"docker-archive:{made}:{name(target)}")
     made.rename(archive)
@@ -134,10 +145,16 @@ def _engine_for(target: str) -> str | None:
     return None if target == "pause" else engine()
 
 
+def _apart(target: str) -> bool:
+    """Whether its recipe is in a folder of its own, and needs nothing of this tree."""
+    return target in _PROGRAMS or target in _BESIDE
+
+
 def _parts(target: str) -> Iterator[Path]:
-    """Yield the recipe of one program's image, and what it copies."""
+    """Yield the recipe of an image that stands apart, and what it copies."""
     yield ROOT / "e2e" / "cluster" / target / "Dockerfile"
-    yield _PROGRAMS[target]()
+    if target in _PROGRAMS:
+        yield _PROGRAMS[target]()
     if target in _BESIDE:
         yield _BESIDE[target]
 
@@ -145,7 +162,7 @@ def _parts(target: str) -> Iterator[Path]:
 @contextmanager
 def _context(target: str) -> Iterator[Path]:
     """The folder that the image is built from: this tree, or one that holds its program."""
-    if target not in _PROGRAMS:
+    if not _apart(target):
         yield ROOT
         return
     context = cache_dir() / "images" / target
