@@ -37,6 +37,11 @@ SPECS: dict[Resource, dict[str, Body]] = {
     TRAININGJOBS: {
         "run": TRAINING | {"activeDeadlineSeconds": 60, "pendingDeadlineSeconds": 60, "ttlSecondsAfterFinished": 60},
         "policy-1": TRAINING,
+        "wide": TRAINING
+        | {
+            "distribution": {"framework": "torch", "elastic": {"minNodes": 1, "maxNodes": 2}},
+            "failureRules": [{"action": "RestartUncounted", "message": "*"}],
+        },
     },
     MODELS: {"churn": {}},
     MODELVERSIONS: {"churn-1": VERSION, "churn-2": VERSION | {"version": 2, "approval": "Rejected"}},
@@ -68,6 +73,11 @@ SPECS: dict[Resource, dict[str, Body]] = {
 CHILDREN: dict[tuple[Resource, str], tuple[Resource | None, str, Strategy]] = {
     (JOBS, "run"): (TRAININGJOBS, "run", hostile.job_status),
     (JOBS, "run-recover"): (TRAININGJOBS, "run", hostile.job_status),
+    (JOBS, "wide"): (TRAININGJOBS, "wide", hostile.job_status),
+    (JOBS, "wide-a2"): (TRAININGJOBS, "wide", hostile.job_status),
+    (PODS, "wide-a"): (JOBS, "wide", hostile.pod_status),
+    (PODS, "wide-b"): (JOBS, "wide", hostile.pod_status),
+    (PODS, "wide-a2-a"): (JOBS, "wide-a2", hostile.pod_status),
     (PODS, "run-a"): (JOBS, "run", hostile.pod_status),
     (PODS, "run-b"): (JOBS, "run", hostile.pod_status),
     (PODS, "recover-a"): (JOBS, "run-recover", hostile.pod_status),
@@ -123,6 +133,7 @@ def _child(resource: Resource, name: str, owner: Resource | None, owner_name: st
     def made(parts: dict[str, Any]) -> Body:
         made = body(resource, name)
         known = {meta.LABEL_OWNED: "true", meta.LABEL_MODELDEPLOYMENT: "shop", meta.LABEL_REVISION: "shop-0123456789"}
+        known |= {meta.LABEL_ATTEMPT: "2"} if name.endswith("-a2") else {}
         made["metadata"] |= {"labels": known | (parts["labels"] or {})}
         made["metadata"] |= {"annotations": parts["annotations"]} if parts["annotations"] else {}
         references = [ours] if parts["owners"] is None and owner else parts["owners"]

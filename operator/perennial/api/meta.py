@@ -47,6 +47,8 @@ ANNOTATION_ABORT = f"{GROUP}/abort"
 ANNOTATION_UNDO = f"{GROUP}/undo"
 # The same, with a version, and why: the gate lets that one through.
 ANNOTATION_SKIP_GATE = f"{GROUP}/skip-gate"
+# JSON of the preset's pod template that a Job was made of, for the attempts that come after it.
+ANNOTATION_RUNTIME = f"{GROUP}/runtime-template"
 # JSON of the champion that a training Job's pods were given.
 ANNOTATION_CHAMPION = f"{GROUP}/champion"
 # Hash of the pod template that a revision was rendered from: another one now shows as UpdateAvailable.

@@ -4,6 +4,7 @@ import json
 
 from perennial.api.meta import (
     ANNOTATION_CHAMPION,
+    ANNOTATION_RUNTIME,
     ANNOTATION_SPEC,
     ANNOTATION_SPEC_HASH,
     DEFAULT_CLAIM,
@@ -19,7 +20,7 @@ from perennial.config import Config
 from perennial.jobs import DISRUPTIONS_IGNORED, agent_job
 from perennial.owners import controller_reference
 from perennial.plan import Body
-from perennial.pods import agent_container, claim_mounts
+from perennial.pods import agent_container, claim_mounts, overlay
 from perennial.trainingjob import podtemplate
 from perennial.trainingjob.gang import job_name, service_name
 from perennial.trainingjob.snapshot import Snapshot, recovery_name
@@ -28,7 +29,8 @@ from perennial.trainingjob.spec import destination, note, spec_hash
 
 def job(snapshot: Snapshot, spec: TrainingJobSpec, config: Config, attempt: int) -> Body:
     """The Job of a run, or of an attempt. InvalidSpec when the template, with its preset, makes no training pod."""
-    template = podtemplate.template(spec, config)
+    preset = podtemplate.preset(snapshot, spec, config)
+    template = dict(spec.template) if preset is None else overlay(preset, spec.template)
     pod = podtemplate.pod(snapshot, spec, template.get("spec") or {}, config)
     metadata = template.get("metadata") or {}
     annotations = {ANNOTATION_SPEC_HASH: spec_hash(snapshot.body), ANNOTATION_SPEC: note(snapshot.body, spec)}
@@ -38,6 +40,8 @@ def job(snapshot: Snapshot, spec: TrainingJobSpec, config: Config, attempt: int)
     labels = _labels(snapshot, spec)
     if spec.by_attempt:
         labels[LABEL_ATTEMPT] = made["labels"][LABEL_ATTEMPT] = str(attempt)
+        if preset is not None:
+            annotations[ANNOTATION_RUNTIME] = json.dumps(preset)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from perennial.api.meta import ANNOTATION_RUNTIME
 from perennial.api.task import Artifact, PrepareTask, PublishTask
 from perennial.api.trainingjob import OutputMode, TrainingJobSpec
 from perennial.config import Config
@@ -12,10 +13,10 @@ from perennial.pods import (
     claim_mounts,
     claim_of,
     claim_volumes,
-    overlay,
     secured,
     tmp_volume,
 )
+from perennial.subject import read_json
 from perennial.trainingjob.environment import variables
 from perennial.trainingjob.environment.contract import HOME, ROOT
 from perennial.trainingjob.gang import service_name
@@ -28,15 +29,21 @@ RESERVED_NAMES = {PREPARE, AGENT}
 _SHARED = {"name": "perennial", "mountPath": ROOT}
 
 
-def template(spec: TrainingJobSpec, config: Config) -> Body:
-    """The user's pod template laid over its preset. InvalidSpec when there is no such preset."""
+def preset(snapshot: Snapshot, spec: TrainingJobSpec, config: Config) -> Body | None:
+    """The pod template of the preset: as the attempt before was made of it, else as it is now; None without one.
+
+    InvalidSpec when there is no such preset.
+    """
     if spec.runtime is None:
-        return dict(spec.template)
-    preset = config.training_runtimes.get(spec.runtime)
-    if preset is None:
+        return None
+    noted = read_json(((snapshot.job or {}).get("metadata", {}).get("annotations") or {}).get(ANNOTATION_RUNTIME, ""))
+    if isinstance(noted, dict):
+        return noted
+    found = config.training_runtimes.get(spec.runtime)
+    if found is None:
         known = ", ".join(sorted(config.training_runtimes)) or "none"
         raise InvalidSpec(f"spec.runtime: there is no training runtime {spec.runtime!r}; the operator has: {known}")
-    return overlay(preset.template, spec.template)
+    return found.template
 
 
 def pod(snapshot: Snapshot, spec: TrainingJobSpec, asked: Body, config: Config) -> Body:

@@ -12,7 +12,7 @@ from perennial.api.trainingjob import Attempt, Failure, FailureAction, FailureRu
 from perennial.config import Config
 from perennial.jobs import job_condition
 from perennial.plan import Create, Event, Plan
-from perennial.trainingjob import children
+from perennial.trainingjob import children, gang
 from perennial.trainingjob.beginning import creation
 from perennial.trainingjob.ending import MAX_DISRUPTIONS, fail, see
 from perennial.trainingjob.snapshot import Snapshot
@@ -43,7 +43,10 @@ def failed(snapshot: Snapshot, now: datetime, config: Config) -> Plan | None:
     failure = _failure(snapshot, now)
     action = judged(snapshot.spec.failure_rules, failure)
     outcome = Outcome.DISRUPTED if action is FailureAction.RESTART_UNCOUNTED else Outcome.FAILED
-    rows[snapshot.attempt - 1] = Attempt(pod=failure.pod or rows[-1].pod, outcome=outcome, reason=failure.reason)
+    before, shown = rows[: snapshot.attempt - 1], rows[snapshot.attempt - 1 :]
+    # Of a Job whose pods were refused, or deleted before anybody saw them, there is only its own name.
+    pod = failure.pod or (shown[0].pod if shown else gang.job_name(snapshot.name, snapshot.attempt))
+    rows = [*before, Attempt(pod=pod, outcome=outcome, reason=failure.reason)]
     over = _over(snapshot, action, rows)
     if over is not None:
         failure = failure.model_copy(update={"message": failure.message + over})

@@ -84,7 +84,7 @@ def tried(snapshot: Snapshot) -> list[Attempt]:
     """Rows by number, where each attempt is a Job of its own: what became of one is written by who decides on it."""
     rows = list(snapshot.status.attempts)
     speaks = snapshot.leader or snapshot.pod
-    if snapshot.job is None or (speaks is None and len(rows) < snapshot.attempt):
+    if snapshot.job is None:
         return rows
     unknown = Attempt(pod="", outcome=Outcome.FAILED, reason="Unknown")
     rows += [unknown] * (snapshot.attempt - 1 - len(rows))

@@ -7,6 +7,7 @@ import pytest
 
 from perennial.api.resources import JOBS, PODS, SERVICES
 from perennial.api.trainingjob import Failure, FailureAction, FailureRule
+from perennial.config import Config
 from perennial.plan import Body, Create
 from perennial.trainingjob.restarts import judged
 from tests.unit.trainingjob.builders import NOW, Team, a_run
@@ -226,6 +227,19 @@ def test_an_attempt_whose_job_is_deleted_by_hand_is_made_again() -> None:
         team.world.remove(job)
     team.settle()
     assert names(team) == ["churn-1-a2"]
+
+
+def test_a_preset_that_is_edited_meanwhile_changes_no_later_attempt() -> None:
+    def presets(image: str) -> Config:
+        containers = [{"name": "train", "image": image, "command": ["python", "t.py"]}]
+        return Config.model_validate({"trainingRuntimes": {"wide": {"template": {"spec": {"containers": containers}}}}})
+
+    team = Team(a_run(distribution=THREE, runtime="wide", template={}), presets("train:1")).started()
+    ends(team).settle()
+    team.config = presets("train:2")
+    team.after(10).settle()
+    assert names(team) == ["churn-1", "churn-1-a2"]
+    assert team.job["spec"]["template"]["spec"]["containers"][0]["image"] == "train:1"
 
 
 ELASTIC: Body = {"framework": "torch", "elastic": {"minNodes": 2, "maxNodes": 3}}
