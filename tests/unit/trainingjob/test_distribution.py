@@ -95,6 +95,7 @@ def test_an_elastic_torchrun_meets_at_the_leader_and_gives_the_ranks_itself() ->
         "PET_RDZV_BACKEND": "c10d",
         "PET_RDZV_ENDPOINT": f"{HOSTS[0]}:29500",
         "PET_RDZV_ID": "churn-1",
+        "PET_RDZV_CONF": "read_timeout=600",
         "PET_MAX_RESTARTS": "100",
     }
 

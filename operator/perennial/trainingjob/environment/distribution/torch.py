@@ -11,6 +11,8 @@ from perennial.trainingjob.environment.distribution.peers import Peers, expanded
 
 PORT = 29500
 MAX_RESTARTS = 100
+# Seconds that a node tries to reach node 0, which may have more to fetch; torchrun's own minute is short for that.
+READ_TIMEOUT = 600
 
 
 def variables(peers: Peers, distribution: Distribution) -> Iterable[Body]:
@@ -39,6 +41,7 @@ def _elastic(peers: Peers, distribution: Distribution, elastic: Elastic) -> Iter
         "PET_RDZV_BACKEND": "c10d",
         "PET_RDZV_ENDPOINT": f"{peers.leader}:{PORT}",
         "PET_RDZV_ID": peers.job,
+        "PET_RDZV_CONF": f"read_timeout={READ_TIMEOUT}",
         # The processes of the nodes that are left fail with the one that is lost.
         "PET_MAX_RESTARTS": MAX_RESTARTS,
     }
